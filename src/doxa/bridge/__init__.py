@@ -1,0 +1,1 @@
+"""Floor 2: the only floor that imports inspect_ai."""

@@ -1,0 +1,1 @@
+"""Prose is data: beliefs, pairs, items and studies."""

@@ -1,0 +1,1 @@
+"""Floor 1: a language model in memory."""

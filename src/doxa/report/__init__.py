@@ -1,0 +1,1 @@
+"""On stats: what a person reads."""

@@ -1,0 +1,1 @@
+"""Floor 2: directions in the residual stream."""

@@ -1,0 +1,1 @@
+"""Floor 0: words. No torch, no inspect, no pandas."""

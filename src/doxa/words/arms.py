@@ -1,0 +1,149 @@
+"""An arm: a named condition, what it is a control of, and what its names were pinned to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from doxa.words.errors import StudyError
+from doxa.words.grammar import intervention_from_json, intervention_to_json
+from doxa.words.interventions import Intervention
+from doxa.words.reading import mapping, sequence, text
+from doxa.words.store import content_hash, read_json, write_json
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Pin:
+    """What a name stood for when the plan was made.
+
+    Attributes:
+        hash: Content hash of the belief's text, or of the pairs and the recipe that make the vector.
+        text: The system prompt itself, for a `Prompt`.
+        folder: Folder of the saved vector, relative to the arm file, for a `Steer`; None before it is made.
+    """
+
+    hash: str
+    text: str | None = None
+    folder: str | None = None
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A named condition.
+
+    Attributes:
+        name: Unique in its study, e.g. `block[strength=0.4]` or `block[strength=0.4]~twin/07`.
+        interventions: What is done to the model; () is the baseline.
+        of: The arm that this one is a control of, or "".
+        control: The control family (`twin`, `unrelated`, `neutral`, `paraphrase`), or "".
+        model: Name of the model, where the arm is written down by itself.
+        pins: What each name in the interventions stood for; empty until a plan is made.
+        levels: The levels of the study's factors that this arm has, e.g. `{"strength": "0.4"}`.
+    """
+
+    name: str
+    interventions: tuple[Intervention, ...] = ()
+    of: str = ""
+    control: str = ""
+    model: str = ""
+    pins: Mapping[str, Pin] = field(default_factory=dict)
+    levels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """Hash of the name, the interventions, the model and every pinned hash (law 1)."""
+        return content_hash(
+            {
+                "name": self.name,
+                "of": self.of,
+                "control": self.control,
+                "model": self.model,
+                "interventions": [intervention_to_json(one) for one in self.interventions],
+                "pins": {name: pin.hash for name, pin in self.pins.items()},
+            }
+        )
+
+    @property
+    def label(self) -> str:
+        """Short name for a model string: `block-strength-0.4.1a2b3c4d`."""
+        slug = "".join(c if c.isalnum() or c in "._" else "-" for c in self.name).strip("-")
+        while "--" in slug:
+            slug = slug.replace("--", "-")
+        return f"{slug}.{self.digest[:8]}"
+
+
+def arm_to_json(arm: Arm) -> dict[str, Any]:
+    """The content of an arm file."""
+    return {
+        "format": FORMAT,
+        "arm": arm.name,
+        "of": arm.of,
+        "control": arm.control,
+        "model": arm.model,
+        "levels": dict(arm.levels),
+        "interventions": [intervention_to_json(one) for one in arm.interventions],
+        "pins": {
+            name: {key: value for key, value in vars(pin).items() if value is not None}
+            for name, pin in arm.pins.items()
+        },
+        "digest": arm.digest,
+    }
+
+
+def arm_from_json(value: object, where: str) -> Arm:
+    """Read the content of an arm file; only `interventions` must be there.
+
+    Raises:
+        StudyError: When it is not understood, or its digest does not match its content.
+    """
+    keys = ("format", "arm", "of", "control", "model", "levels", "interventions", "pins", "digest")
+    body = mapping(value, where, allowed=keys, required=("interventions",))
+    if body.get("format", FORMAT) != FORMAT:
+        raise StudyError(
+            f"{where} has format {body['format']}", expected=f"format {FORMAT}", way_out="Make the plan again"
+        )
+    items = sequence(body["interventions"], f"{where}.interventions")
+    pins: dict[str, Pin] = {}
+    for name, pin in body.get("pins", {}).items():
+        inner = mapping(pin, f"{where}.pins.{name}", allowed=("hash", "text", "folder"), required=("hash",))
+        pins[name] = Pin(inner["hash"], inner.get("text"), inner.get("folder"))
+    arm = Arm(
+        name=text(body.get("arm", "arm"), f"{where}.arm"),
+        interventions=tuple(
+            intervention_from_json(item, f"{where}.interventions[{i}]") for i, item in enumerate(items)
+        ),
+        of=body.get("of", ""),
+        control=body.get("control", ""),
+        model=body.get("model", ""),
+        pins=pins,
+        levels=body.get("levels", {}),
+    )
+    if "digest" in body and body["digest"] != arm.digest:
+        raise StudyError(
+            f"{where} was changed after it was pinned",
+            expected=f"content with digest {body['digest'][:8]}",
+            way_out="Delete its `digest` and `pins`, or change the study and make the plan again",
+        )
+    return arm
+
+
+def read_arm(path: Path) -> Arm:
+    """Read an arm file.
+
+    Raises:
+        StudyError: When the file is missing or not understood.
+    """
+    if not path.is_file():
+        raise StudyError(
+            f"no arm file {path}", way_out="Give the path of a JSON file, e.g. results/first/arms/block.json"
+        )
+    return arm_from_json(
+        read_json(path, what="arm file", way_out='Write it as JSON: {"interventions": [...]}'), str(path)
+    )
+
+
+def write_arm(path: Path, arm: Arm) -> None:
+    """Write an arm file atomically."""
+    write_json(path, arm_to_json(arm))

@@ -1,0 +1,163 @@
+"""Contrasts: arithmetic over arms, with level selectors in brackets.
+
+    block - baseline
+    (both - sys) - (steer - neutral)
+    0.5 * one + 0.5 * block - baseline
+    steer[monitored=free] - steer[monitored=paid]
+
+A minus between arms has blanks around it, because names of arms may hold hyphens.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from doxa.words.arms import Arm
+from doxa.words.errors import StudyError, nearest
+
+_TOKEN = re.compile(
+    r"\s*(?:(?P<number>\d+(?:\.\d+)?)(?=\s*\*)|(?P<name>[A-Za-z_][\w./~-]*(?:\[[^\]]*\])?)|(?P<mark>[-+*()]))"
+)
+
+
+@dataclass(frozen=True)
+class Term:
+    """`weight` times the mean of an arm, over the rows whose task factors have these levels."""
+
+    weight: float
+    arm: str
+    levels: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A difference between arms, declared before anything runs."""
+
+    name: str
+    terms: tuple[Term, ...]
+
+
+def parse_contrast(source: str, arms: Sequence[Arm], *, task_factors: Sequence[str] | None = None) -> Contrast:
+    """Read a contrast.
+
+    Args:
+        source: The arithmetic.
+        arms: The arms of the study; a selector first picks among the levels of the study's factors (the mean over the
+            arms that match), what is left selects levels of a task's factors.
+        task_factors: Names of factors that the study's tasks have; None leaves them unchecked.
+
+    Raises:
+        StudyError: When it cannot be read, names an unknown arm, or its weights do not sum to zero (a difference) or
+            one (a level).
+    """
+    if not isinstance(source, str) or not source.strip():
+        raise StudyError(f"contrast {source!r}", expected="a text such as `block - baseline`", way_out="Write it so")
+    tokens = _tokens(source)
+    terms, rest = _sum(tokens, source)
+    if rest:
+        raise _unreadable(source, rest[0][1])
+    resolved: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
+    for term in terms:
+        for one in _resolve(term, arms, source, task_factors):
+            resolved[one.arm, one.levels] = resolved.get((one.arm, one.levels), 0.0) + one.weight
+    kept = tuple(Term(weight, arm, levels) for (arm, levels), weight in resolved.items() if weight != 0.0)
+    total = sum(term.weight for term in kept)
+    if not kept or (abs(total) > 1e-9 and abs(total - 1) > 1e-9):
+        raise StudyError(
+            f"contrast {source!r} has weights that sum to {total:g}",
+            expected="a difference (sum 0) or one arm (sum 1)",
+            way_out="Write for instance `block - baseline`",
+        )
+    return Contrast(" ".join(source.split()), kept)
+
+
+def _tokens(source: str) -> list[tuple[str, str]]:
+    tokens, position = [], 0
+    while position < len(source.rstrip()):
+        match = _TOKEN.match(source, position)
+        if match is None or match.lastgroup is None:
+            raise _unreadable(source, source[position:].strip()[:20])
+        tokens.append((match.lastgroup, match.group(match.lastgroup)))
+        position = match.end()
+    return tokens
+
+
+def _sum(tokens: list[tuple[str, str]], source: str) -> tuple[list[Term], list[tuple[str, str]]]:
+    terms: list[Term] = []
+    sign = 1.0
+    if tokens and tokens[0] in (("mark", "-"), ("mark", "+")):
+        sign, tokens = (-1.0 if tokens[0][1] == "-" else 1.0), tokens[1:]
+    while True:
+        product, tokens = _product(tokens, source)
+        terms += [Term(sign * term.weight, term.arm, term.levels) for term in product]
+        if not tokens or tokens[0] not in (("mark", "-"), ("mark", "+")):
+            return terms, tokens
+        sign, tokens = (-1.0 if tokens[0][1] == "-" else 1.0), tokens[1:]
+
+
+def _product(tokens: list[tuple[str, str]], source: str) -> tuple[list[Term], list[tuple[str, str]]]:
+    if not tokens:
+        raise _unreadable(source, "the end")
+    (kind, token), rest = tokens[0], tokens[1:]
+    if kind == "number":
+        terms, rest = _product(rest[1:], source)
+        return [Term(float(token) * term.weight, term.arm, term.levels) for term in terms], rest
+    if kind == "name":
+        return [_term(token, source)], rest
+    if token == "(":
+        terms, rest = _sum(rest, source)
+        if not rest or rest[0] != ("mark", ")"):
+            raise _unreadable(source, "a bracket that is not closed")
+        return terms, rest[1:]
+    raise _unreadable(source, token)
+
+
+def _term(token: str, source: str) -> Term:
+    name, _, inside = token.partition("[")
+    levels = []
+    for part in inside.rstrip("]").split(",") if inside else ():
+        factor, equals, level = part.partition("=")
+        if not equals or not factor.strip() or not level.strip():
+            raise StudyError(
+                f"selector {part!r} in contrast {source!r}", expected="[factor=level]", way_out="Write it so"
+            )
+        levels.append((factor.strip(), level.strip()))
+    return Term(1.0, name, tuple(levels))
+
+
+def _resolve(term: Term, arms: Sequence[Arm], source: str, task_factors: Sequence[str] | None) -> tuple[Term, ...]:
+    family = [arm for arm in arms if arm.name == term.arm or arm.name.startswith(f"{term.arm}[")]
+    if not family:
+        hint = nearest(term.arm, {arm.name.partition("[")[0] for arm in arms})
+        if "-" in term.arm:
+            hint += " A minus between two arms needs blanks around it."
+        raise StudyError(f"contrast {source!r} names an unknown arm {term.arm!r}", way_out=hint)
+    factors = {factor for arm in family for factor in arm.levels}
+    wanted = {factor: _canonical(level) for factor, level in term.levels if factor in factors}
+    left = tuple((factor, level) for factor, level in term.levels if factor not in factors)
+    for factor, _ in left:
+        if task_factors is not None and factor not in task_factors:
+            raise StudyError(
+                f"contrast {source!r} selects by {factor!r}",
+                way_out=nearest(factor, {*factors, *task_factors}),
+            )
+    matching = [arm for arm in family if all(_canonical(arm.levels[f]) == level for f, level in wanted.items())]
+    if not matching:
+        names = ", ".join(arm.name for arm in family)
+        raise StudyError(f"contrast {source!r}: no arm matches {term.arm}{dict(wanted)}", way_out=f"There are {names}")
+    return tuple(Term(term.weight / len(matching), arm.name, left) for arm in matching)
+
+
+def _canonical(level: str) -> str:
+    try:
+        return repr(float(level))
+    except ValueError:
+        return level
+
+
+def _unreadable(source: str, at: str) -> StudyError:
+    return StudyError(
+        f"contrast {source!r} cannot be read at {at!r}",
+        expected="arms joined by +, - and brackets, with blanks around a minus",
+        way_out="Write for instance `block - baseline` or `(both - sys) - (steer - neutral)`",
+    )

@@ -1,0 +1,92 @@
+"""The four things that can be done to a model: frozen, torch-free, plain JSON.
+
+A `Vector` is to `Steer` what an `Adapter` is to `Tune`: interventions hold *references* by name; `doxa.resolve` pins
+each to the hash of what it names.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from doxa.words.layers import Layers, Share
+
+Unit = Literal["residual", "raw"]
+Where = Literal["all", "prompt", "generated", "system", "user", "assistant", "thinking"]
+PLACES: tuple[Where, ...] = ("all", "prompt", "generated", "system", "user", "assistant", "thinking")
+
+
+@dataclass(frozen=True)
+class Twin:
+    """Twin number `index` of a vector: its stack of directions under one random rotation drawn from `seed`."""
+
+    index: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class VectorReference:
+    """Which vector: by the name of its pairs or by the path of a saved vector.
+
+    Attributes:
+        name: A shipped or local pairs file (`conscious`, `pairs/mine.md`), a generated unrelated set
+            (`unrelated/07`), or the path of a saved vector folder or a GGUF control vector.
+        base: The model that the vector was taken from, when it is not the model it is used on (`from:` in a study).
+        twin: Set when a twin of the vector is meant.
+        norms_of: Rescale every layer's direction to the norm of this other vector's (control vectors).
+    """
+
+    name: str
+    base: str | None = None
+    twin: Twin | None = None
+    norms_of: str | None = None
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A system prompt: the name of a belief file (`beliefs/conscious`), or of any Markdown file with front matter."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Steer:
+    """Add a vector to the residual stream at the output of decoder blocks.
+
+    Attributes:
+        vector: Which vector.
+        layers: Which decoder blocks.
+        strength: In `unit`; negative strength is the opposite belief.
+        unit: `residual`: a fraction of the model's own residual norm at that layer (median over tokens and reference
+            prompts, attention sinks left out), along the unit direction. `raw`: a multiple of the stored difference.
+        share: `total`: n layers get strength / n each. `each`: every layer gets the whole strength.
+        at: The tokens that are touched.
+    """
+
+    vector: VectorReference
+    layers: Layers
+    strength: float
+    unit: Unit = "residual"
+    share: Share = "total"
+    at: tuple[Where, ...] = ("all",)
+
+
+@dataclass(frozen=True)
+class Thought:
+    """An edit of the chain of thought of a rollout of another arm."""
+
+    source: str
+    edit: Literal["prefill", "replace", "remove", "inject"]
+    text: str | None = None
+    block: int | None = None
+    k: int = 1
+
+
+@dataclass(frozen=True)
+class Tune:
+    """Weights trained on a corpus, or an adapter by name."""
+
+    corpus: str
+    learning_rate: float | None = None
+    adapter: str | None = None
+
+
+Intervention: TypeAlias = Prompt | Steer | Thought | Tune

@@ -1,0 +1,166 @@
+"""Prose is data: Markdown files with YAML front matter (beliefs, pairs, items, prompts).
+
+    ---
+    name: conscious
+    version: 1
+    license: CC0-1.0
+    ---
+    The body, up to the end of the file.
+
+The front matter is read safely and strictly: unknown and repeated keys, aliases and values that JSON does not know are
+errors. The hash covers what was read, so comments in the front matter, the order of its keys, line endings and blank
+space around the body do not change it.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from doxa.words.errors import EnvironmentFault, ProseError, nearest
+from doxa.words.store import content_hash
+
+MAX_BYTES = 1 << 20
+_MAX_FRONT_MATTER = 1 << 14  # characters; front matter is some lines, and parsing time grows with it
+_MAX_DEPTH = 8
+_FENCE = "---"
+
+
+@dataclass(frozen=True)
+class Prose:
+    """A Markdown file as read.
+
+    Attributes:
+        path: The file as it was named.
+        meta: Its front matter.
+        body: The text after the front matter, without blank space around it, lines ended by line feeds.
+        hash: SHA-256 of front matter and body.
+    """
+
+    path: str
+    meta: Mapping[str, Any]
+    body: str
+    hash: str
+
+
+def read_prose(path: Path, *, allowed: Collection[str], required: Collection[str]) -> Prose:
+    """Read a Markdown file with YAML front matter.
+
+    Args:
+        path: The file.
+        allowed: The keys that its front matter may have. A `version`, where allowed, is a whole number from 1.
+        required: The keys that it must have, each with a value.
+
+    Returns:
+        What the file says.
+
+    Raises:
+        ProseError: When the file is missing, too large, not UTF-8, has no front matter, or has front matter that is
+            not valid YAML or has wrong keys.
+        EnvironmentFault: When the file exists and cannot be read.
+    """
+    front_matter, body = _split(path, _text(path))
+    meta = _parse(path, front_matter)
+    for key in meta:
+        if key not in allowed:
+            raise ProseError(f"{path}: unknown key {key!r} in the front matter", way_out=nearest(key, allowed))
+    missing = [key for key in required if meta.get(key) in (None, "")]
+    if missing:
+        raise ProseError(
+            f"{path}: the front matter has no {' and no '.join(repr(key) for key in missing)}",
+            expected=f"It needs {', '.join(required)}",
+            way_out=f"Add a line such as `{missing[0]}: ...` between the two lines `{_FENCE}` at the top",
+        )
+    version = meta.get("version", 1)
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise ProseError(
+            f"{path}: version is {version!r}", expected="a whole number from 1", way_out="Write `version: 1`"
+        )
+    return Prose(path=str(path), meta=meta, body=body, hash=content_hash([meta, body]))
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        kind = "a folder" if isinstance(error, IsADirectoryError) else "missing"
+        raise ProseError(f"{path} is {kind}", expected="a Markdown file", way_out="Check the name") from error
+    except OSError as error:
+        raise EnvironmentFault(f"{path} cannot be read ({error.strerror})", way_out="Check its permissions") from error
+    if len(data) > MAX_BYTES:
+        raise ProseError(
+            f"{path} has more than {MAX_BYTES:,} bytes",
+            expected="a text that somebody wrote",
+            way_out="Check that it is the right file, or split it",
+        )
+    try:
+        text = data.decode("utf-8-sig")  # editors on Windows begin a file with a byte order mark
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ProseError(
+            f"{path} is not UTF-8: byte 0x{data[error.start]:02x} in line {line}",
+            way_out="Save it as UTF-8 in your editor",
+        ) from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _split(path: Path, text: str) -> tuple[str, str]:
+    if not text.strip():
+        raise ProseError(f"{path} is empty", expected="front matter and a text", way_out="Write it, or check the name")
+    lines = text.split("\n")
+    fences = [i for i, line in enumerate(lines) if line.rstrip() == _FENCE]
+    if not fences or fences[0] != 0 or len(fences) < 2:
+        raise ProseError(
+            f"{path} has no front matter",
+            expected=f"a first line `{_FENCE}`, lines such as `name: ...`, and a line `{_FENCE}`",
+            way_out="Copy the top of a shipped file and change it",
+        )
+    front_matter = "\n".join(lines[1 : fences[1]])
+    if len(front_matter) > _MAX_FRONT_MATTER:
+        raise ProseError(
+            f"{path}: front matter of {len(front_matter):,} characters",
+            expected=f"at most {_MAX_FRONT_MATTER:,}",
+            way_out=f"Put the text after the second line `{_FENCE}`",
+        )
+    return front_matter, "\n".join(lines[fences[1] + 1 :]).strip()
+
+
+def _parse(path: Path, front_matter: str) -> Mapping[str, Any]:
+    def wrong(what: str) -> ProseError:
+        return ProseError(
+            f"{path}: {what}",
+            expected="YAML such as `name: conscious`, one key a line",
+            way_out="Correct the front matter; put a text that has a colon in it between quotes",
+        )
+
+    try:
+        depth = 0  # a parser that is asked for thousands of levels takes half a minute: stop it early
+        for event in yaml.parse(front_matter, Loader=yaml.SafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _MAX_DEPTH or isinstance(event, yaml.AliasEvent):
+                raise wrong("the front matter is nested too deeply, or has a YAML alias")
+        node = yaml.compose(front_matter, Loader=yaml.SafeLoader)
+        meta = yaml.safe_load(front_matter)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 2 if error.problem_mark else 1
+        raise wrong(f"the front matter is not YAML ({error.problem} in line {line})") from error
+    except yaml.YAMLError as error:
+        raise wrong("the front matter is not YAML (it has a character that YAML does not allow)") from error
+    except ValueError as error:
+        raise wrong(f"the front matter has a value that cannot be read ({error})") from error
+    if not isinstance(node, yaml.MappingNode) or not isinstance(meta, dict):
+        raise wrong("the front matter has no keys")
+    keys = [key.value for key, _ in node.value]
+    for key, value in meta.items():
+        if not isinstance(key, str):
+            raise wrong(f"the key {key!r} of the front matter is not a word")
+        if keys.count(key) > 1:
+            raise wrong(f"the front matter has the key {key!r} twice")
+        try:
+            content_hash(value)
+        except (TypeError, ValueError) as error:
+            raise wrong(f"the value of {key!r} is neither text, number, truth value nor list") from error
+    return meta

@@ -1,0 +1,382 @@
+"""A study: model x arms x tasks x runs x seeds + contrasts. Inert and validated; nothing is loaded or run here.
+
+The grammar is YAML (safe, no templating, no inheritance: anchors are enough) or the same names in Python.
+"""
+
+import itertools
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from doxa.words.arms import Arm
+from doxa.words.contrasts import Contrast, parse_contrast
+from doxa.words.errors import StudyError, nearest
+from doxa.words.grammar import intervention_from_json, intervention_to_json
+from doxa.words.interventions import Steer
+from doxa.words.reading import mapping, number, one_of, sequence, text, whole
+from doxa.words.store import content_hash
+
+KEYS = (
+    "study", "question", "model", "models", "seed", "arms", "factors", "controls", "tasks", "roles", "generate", "runs",
+    "seeds", "contrasts", "primary", "limits",
+)  # fmt: skip
+CONTROL_KEYS = ("twins", "unrelated", "match", "arms", "tasks", "items")
+GENERATE_KEYS = ("temperature", "top_p", "top_k", "min_p", "max_tokens", "stop")
+LIMIT_KEYS = ("minutes", "generations", "tokens", "judge_calls")
+DTYPES = ("float32", "bfloat16")
+LEAST_TWINS = 19
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """A model by name and the precision and device it runs in."""
+
+    name: str
+    dtype: str = "float32"
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class TaskChoice:
+    """A task by name with its arguments."""
+
+    name: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class SteerControls:
+    """The controls that steered arms get (design, section 5).
+
+    Attributes:
+        twins: Number of twins of every steered arm in scope.
+        unrelated: Number of vectors from unrelated contrast pairs.
+        match: Twins have the target's planned norms, or are rescaled to its measured displacement.
+        arms: Names of the arms in scope; None is every steered arm.
+        tasks: Names of the tasks that controls are scored on; None is every task that scores without generating.
+        items: At most so many items of each task; None is all.
+    """
+
+    twins: int = 39
+    unrelated: int = 39
+    match: Literal["planned", "measured"] = "planned"
+    arms: tuple[str, ...] | None = None
+    tasks: tuple[str, ...] | None = None
+    items: int | None = None
+
+
+@dataclass(frozen=True)
+class PromptControls:
+    """The controls that prompted arms get: the belief's neutral prompt of equal length, and paraphrases."""
+
+    neutral: bool = True
+    paraphrases: int = 2
+
+
+@dataclass(frozen=True)
+class Study:
+    """A validated specification. See the module's docstring."""
+
+    name: str
+    models: tuple[ModelChoice, ...]
+    arms: tuple[Arm, ...]
+    tasks: tuple[TaskChoice, ...]
+    contrasts: tuple[Contrast, ...]
+    primary: tuple[str, ...]
+    question: str = ""
+    seed: int = 0
+    runs: int = 1
+    seeds: int = 1
+    steer_controls: SteerControls = SteerControls()
+    prompt_controls: PromptControls = PromptControls()
+    roles: Mapping[str, str] | None = None
+    generate: Mapping[str, Any] | None = None
+    limits: Mapping[str, float] | None = None
+    folder: Path | None = None
+    limit: int | None = None
+
+    def arm(self, name: str) -> Arm:
+        """The arm of that name.
+
+        Raises:
+            StudyError: When there is none.
+        """
+        for arm in self.arms:
+            if arm.name == name:
+                return arm
+        raise StudyError(f"study {self.name!r} has no arm {name!r}", way_out=nearest(name, [a.name for a in self.arms]))
+
+    @property
+    def hash(self) -> str:
+        """Content hash of the specification: layout and comments of the file do not matter."""
+        return content_hash(study_to_json(self))
+
+
+def read_study(path: Path) -> Study:
+    """Read a study file.
+
+    Raises:
+        StudyError: When it is missing, is not UTF-8, is not YAML or is not understood.
+    """
+    try:
+        source = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise StudyError(
+            f"{path} is not UTF-8 (byte {error.start})", way_out="Save the file as UTF-8 and try again"
+        ) from error
+    except OSError as error:
+        raise StudyError(f"study file {path} cannot be read ({error.strerror})", way_out="Check the path") from error
+    try:
+        data = yaml.safe_load(source)
+    except yaml.YAMLError as error:
+        raise StudyError(f"{path} is not YAML: {' '.join(str(error).split())}", way_out="Mend that line") from error
+    return study_from_json(data, folder=path.parent.resolve())
+
+
+def study_from_json(data: object, *, folder: Path | None = None) -> Study:
+    """Read a study from plain data; `folder` is where the files it names are looked for first.
+
+    Raises:
+        StudyError: When anything is not understood; the message names the key and what is allowed.
+    """
+    body = mapping(data, "the study", allowed=KEYS, required=("study", "arms", "tasks"))
+    if ("model" in body) == ("models" in body):
+        raise StudyError("a study names either `model` or `models`", way_out="Write `model: smollm2`")
+    listed = [body["model"]] if "model" in body else sequence(body["models"], "models")
+    arms = _arms(body["arms"]) + _grids(body.get("factors", {}))
+    names = [arm.name for arm in arms]
+    for name in names:
+        if names.count(name) > 1:
+            raise StudyError(f"two arms are called {name!r}", expected="names of their own", way_out="Rename one")
+    tasks = tuple(_task(task, f"tasks[{i}]") for i, task in enumerate(sequence(body["tasks"], "tasks")))
+    steer_controls, prompt_controls = _controls(body.get("controls", {}), arms, tasks)
+    contrasts = tuple(parse_contrast(one, arms) for one in sequence(body.get("contrasts", []), "contrasts"))
+    primary = tuple(parse_contrast(one, arms).name for one in sequence(body.get("primary", []), "primary"))
+    for name in primary:
+        if name not in [contrast.name for contrast in contrasts]:
+            raise StudyError(
+                f"primary contrast {name!r} is not among the contrasts",
+                way_out=nearest(name, [contrast.name for contrast in contrasts]),
+            )
+    return Study(
+        name=_study_name(body["study"]),
+        question=" ".join(text(body["question"], "question").split()) if "question" in body else "",
+        models=tuple(_model(one, f"models[{i}]") for i, one in enumerate(listed)),
+        arms=arms,
+        tasks=tasks,
+        contrasts=contrasts,
+        primary=primary,
+        seed=whole(body.get("seed", 0), "seed"),
+        runs=whole(body.get("runs", 1), "runs", least=1),
+        seeds=whole(body.get("seeds", 1), "seeds", least=1),
+        steer_controls=steer_controls,
+        prompt_controls=prompt_controls,
+        roles=_texts(body["roles"], "roles") if "roles" in body else None,
+        generate=_generate(body["generate"]) if "generate" in body else None,
+        limits=_limits(body["limits"]) if "limits" in body else None,
+        folder=folder,
+    )
+
+
+def study_to_json(study: Study) -> dict[str, Any]:
+    """The specification as plain data, every default spelt out (what `plan.json` holds and `hash` covers)."""
+    return {
+        "study": study.name,
+        "question": study.question,
+        "models": [vars(model) for model in study.models],
+        "seed": study.seed,
+        "arms": {arm.name: [intervention_to_json(one) for one in arm.interventions] for arm in study.arms},
+        "tasks": [{task.name: dict(task.arguments)} for task in study.tasks],
+        "contrasts": [contrast.name for contrast in study.contrasts],
+        "primary": list(study.primary),
+        "runs": study.runs,
+        "seeds": study.seeds,
+        "controls": {"steer": _plain(study.steer_controls), "prompt": _plain(study.prompt_controls)},
+        "roles": dict(study.roles or {}),
+        "generate": dict(study.generate or {}),
+        "limits": dict(study.limits or {}),
+        "limit": study.limit,
+    }
+
+
+def with_overrides(study: Study, *, runs: int | None = None, limit: int | None = None) -> Study:
+    """The only two overrides of a run: fewer or more runs, and at most `limit` items of every task.
+
+    Raises:
+        StudyError: When either is below one.
+    """
+    if runs is not None:
+        study = replace(study, runs=whole(runs, "--runs", least=1))
+    if limit is not None:
+        study = replace(study, limit=whole(limit, "--limit", least=1))
+    return study
+
+
+def _study_name(value: object) -> str:
+    name = text(value, "study")
+    if not all(c.isalnum() or c in "-_." for c in name) or name.startswith("."):
+        raise StudyError(
+            f"study {name!r}", expected="letters, digits, - and _ (it names a folder)", way_out="Rename it"
+        )
+    return name
+
+
+def _model(value: object, where: str) -> ModelChoice:
+    if isinstance(value, str):
+        return ModelChoice(text(value, where))
+    body = mapping(value, where, allowed=("name", "dtype", "device"), required=("name",))
+    return ModelChoice(
+        text(body["name"], f"{where}.name"),
+        one_of(body.get("dtype", "float32"), f"{where}.dtype", DTYPES),
+        one_of(body.get("device", "cpu"), f"{where}.device", ("cpu", "cuda")),
+    )
+
+
+def _arms(value: object) -> tuple[Arm, ...]:
+    if not isinstance(value, Mapping) or not value:
+        raise StudyError(
+            "`arms` is empty", expected="a mapping from names to interventions", way_out="Add `baseline: []`"
+        )
+    arms = []
+    for name, items in value.items():
+        _check_arm_name(name)
+        where = f"arms.{name}"
+        interventions = tuple(
+            intervention_from_json(item, f"{where}[{i}]") for i, item in enumerate(sequence(items, where))
+        )
+        arms.append(Arm(name, interventions))
+    return tuple(arms)
+
+
+def _grids(value: object) -> tuple[Arm, ...]:
+    """One arm per combination of the listed values: `block[strength=0.4]`."""
+    if not isinstance(value, Mapping):
+        raise StudyError("`factors` is no mapping", expected="name: {steer: {...}}", way_out="Write it so")
+    arms: list[Arm] = []
+    for name, template in value.items():
+        _check_arm_name(name)
+        where = f"factors.{name}"
+        body = mapping(template, where, allowed=("steer", "tune", "thought"))
+        if len(body) != 1:
+            raise StudyError(f"{where} has {len(body)} interventions", expected="one", way_out="Keep one")
+        (kind, fields), *_ = body.items()
+        if not isinstance(fields, Mapping):
+            raise StudyError(f"{where}.{kind} is no mapping", expected="fields", way_out="Write `strength: [0.2, 0.4]`")
+        axes = {key: values for key, values in fields.items() if isinstance(values, list) and key != "at"}
+        if not axes or not all(axes.values()):
+            raise StudyError(
+                f"{where} has no field with several values",
+                expected="a list",
+                way_out="Write `strength: [0.2, 0.4]`",
+            )
+        for combination in itertools.product(*axes.values()):
+            chosen = dict(zip(axes, combination, strict=True))
+            levels = {key: _level(level) for key, level in chosen.items()}
+            full = f"{name}[{','.join(f'{key}={level}' for key, level in levels.items())}]"
+            arms.append(Arm(full, (intervention_from_json({kind: {**fields, **chosen}}, full),), levels=levels))
+    return tuple(arms)
+
+
+def _check_arm_name(name: object) -> None:
+    allowed = "letters, digits, - _ and ., starting with a letter"
+    if not isinstance(name, str) or not name[:1].isalpha() or not all(c.isalnum() or c in "-_." for c in name):
+        raise StudyError(f"arm name {name!r}", expected=allowed, way_out="Rename it")
+
+
+def _level(value: object) -> str:
+    if isinstance(value, Mapping):
+        (kind, rule), *_ = value.items()
+        inner = rule.values() if isinstance(rule, Mapping) else [rule]
+        return ":".join([str(kind), *(str(one) for one in inner)])
+    return str(value)
+
+
+def _task(value: object, where: str) -> TaskChoice:
+    if isinstance(value, str):
+        return TaskChoice(text(value, where), {})
+    if not isinstance(value, Mapping) or len(value) != 1:
+        raise StudyError(
+            f"{where} is {value!r}", expected="a name, or {name: {argument: value}}", way_out="Write it so"
+        )
+    (name, arguments), *_ = value.items()
+    if not isinstance(arguments, Mapping):
+        raise StudyError(f"{where}.{name} is {arguments!r}", expected="arguments", way_out="Write `argument: value`")
+    return TaskChoice(text(name, where), dict(arguments))
+
+
+def _controls(
+    value: object, arms: tuple[Arm, ...], tasks: tuple[TaskChoice, ...]
+) -> tuple[SteerControls, PromptControls]:
+    body = mapping(value, "controls", allowed=("steer", "prompt"))
+    steer = mapping(body.get("steer", {}), "controls.steer", allowed=CONTROL_KEYS)
+    for key in ("twins", "unrelated"):
+        if 0 < whole(steer.get(key, 39), f"controls.steer.{key}") < LEAST_TWINS:
+            raise StudyError(
+                f"controls.steer.{key} is {steer[key]}",
+                expected=f"0, or at least {LEAST_TWINS}: with fewer, no rank test can reach p = .05",
+                way_out="Write 39",
+            )
+    prompt = mapping(body.get("prompt", {}), "controls.prompt", allowed=("neutral", "paraphrases"))
+    scope = None
+    if "arms" in steer:
+        patterns = [text(one, "controls.steer.arms") for one in sequence(steer["arms"], "controls.steer.arms")]
+        scope = tuple(name for pattern in patterns for name in _arms_called(pattern, arms))
+    named = None
+    if "tasks" in steer:
+        named = tuple(
+            one_of(one, "controls.steer.tasks", [task.name for task in tasks])
+            for one in sequence(steer["tasks"], "controls.steer.tasks")
+        )
+    neutral = prompt.get("neutral", True)
+    if not isinstance(neutral, bool):
+        raise StudyError(f"controls.prompt.neutral is {neutral!r}", expected="true or false", way_out="Write true")
+    return (
+        SteerControls(
+            twins=steer.get("twins", 39),
+            unrelated=steer.get("unrelated", 39),
+            match=one_of(steer.get("match", "planned"), "controls.steer.match", ("planned", "measured")),
+            arms=scope,
+            tasks=named,
+            items=whole(steer["items"], "controls.steer.items", least=1) if "items" in steer else None,
+        ),
+        PromptControls(neutral, whole(prompt.get("paraphrases", 2), "controls.prompt.paraphrases")),
+    )
+
+
+def _arms_called(pattern: str, arms: tuple[Arm, ...]) -> Collection[str]:
+    steered = [arm.name for arm in arms if any(isinstance(one, Steer) for one in arm.interventions)]
+    contrast = parse_contrast(pattern, [arm for arm in arms if arm.name in steered] or list(arms))
+    return [term.arm for term in contrast.terms]
+
+
+def _texts(value: object, where: str) -> Mapping[str, str]:
+    if not isinstance(value, Mapping):
+        raise StudyError(f"{where} is {value!r}", expected="a mapping", way_out="Write `judge: provider/model`")
+    return {text(key, where): text(one, f"{where}.{key}") for key, one in value.items()}
+
+
+def _generate(value: object) -> Mapping[str, Any]:
+    body = mapping(value, "generate", allowed=GENERATE_KEYS)
+    read: dict[str, Any] = {}
+    for key, one in body.items():
+        where = f"generate.{key}"
+        if key in ("max_tokens", "top_k"):
+            read[key] = whole(one, where, least=1)
+        elif key == "stop":
+            read[key] = [text(part, where) for part in sequence(one, where)]
+        else:
+            read[key] = number(one, where)
+            if read[key] < 0 or (key != "temperature" and read[key] > 1):
+                raise StudyError(f"{where} is {one}", expected="0 to 1 (temperature: 0 or more)", way_out="Mend it")
+    return read
+
+
+def _limits(value: object) -> Mapping[str, float]:
+    return {key: number(one, f"limits.{key}") for key, one in mapping(value, "limits", allowed=LIMIT_KEYS).items()}
+
+
+def _plain(controls: SteerControls | PromptControls) -> dict[str, Any]:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in vars(controls).items()}

@@ -1,0 +1,66 @@
+import pytest
+
+from doxa.words.arms import Arm
+from doxa.words.contrasts import Term, parse_contrast
+from doxa.words.errors import StudyError
+
+ARMS = [
+    Arm("a"),
+    Arm("b"),
+    Arm("c-d"),
+    Arm("p[strength=0.2]", levels={"strength": "0.2"}),
+    Arm("p[strength=0.4]", levels={"strength": "0.4"}),
+]
+
+
+def weights(source: str) -> dict[str, float]:
+    return {term.arm: term.weight for term in parse_contrast(source, ARMS).terms}
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("a - b", {"a": 1, "b": -1}),
+        ("a", {"a": 1}),
+        ("-b + a", {"b": -1, "a": 1}),
+        ("(a - b) - (c-d - b)", {"a": 1, "c-d": -1}),
+        ("a - (b - (c-d - a)) - c-d + b - a", None),
+        ("0.5 * a + 0.5 * b - c-d", {"a": 0.5, "b": 0.5, "c-d": -1}),
+        ("2 * (a - b)", {"a": 2, "b": -2}),
+        ("p[strength=0.40] - a", {"p[strength=0.4]": 1, "a": -1}),
+        ("p - a", {"p[strength=0.2]": 0.5, "p[strength=0.4]": 0.5, "a": -1}),
+    ],
+)
+def test_arithmetic(source: str, expected: dict[str, float] | None) -> None:
+    if expected is None:
+        with pytest.raises(StudyError, match="sum to"):
+            parse_contrast(source, ARMS)
+    else:
+        assert weights(source) == pytest.approx(expected)
+
+
+def test_levels_of_a_task_stay_in_the_term() -> None:
+    contrast = parse_contrast("a[monitored=free] - a[monitored=paid]", ARMS, task_factors=["monitored"])
+    assert contrast.terms == (Term(1, "a", (("monitored", "free"),)), Term(-1, "a", (("monitored", "paid"),)))
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("a-b", "blanks around"),
+        ("x - a", "unknown arm 'x'"),
+        ("a + b", "sum to 2"),
+        ("a - a", "sum to 0"),
+        ("(a - b", "not closed"),
+        ("a - ", "cannot be read"),
+        ("a b", "cannot be read"),
+        ("a ? b", "cannot be read"),
+        ("", "expected|Expected"),
+        ("p[strength=3] - a", "no arm matches"),
+        ("a[free] - b", "selector"),
+        ("a[tier=x] - a[tier=y]", "Allowed: monitored"),
+    ],
+)
+def test_what_cannot_be_read_is_an_error(source: str, says: str) -> None:
+    with pytest.raises(StudyError, match=says):
+        parse_contrast(source, ARMS, task_factors=["monitored"])
