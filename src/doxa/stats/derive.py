@@ -1,0 +1,141 @@
+"""Scores made of other scores: in every unit a weighted sum over rows that are picked by their factors."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from doxa.stats.table import validate
+from doxa.words import schema
+from doxa.words.errors import ResultsError, nearest
+from doxa.words.schema import Derivation
+
+_GROUP = ("arm", "task", "run", "seed")
+_KEPT = ("study", "model", "arm", "of", "control", "task", "run", "seed", "log")
+
+
+def derive(table: pd.DataFrame, derivations: Sequence[Derivation]) -> pd.DataFrame:
+    """Append derived scores.
+
+    For every arm, task, unit, run and seed that has a row of the source score the new row holds the weighted sum of the
+    terms, exactly one source row for each. When a term has no row, several rows or no value, the new value is missing
+    and its reason says so. The new item is the level of the unit's factor; factors that are constant within the unit
+    are kept, others are empty.
+
+    Args:
+        table: A table of `doxa.words.schema`.
+        derivations: Applied in order; a later one may use the score of an earlier one.
+
+    Returns:
+        A new table: the rows given, then the derived ones.
+
+    Raises:
+        ResultsError: When the table is not valid, has no such score or factor, or has the new score already.
+    """
+    validate(table)
+    for derivation in derivations:
+        made = _derived(table, derivation)
+        attrs = table.attrs
+        table = pd.concat([_plain(table), made], ignore_index=True)
+        table.attrs = attrs
+    return table
+
+
+def _derived(table: pd.DataFrame, derivation: Derivation) -> pd.DataFrame:
+    scores = {str(name) for name in pd.unique(table["score"])}
+    if derivation.source not in scores:
+        raise ResultsError(
+            f"{derivation.score!r} is made of {derivation.source!r}, which the table does not have",
+            way_out=nearest(derivation.source, scores),
+        )
+    if derivation.score in scores:
+        raise ResultsError(
+            f"the table has the score {derivation.score!r} already", way_out="Derive it from the table of the logs"
+        )
+    unit = _factor(table, derivation.unit)
+    source = table[(table["score"] == derivation.source) & (table[unit] != "")]
+    if source.empty:
+        raise ResultsError(
+            f"no row of {derivation.source!r} has a level of {derivation.unit!r}",
+            way_out="Name the factor whose levels are the units",
+        )
+    groups, first = _groups(source, unit)
+    value, reason = _weighted_sums(source, groups, len(first), derivation)
+    head = source.iloc[first]
+    columns: dict[str, object] = {name: head[name].to_numpy() for name in _KEPT}
+    columns |= {
+        "item": head[unit].to_numpy(),
+        "score": derivation.score,
+        "value": value,
+        "reason": reason,
+        "tokens": 0,
+        "stop": "",
+    }
+    for name in table.columns:
+        if str(name).startswith(schema.FACTOR_PREFIX):
+            columns[str(name)] = _constant_levels(source[name], groups, len(first))
+    made = pd.DataFrame(columns)[list(table.columns)]
+    return made.astype({name: _plain(table.iloc[:0])[name].dtype for name in table.columns})
+
+
+def _groups(source: pd.DataFrame, unit: str) -> tuple[Int[np.ndarray, " rows"], Int[np.ndarray, " groups"]]:
+    """The group of every row, and the first row of every group in the order of the groups."""
+    key = np.zeros(len(source), dtype=np.int64)
+    for name in (*_GROUP, unit):
+        codes, unique = pd.factorize(source[name], sort=True)
+        key = key * len(unique) + codes
+    _, first, groups = np.unique(key, return_index=True, return_inverse=True)
+    return groups, first
+
+
+def _weighted_sums(
+    source: pd.DataFrame, groups: Int[np.ndarray, " rows"], n: int, derivation: Derivation
+) -> tuple[Float[np.ndarray, " groups"], np.ndarray]:
+    value = source["value"].to_numpy(dtype=np.float64)
+    why = source["reason"].to_numpy(dtype=object)
+    total = np.zeros(n)
+    reason = np.full(n, "", dtype=object)
+    for weight, levels in derivation.terms:
+        picked = np.ones(len(source), dtype=bool)
+        for factor, level in levels:
+            picked &= (source[_factor(source, factor)] == level).to_numpy(dtype=bool)
+        rows = np.flatnonzero(picked)
+        count = np.bincount(groups[rows], minlength=n)
+        row_of = np.zeros(n, dtype=np.int64)
+        row_of[groups[rows]] = rows
+        total += np.where(count == 1, weight * value[row_of], np.nan)
+        name = " ".join(f"{factor}={level}" for factor, level in levels)
+        open_ = reason == ""
+        reason[open_ & (count == 0)] = f"no row with {name}"
+        for several in np.unique(count[count > 1]):
+            reason[open_ & (count == several)] = f"{several} rows with {name}"
+        empty = open_ & (count == 1) & np.isnan(value[row_of])
+        reason[empty] = [f"{name}: {one}" for one in why[row_of[empty]]]
+    return total, reason
+
+
+def _constant_levels(column: pd.Series, groups: Int[np.ndarray, " rows"], n: int) -> np.ndarray:
+    codes, unique = pd.factorize(column, sort=True)
+    low, high = np.full(n, len(unique)), np.full(n, -1)
+    np.minimum.at(low, groups, codes)
+    np.maximum.at(high, groups, codes)
+    levels = np.asarray(unique, dtype=object)
+    return np.where(low == high, levels[low], "")
+
+
+def _factor(table: pd.DataFrame, factor: str) -> str:
+    column = schema.FACTOR_PREFIX + factor
+    if column not in table.columns:
+        known = [str(name).removeprefix(schema.FACTOR_PREFIX) for name in table.columns]
+        raise ResultsError(
+            f"the table has no factor {factor!r}",
+            way_out=nearest(factor, [name for name in known if name not in schema.COLUMNS]),
+        )
+    return column
+
+
+def _plain(table: pd.DataFrame) -> pd.DataFrame:
+    """Categories turned to text, so that rows with new names can be appended."""
+    categorical = [name for name in table.columns if isinstance(table[name].dtype, pd.CategoricalDtype)]
+    return table.astype(dict.fromkeys(categorical, "str"))

@@ -1,0 +1,263 @@
+"""Everything that a study infers from its table, as one plain record: `estimates.json`, which a report reads."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+import pandas as pd
+
+from doxa.stats.controls import (
+    ControlVerdict,
+    control_effects,
+    families_of,
+    outside_both,
+    verdict_from_json,
+    verdict_to_json,
+    verdicts,
+)
+from doxa.stats.design import ScoreKind
+from doxa.stats.estimate import Estimate, applies, check_keys, estimate, estimate_from_json, estimate_to_json
+from doxa.stats.table import Rows, encode, missing_by_arm
+from doxa.words import schema
+from doxa.words.contrasts import Contrast, Term
+from doxa.words.errors import ResultsError, StudyError, nearest
+
+FORMAT = 1
+"""Version of the record and of the formulas behind it: a change that moves a number raises it (law 11)."""
+FEW_ITEMS = 10
+"""Items below which a report says that there are few."""
+NOTES = {
+    "family": "the declared family: number of contrasts and of scores, and how many cells of them are estimated",
+    "no_score": "a score of the declared family has no row at all",
+    "no_rows": "the contrast is not estimated for this score: an arm or factor level has no row of it",
+    "no_controls": "no control of this family was scored for this cell of the declared family",
+    "few_controls_in_common": "the cells of the declared family share fewer than 19 controls: no adjusted p",
+    "few_items": f"a score has fewer than {FEW_ITEMS} items",
+}
+"""What each note means; `subject` says where."""
+
+_KEYS = (
+    *("format", "table_version", "contrasts", "primary", "scores", "level"),
+    *("estimates", "arms", "verdicts", "outside_both", "missing", "notes"),
+)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The estimates of a study.
+
+    Attributes:
+        contrasts: Names in the order of their declaration.
+        primary: Names of the contrasts of the declared family.
+        scores: (task, score) of the declared family.
+        level: Confidence level of every interval.
+        estimates: Of every contrast and score, by (contrast, task, score).
+        arms: Of every named arm and score: the error bars of the baseline are among them.
+        verdicts: Of every contrast and score that has controls, by (contrast, task, score, family).
+        missing: Rows and missing rows with reasons, by arm (controls by family), task and score.
+        notes: Codes (keys of `NOTES`) with their subject.
+    """
+
+    contrasts: tuple[str, ...]
+    primary: tuple[str, ...]
+    scores: tuple[tuple[str, str], ...]
+    level: float
+    estimates: tuple[Estimate, ...]
+    arms: tuple[Estimate, ...]
+    verdicts: tuple[ControlVerdict, ...]
+    missing: tuple[Mapping[str, Any], ...]
+    notes: tuple[Mapping[str, Any], ...]
+
+    @property
+    def outside_both(self) -> dict[tuple[str, str, str], bool | None]:
+        """Whether each (contrast, task, score) lies outside both control families; None where that is not known."""
+        return outside_both(self.verdicts)
+
+
+def evaluate(
+    table: pd.DataFrame,
+    contrasts: Sequence[Contrast],
+    primary: Sequence[str] = (),
+    scores: Sequence[tuple[str, str]] = (),
+    families: Sequence[str] | None = None,
+    *,
+    kinds: Mapping[str, ScoreKind] | None = None,
+    level: float = 0.95,
+) -> Evaluation:
+    """Estimate every contrast and every named arm for every score, and hold steering against its controls.
+
+    Args:
+        table: A table of `doxa.words.schema`, derived scores included.
+        contrasts: As declared in the study.
+        primary: Names of the contrasts that were declared primary; () means all.
+        scores: (task, score) that the study's claims rest on; () means all. Primary contrasts and these scores are the
+            declared family, within which p-values are adjusted; every other cell is exploratory.
+        families: Control families; None means all that the table has.
+        kinds: Kind of each score that is not unbounded.
+        level: Confidence level.
+
+    Raises:
+        ResultsError: When the table is not valid or takes the same items at several factor levels.
+        StudyError: When a primary contrast is not among the contrasts.
+    """
+    rows = encode(table)
+    kinds = kinds or {}
+    known = [one.name for one in contrasts]
+    for name in primary:
+        if name not in known:
+            raise StudyError(f"primary contrast {name!r} is not among the contrasts", way_out=nearest(name, known))
+    first = tuple(primary) or tuple(known)
+    leading = tuple(scores) or tuple(sorted(rows.cells))
+
+    possible, notes = [], []
+    for contrast, (task, score) in product(contrasts, rows.cells):
+        if applies(rows, contrast, score, task):
+            possible.append((contrast, task, score))
+        else:
+            notes.append(_note("no_rows", contrast=contrast.name, task=task, score=score))
+    estimates = [
+        estimate(
+            rows,
+            c,
+            s,
+            task=t,
+            kind=kinds.get(s, "unbounded"),
+            level=level,
+            primary=c.name in first and (t, s) in leading,
+        )
+        for c, t, s in possible
+    ]
+    declared = [(one.contrast, one.task, one.score) for one in estimates if one.primary]
+    notes += [_note("no_score", task=task, score=score) for task, score in leading if (task, score) not in rows.cells]
+    notes.append(_note("family", contrasts=len(first), scores=len(leading), cells=len(declared)))
+    arms = _one_arm(rows, kinds, level)
+    judged, found = _judge(rows, possible, declared, families_of(rows) if families is None else families)
+    return Evaluation(
+        contrasts=tuple(known),
+        primary=first,
+        scores=leading,
+        level=level,
+        estimates=tuple(sorted(_holm(estimates), key=_key)),
+        arms=tuple(sorted(arms, key=_key)),
+        verdicts=tuple(sorted(judged, key=lambda one: (*_key(one), one.family))),
+        missing=missing_by_arm(rows),
+        notes=tuple(sorted([*notes, *found, *_few_items(arms)], key=str)),
+    )
+
+
+def to_json(one: Evaluation) -> dict[str, Any]:
+    """An evaluation as JSON: sorted, unrounded, missing numbers null; the same table gives the same bytes."""
+    return {
+        "format": FORMAT,
+        "table_version": schema.VERSION,
+        "contrasts": list(one.contrasts),
+        "primary": list(one.primary),
+        "scores": [{"task": task, "score": score} for task, score in one.scores],
+        "level": one.level,
+        "estimates": [estimate_to_json(each) for each in one.estimates],
+        "arms": [estimate_to_json(each) for each in one.arms],
+        "verdicts": [verdict_to_json(each) for each in one.verdicts],
+        "outside_both": [
+            {"contrast": contrast, "task": task, "score": score, "outside": outside}
+            for (contrast, task, score), outside in sorted(one.outside_both.items())
+        ],
+        "missing": [dict(each) for each in one.missing],
+        "notes": [dict(each) for each in one.notes],
+    }
+
+
+def from_json(value: Mapping[str, Any]) -> Evaluation:
+    """Read what `to_json` wrote.
+
+    Raises:
+        ResultsError: When it was written by another version, or is something else.
+    """
+    if value.get("format") != FORMAT or value.get("table_version") != schema.VERSION:
+        raise ResultsError(
+            f"estimates of format {value.get('format')} from a table of version {value.get('table_version')}",
+            expected=f"format {FORMAT} and version {schema.VERSION}",
+            way_out="Make them again from the table with this version of doxa",
+        )
+    check_keys(value, _KEYS, "estimates")
+    return Evaluation(
+        contrasts=tuple(value["contrasts"]),
+        primary=tuple(value["primary"]),
+        scores=tuple((one["task"], one["score"]) for one in value["scores"]),
+        level=value["level"],
+        estimates=tuple(estimate_from_json(one) for one in value["estimates"]),
+        arms=tuple(estimate_from_json(one) for one in value["arms"]),
+        verdicts=tuple(verdict_from_json(one) for one in value["verdicts"]),
+        missing=tuple(value["missing"]),
+        notes=tuple(value["notes"]),
+    )
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """p-values adjusted for their family: max over the smaller ones of (k - rank) p, at most 1.
+
+    Source: Holm 1979.
+    """
+    adjusted, largest = [0.0] * len(p), 0.0
+    for place, index in enumerate(sorted(range(len(p)), key=lambda i: p[i])):
+        largest = max(largest, min(1.0, (len(p) - place) * p[index]))
+        adjusted[index] = largest
+    return adjusted
+
+
+def _holm(estimates: Sequence[Estimate]) -> list[Estimate]:
+    """Adjust within the declared family; a cell without a p-value does not count."""
+    declared = [place for place, one in enumerate(estimates) if one.primary and one.p is not None]
+    adjusted = holm([p for place in declared if (p := estimates[place].p) is not None])
+    by_place = dict(zip(declared, adjusted, strict=True))
+    return [replace(one, p_adjusted=by_place.get(place)) for place, one in enumerate(estimates)]
+
+
+def _one_arm(rows: Rows, kinds: Mapping[str, ScoreKind], level: float) -> list[Estimate]:
+    found = []
+    for arm in sorted(set(rows.arms) - set(rows.of)):
+        alone = Contrast(arm, (Term(1.0, arm),))
+        for task, score in rows.cells:
+            if applies(rows, alone, score, task):
+                found.append(estimate(rows, alone, score, task=task, kind=kinds.get(score, "unbounded"), level=level))
+    return found
+
+
+def _judge(
+    rows: Rows,
+    cells: Sequence[tuple[Contrast, str, str]],
+    declared: Sequence[tuple[str, str, str]],
+    families: Sequence[str],
+) -> tuple[list[ControlVerdict], list[Mapping[str, Any]]]:
+    """The verdicts of every family, and notes on declared cells that have none."""
+    judged: list[ControlVerdict] = []
+    notes: list[Mapping[str, Any]] = []
+    for family in families:
+        effects = [control_effects(rows, contrast, score, task, family) for contrast, task, score in cells]
+        inside = verdicts([one for one in effects if one is not None], declared)
+        judged += inside
+        have = {_key(one) for one in inside}
+        notes += [
+            _note("no_controls", contrast=contrast, task=task, score=score, family=family)
+            for contrast, task, score in declared
+            if (contrast, task, score) not in have
+        ]
+        unadjusted = [one for one in inside if "exploratory" not in one.flags and one.p_adjusted is None]
+        if unadjusted and any(one.p is not None for one in unadjusted):
+            notes.append(_note("few_controls_in_common", family=family))
+    return judged, notes
+
+
+def _few_items(arms: Iterable[Estimate]) -> list[Mapping[str, Any]]:
+    most: dict[tuple[str, str], int] = {}
+    for one in arms:
+        most[one.task, one.score] = max(most.get((one.task, one.score), 0), one.n["items"])
+    return [_note("few_items", task=t, score=s, items=n) for (t, s), n in most.items() if n < FEW_ITEMS]
+
+
+def _note(code: str, **subject: object) -> Mapping[str, Any]:
+    return {"code": code, "subject": subject}
+
+
+def _key(one: Estimate | ControlVerdict) -> tuple[str, str, str]:
+    return (one.contrast, one.task, one.score)

@@ -1,0 +1,109 @@
+"""What a study can find: the smallest effects that it detects, before it runs (with pilot SDs) and afterwards."""
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from scipy import optimize, special
+
+from doxa.stats.controls import FEWEST_FOR_RANK, deviations, max_t
+from doxa.stats.intervals import FEWEST_FOR_P
+from doxa.words.store import stream
+
+REPETITIONS = 4000
+"""Simulated studies behind `detectable_against_controls`: a power of .8 has a standard error of .006."""
+
+
+def detectable(n_items: int, sd: float, power: float = 0.8, alpha: float = 0.05) -> float:
+    """The smallest difference of two paired arms that a two-sided t over items finds with this power.
+
+    Solves P(|T| > t_{1-alpha/2}) = power for T noncentral t with n - 1 degrees of freedom and noncentrality √n δ / sd.
+
+    Args:
+        n_items: Items in both arms.
+        sd: SD over items of the difference of the two arms, each averaged over its runs.
+        power: Probability to find it.
+        alpha: Level of the test.
+
+    Returns:
+        The effect in the units of `sd`; infinite with fewer than 6 items, which get no p-value.
+    """
+    if n_items < FEWEST_FOR_P:
+        return math.inf
+    df = n_items - 1.0
+    critical = float(special.stdtrit(df, 1 - alpha / 2))
+
+    def lacking(noncentrality: float) -> float:
+        # Tails below 1e-20 come as NaN from scipy 1.17.
+        below, far = np.nan_to_num(special.nctdtr(df, noncentrality, [critical, -critical]))
+        return float(1 - below + far) - power
+
+    return float(optimize.brentq(lacking, 0.0, 4 * critical + 10)) * sd / math.sqrt(n_items)
+
+
+def detectable_against_controls(
+    m: int,
+    sd_controls: float | Sequence[float],
+    power: float = 0.8,
+    alpha: float = 0.05,
+    *,
+    noise: float = 0.0,
+    cells: int = 1,
+) -> float:
+    """The smallest distance from the centre of the controls that the centred rank finds with this power.
+
+    Simulated with a fixed seed: normal effects of controls and target, the same test as in the report
+    (`doxa.stats.controls.max_t`). An effect counts as found when its adjusted p is at most alpha in every family.
+
+    Args:
+        m: Controls in each family.
+        sd_controls: SD of the controls' effects, the noise of their items included; one for each family that the effect
+            must stand out against. The centres of the families are taken as equal.
+        power: Probability to find it.
+        alpha: Level of the test.
+        noise: Standard error of the target's own effect over items; the same noise is part of `sd_controls`.
+        cells: Contrasts times scores of the declared family, taken as independent (correlated ones cost less).
+
+    Returns:
+        The effect in the units of `sd_controls`; infinite with fewer than 19 controls, which get no rank p, or when
+        1 / (m + 1) is above alpha.
+    """
+    spreads = (sd_controls,) if isinstance(sd_controls, int | float) else tuple(sd_controls)
+    largest = max(spreads)
+    if m < FEWEST_FOR_RANK or 1 / (m + 1) > alpha:
+        return math.inf
+    if largest == 0:
+        return 0.0
+    # Rounded, so that nearly equal pilots share a simulation; the families' order does not matter.
+    ratios = tuple(sorted(round(sd / largest, 3) for sd in spreads))
+    return largest * _in_spreads(m, ratios, round(noise / largest, 3), power, alpha, cells)
+
+
+@lru_cache(maxsize=64)
+def _in_spreads(m: int, ratios: tuple[float, ...], noise: float, power: float, alpha: float, cells: int) -> float:
+    """`detectable_against_controls` for a largest SD of 1."""
+    random = stream("power against controls", m, list(ratios), cells)
+    own = noise * random.standard_normal(REPETITIONS)
+    families = []
+    for ratio in ratios:
+        effects = ratio * random.standard_normal((REPETITIONS, 1 + m, cells))
+        families.append((effects[:, :, :1].copy(), deviations(effects)))
+
+    def found(shift: float) -> float:
+        hit = np.ones(REPETITIONS, dtype=bool)
+        for planted, deviation in families:
+            planted[:, 0, 0] = shift + own
+            deviation[:, :, :1] = deviations(planted)
+            hit &= max_t(deviation)[:, 0] <= alpha + 1e-12
+        return float(hit.mean())
+
+    low, high = 0.0, 1.0
+    while found(high) < power:
+        low, high = high, 2 * high
+        if high > 1e3:
+            return math.inf
+    while high - low > 1e-3 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if found(middle) < power else (low, middle)
+    return high

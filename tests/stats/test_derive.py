@@ -1,0 +1,124 @@
+from collections.abc import Callable
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from doxa.stats.derive import derive
+from doxa.stats.table import validate
+from doxa.words.errors import ResultsError
+from doxa.words.schema import Derivation
+
+Make = Callable[..., pd.DataFrame]
+
+KINDS, POLARITIES, TOPICS = ("belief", "control"), ("affirmed", "reversed"), ("mind", "sky")
+ITEMS = {f"{t}-{k}-{p}": (t, k, p) for t, k, p in product(TOPICS, KINDS, POLARITIES)}
+FACTORS = {
+    "topic": {item: levels[0] for item, levels in ITEMS.items()},
+    "kind": {item: levels[1] for item, levels in ITEMS.items()},
+    "polarity": {item: levels[2] for item, levels in ITEMS.items()},
+    "field": {item: "physics" if levels[0] == "sky" else "philosophy" for item, levels in ITEMS.items()},
+}
+BELIEF = Derivation(
+    "belief",
+    "y",
+    "topic",
+    tuple(
+        (weight, (("kind", kind), ("polarity", polarity)))
+        for weight, kind, polarity in (
+            (0.5, "belief", "affirmed"),
+            (-0.5, "belief", "reversed"),
+            (-0.5, "control", "affirmed"),
+            (0.5, "control", "reversed"),
+        )
+    ),
+)
+
+
+@pytest.fixture
+def table(make_rows: Make, make_table: Make) -> pd.DataFrame:
+    random = np.random.default_rng(0)
+    runs = {item: random.normal(size=2).tolist() for item in ITEMS}
+    other = {item: random.normal(size=2).tolist() for item in ITEMS}
+    twin = make_rows("block~twin/00", other, of="block", control="twin", factors=FACTORS)
+    return make_table(make_rows("block", runs, factors=FACTORS), twin)
+
+
+def value(table: pd.DataFrame, arm: str, item: str, run: int) -> float:
+    chosen = table[(table["arm"] == arm) & (table["item"] == item) & (table["run"] == run)]
+    assert len(chosen) == 1
+    return float(chosen["value"].iloc[0])
+
+
+def test_the_weighted_sum_by_arm_unit_and_run(table: pd.DataFrame) -> None:
+    found = derive(table, [BELIEF])
+    validate(found)
+    pd.testing.assert_frame_equal(found.iloc[: len(table)], table)
+    made = found.iloc[len(table) :]
+    assert len(made) == 2 * len(TOPICS) * 2
+    for arm, topic, run in product(("block", "block~twin/00"), TOPICS, (1, 2)):
+        affirmed, reversed_, fact, unfact = (
+            value(table, arm, f"{topic}-{kind}-{polarity}", run) for kind, polarity in product(KINDS, POLARITIES)
+        )
+        expected = (affirmed - reversed_ - fact + unfact) / 2
+        assert value(made, arm, topic, run) == pytest.approx(expected, rel=1e-12)
+
+
+def test_what_the_new_rows_keep(table: pd.DataFrame) -> None:
+    made = derive(table, [BELIEF]).iloc[len(table) :]
+    twin = made[(made["arm"] == "block~twin/00") & (made["item"] == "sky") & (made["run"] == 2)].iloc[0]
+    expected = {"study": "one", "model": "one", "arm": "block~twin/00", "of": "block", "control": "twin"}
+    expected |= {"task": "task", "item": "sky", "score": "belief", "reason": "", "stop": "", "log": "a.eval"}
+    expected |= {"factor_topic": "sky", "factor_kind": "", "factor_polarity": "", "factor_field": "physics"}
+    assert dict(twin.drop("value")) == {**expected, "run": 2, "seed": 0, "tokens": 0}
+
+
+def test_a_missing_term_makes_a_missing_value_that_says_so(table: pd.DataFrame) -> None:
+    first = (table["arm"] == "block") & (table["run"] == 1)
+    at = {item: table.index[first & (table["item"] == item)][0] for item in ITEMS}
+    table.loc[at["mind-belief-reversed"], ["value", "reason"]] = [np.nan, "refused"]
+    table = table.drop(index=at["sky-control-affirmed"])
+    made = derive(table, [BELIEF]).iloc[len(table) :]
+    lost = made[made["value"].isna()].set_index("item")["reason"]
+    assert dict(lost) == {
+        "mind": "kind=belief polarity=reversed: refused",
+        "sky": "no row with kind=control polarity=affirmed",
+    }
+
+
+def test_two_rows_for_a_term_are_not_averaged(table: pd.DataFrame) -> None:
+    again = table[table["item"] == "sky-belief-affirmed"].assign(item="sky-again")
+    made = derive(pd.concat([table, again], ignore_index=True), [BELIEF]).iloc[len(table) + len(again) :]
+    assert set(made[made["item"] == "sky"]["reason"]) == {"2 rows with kind=belief polarity=affirmed"}
+    assert made[made["item"] == "mind"]["value"].notna().all()
+
+
+def test_a_derivation_may_build_on_another(table: pd.DataFrame) -> None:
+    doubled = Derivation("doubled", "belief", "topic", ((2.0, (("topic", "sky"),)),))
+    found = derive(table.astype({"arm": "category", "score": "category"}), [BELIEF, doubled])
+    sky = found[found["item"] == "sky"].pivot_table(index=["arm", "run"], columns="score", values="value")
+    np.testing.assert_allclose(sky["doubled"], 2 * sky["belief"])
+    # The term asks for the other topic: that unit has no row for it.
+    assert set(found[(found["score"] == "doubled") & (found["item"] == "mind")]["reason"]) == {"no row with topic=sky"}
+
+
+def test_rows_without_the_unit_take_no_part(table: pd.DataFrame, make_rows: Make, make_table: Make) -> None:
+    elsewhere = make_rows("block", {"x": 1.0}, task="other")
+    made = derive(make_table(table, elsewhere), [BELIEF])
+    assert set(made[made["score"] == "belief"]["task"]) == {"task"}
+
+
+@pytest.mark.parametrize(
+    ("derivation", "message"),
+    [
+        (Derivation("belief", "z", "topic", ()), "made of 'z'"),
+        (Derivation("y", "y", "topic", ()), "has the score 'y' already"),
+        (Derivation("belief", "y", "tpic", ()), r"no factor 'tpic'. Did you mean 'topic'"),
+        (Derivation("belief", "y", "empty", ()), "has a level of 'empty'"),
+        (Derivation("belief", "y", "topic", ((1.0, (("knd", "belief"),)),)), "no factor 'knd'"),
+    ],
+)
+def test_what_cannot_be_derived(table: pd.DataFrame, derivation: Derivation, message: str) -> None:
+    with pytest.raises(ResultsError, match=message):
+        derive(table.assign(factor_empty=""), [derivation])
