@@ -1,0 +1,84 @@
+"""Inspect's messages as the model reads them, and the model's text as Inspect's content."""
+
+from collections.abc import Sequence
+
+from inspect_ai.model import ChatMessage, ChatMessageAssistant, Content, ContentReasoning, ContentText
+
+from doxa.models.chat import Message
+from doxa.models.thinking import CLOSE, OPEN, split_thinking
+from doxa.words.errors import NotYetError
+
+
+def messages_of(conversation: Sequence[ChatMessage], system_prompt: str | None = None) -> list[Message]:
+    """Inspect's messages as the chat template takes them.
+
+    Assistant messages that follow each other are one turn that was prefilled and continued, so they are joined as they
+    are. A last message of the assistant's is a prefill; when it ends in reasoning, the reasoning is left open.
+
+    Args:
+        conversation: The messages.
+        system_prompt: Stands before the conversation's own system prompt, in the same message.
+
+    Raises:
+        NotYetError: When there are tool calls, images, or anything else that is not text.
+    """
+    found: list[Message] = []
+    for index, message in enumerate(conversation):
+        if message.role == "tool" or (isinstance(message, ChatMessageAssistant) and message.tool_calls):
+            raise no_tools()
+        text = _text(message.content, left_open=index == len(conversation) - 1 and message.role == "assistant")
+        if found and found[-1].role == message.role == "assistant":
+            text = found.pop().content + text
+        found.append(Message(message.role, text))
+    if system_prompt is not None:
+        if found and found[0].role == "system":
+            found[0] = Message("system", f"{system_prompt}\n\n{found[0].content}")
+        else:
+            found.insert(0, Message("system", system_prompt))
+    return found
+
+
+def content_of(text: str, *, inside: bool) -> str | list[Content]:
+    """What the model wrote, thinking and answering told apart in the order in which they came.
+
+    Args:
+        text: The generated text.
+        inside: Whether it continues a thought that was left open.
+
+    Returns:
+        The text itself when it holds no thinking; otherwise `ContentReasoning` and `ContentText` in turn.
+    """
+    segments = split_thinking(f"{OPEN}{text}" if inside else text)
+    if all(kind == "text" for kind, _ in segments):
+        return text
+    return [
+        ContentReasoning(reasoning=part) if kind == "thinking" else ContentText(text=part) for kind, part in segments
+    ]
+
+
+def no_tools() -> NotYetError:
+    """The error of an eval that gives the model tools."""
+    return NotYetError(
+        "this eval gives the model tools",
+        expected="messages without tools",
+        way_out="doxa/ models cannot call tools yet; use an eval without tools, or another provider as the model",
+    )
+
+
+def _text(content: str | list[Content], *, left_open: bool) -> str:
+    if isinstance(content, str):
+        return content
+    parts = []
+    for part in content:
+        if isinstance(part, ContentText):
+            parts.append(part.text)
+        elif isinstance(part, ContentReasoning):
+            thought = (part.summary or "") if part.redacted else part.reasoning
+            parts.append(f"{OPEN}{thought}{CLOSE}")
+        else:
+            raise NotYetError(
+                f"a message holds {part.type}", expected="text", way_out="doxa/ models read text only; leave it out"
+            )
+    text = "".join(parts)
+    ends_in_thought = left_open and bool(content) and isinstance(content[-1], ContentReasoning)
+    return text.removesuffix(CLOSE) if ends_in_thought else text

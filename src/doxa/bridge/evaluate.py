@@ -1,0 +1,179 @@
+"""Run generating tasks through Inspect: one log per arm, all arms at once, so that the provider's batches mix them.
+
+`eval_set` resumes: finished logs are kept, finished samples of a cancelled log are reused, nothing is counted twice.
+"""
+
+import contextlib
+import logging
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from inspect_ai import Task, eval_set, task_with
+from inspect_ai.hooks import Hooks, SampleEnd, hooks
+from inspect_ai.log import list_eval_logs, read_eval_log
+from inspect_ai.model import GenerateConfig, get_model
+
+from doxa.words.errors import EnvironmentFault
+
+MAX_SAMPLES = 256
+"""Samples of one task in flight at once; the provider batches what arrives, whatever the arm."""
+
+
+@dataclass(frozen=True)
+class ArmTask:
+    """One arm on one task.
+
+    Attributes:
+        make: Makes the Inspect task.
+        model: Model string that Inspect sees, `doxa/<model>+<label>`.
+        arguments: The provider's model arguments: plain JSON (arm file, dtype, device, seed).
+        metadata: The log's own description (study, arm, of, control, task, version, derivations).
+    """
+
+    make: Callable[[], Task]
+    model: str
+    arguments: Mapping[str, Any]
+    metadata: Mapping[str, Any]
+
+
+def run_tasks(
+    tasks: Sequence[ArmTask],
+    folder: Path,
+    *,
+    runs: int,
+    seed: int,
+    generate: Mapping[str, Any],
+    progress: Callable[[], None] | None = None,
+) -> None:
+    """Run tasks to their end, or go on with those that an earlier run left unfinished.
+
+    Args:
+        tasks: One per arm and task.
+        folder: Where the logs go; other logs in it are left alone.
+        runs: Repetitions of every item (Inspect's epochs).
+        seed: The study's seed; the provider derives every row's own from it, the item and the run (law 9).
+        generate: Overrides of the tasks' generation settings, in a study's words.
+        progress: Called after every sample.
+
+    Raises:
+        EnvironmentFault: When a log did not finish; what did is kept.
+    """
+    if not tasks:
+        return
+    made = []
+    for one in tasks:
+        task = one.make()
+        made.append(
+            task_with(
+                task,
+                model=get_model(one.model, memoize=False, **one.arguments),
+                metadata={**(task.metadata or {}), **one.metadata},
+                config=_merged(task.config, {**generate, "seed": seed}),
+            )
+        )
+    with _counting(progress), _quiet():
+        finished, logs = eval_set(
+            made,
+            log_dir=str(folder),
+            log_dir_allow_dirty=True,
+            epochs=runs,
+            max_tasks=len(made),
+            max_samples=MAX_SAMPLES,
+            display="none",
+            log_level="error",
+            log_realtime=False,
+            retry_attempts=0,
+            fail_on_error=False,
+            score=True,
+        )
+    if not finished:
+        states = {log.status for log in logs}
+        if "cancelled" in states:
+            raise KeyboardInterrupt
+        errors = [log.error.message for log in logs if log.error is not None]
+        raise EnvironmentFault(
+            f"{sum(log.status != 'success' for log in logs)} of {len(logs)} logs did not finish"
+            + (f": {errors[0].splitlines()[0]}" if errors else ""),
+            way_out="Run the same command again; finished samples are kept",
+        )
+
+
+def logs_of(folder: Path, models: Collection[str]) -> list[str]:
+    """File names of the logs in a folder whose model is one of `models`."""
+    found = []
+    for info in list_eval_logs(str(folder)) if folder.is_dir() else []:
+        if read_eval_log(info, header_only=True).eval.model in models:
+            found.append(Path(info.name).name)
+    return found
+
+
+def transcripts(folder: Path, *, most: int = 400) -> list[dict[str, Any]]:
+    """What was asked and answered, from the logs: for reading beside each other, arm by arm.
+
+    Args:
+        folder: Folder of logs.
+        most: At most so many characters of each answer are kept.
+    """
+    found = []
+    for info in sorted(list_eval_logs(str(folder)), key=lambda info: info.name):
+        log = read_eval_log(info)
+        doxa = (log.eval.metadata or {}).get("doxa", {})
+        for sample in log.samples or []:
+            if sample.output is None or not sample.output.completion or "arm" not in doxa or doxa.get("scored"):
+                continue
+            asked = sample.input if isinstance(sample.input, str) else sample.input[-1].text
+            found.append(
+                {
+                    "arm": doxa["arm"],
+                    "task": doxa["task"],
+                    "item": str(sample.id),
+                    "run": sample.epoch,
+                    "question": asked[:most],
+                    "answer": sample.output.completion[:most],
+                    "stop": str(sample.output.stop_reason),
+                }
+            )
+    return sorted(found, key=lambda one: (one["task"], one["item"], one["run"], one["arm"]))
+
+
+def _merged(config: GenerateConfig, generate: Mapping[str, Any]) -> GenerateConfig:
+    names = {"stop": "stop_seqs"}
+    known = {names.get(key, key): value for key, value in generate.items() if key != "min_p"}
+    merged = config.merge(GenerateConfig(**known))
+    if "min_p" in generate:
+        merged.extra_body = {**(merged.extra_body or {}), "min_p": generate["min_p"]}
+    return merged
+
+
+_on_sample: list[Callable[[], None]] = []
+
+
+@hooks(name="doxa_progress", description="Tells doxa's progress bar that a sample has ended")
+class _Progress(Hooks):
+    async def on_sample_end(self, data: SampleEnd) -> None:
+        for report in _on_sample:
+            report()
+
+
+@contextlib.contextmanager
+def _counting(progress: Callable[[], None] | None) -> Iterator[None]:
+    if progress is not None:
+        _on_sample.append(progress)
+    try:
+        yield
+    finally:
+        _on_sample.clear()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Inspect's own lines do not break the progress bar; its warnings still reach the log file."""
+    logger = logging.getLogger("inspect_ai")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

@@ -1,0 +1,346 @@
+"""The Inspect provider `doxa/<model>[+label]`: any Inspect eval, on any arm.
+
+    inspect eval doxa/drift --model doxa/smollm2
+    inspect eval doxa/drift --model doxa/smollm2+mine -M arm=mine.json
+
+Model arguments: `arm` (path of an arm file), `dtype`, `device`, `seed`. The weights are loaded once per process; what
+an arm does is part of every request, and the requests of all arms share batches (`queue.py`).
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from inspect_ai.model import (
+    ChatCompletionChoice,
+    ChatMessage,
+    ChatMessageAssistant,
+    Content,
+    GenerateConfig,
+    Logprob,
+    Logprobs,
+    ModelAPI,
+    ModelOutput,
+    ModelUsage,
+    StopReason,
+    TopLogprob,
+)
+from inspect_ai.tool import ToolChoice, ToolInfo
+
+from doxa.bridge.arms import PreparedArm, prepare
+from doxa.bridge.conversation import content_of, messages_of, no_tools
+from doxa.bridge.oneline import in_one_line
+from doxa.bridge.place import cached, place
+from doxa.bridge.queue import QUEUE, Divergence, Surprisal
+from doxa.models import handle
+from doxa.models.chat import Message, Rendered, render, render_text, thinks_on
+from doxa.models.engine import Generation, Row, Sampling
+from doxa.models.handle import Model
+from doxa.models.receipt import Receipt, Tally
+from doxa.models.score import Choice, OptionScores
+from doxa.words.errors import ModelError, NotYetError, StudyError, nearest
+from doxa.words.store import Json, stream_seed
+
+ARGUMENTS = ("arm", "dtype", "device", "seed")
+MAX_CONNECTIONS = 256
+MAX_TOKENS = 512
+TEMPERATURE = 1.0
+"""Of a request that does not set one: the model's own distribution."""
+
+BASELINE = PreparedArm(system_prompt=None, plans=(), digest="", name="baseline")
+_offered: dict[str, Model] = {}
+
+
+def offer(model: Model) -> str:
+    """Let Inspect use a model that is in memory already.
+
+    Args:
+        model: The model; it is used as it is, whatever `dtype` and `device` say.
+
+    Returns:
+        Its name for Inspect: `doxa/<name>`.
+    """
+    _offered[model.name] = model
+    return f"doxa/{model.name}"
+
+
+class DoxaAPI(ModelAPI):
+    """A model under study, as Inspect sees it."""
+
+    def __init__(
+        self,
+        model_name: str,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        config: GenerateConfig | None = None,
+        **arguments: Any,
+    ) -> None:
+        super().__init__(model_name, base_url, api_key, [], config or GenerateConfig())
+        with in_one_line():
+            text, self._seed = _checked(arguments)
+            self._base, self._label = split_label(model_name)
+            self._model = _offered.get(self._base) or handle.load(
+                self._base, dtype=text.get("dtype", "float32"), device=text.get("device", "cpu")
+            )
+            self._path = Path(text["arm"]).expanduser() if "arm" in text else None
+            self._arm, self._content = BASELINE, b""
+            if self._path is None and self._label is not None and not self._label.startswith(BASELINE.name):
+                raise StudyError(
+                    f"doxa/{model_name} is called {self._label!r} and is given no arm",
+                    way_out="Name the arm file: -M arm=FILE; or leave the label out",
+                )
+            if self._path is not None:
+                self._arm = prepare(self._model, self._path)
+                self._content = self._path.read_bytes()
+        self._calls: WeakKeyDictionary[object, int] = WeakKeyDictionary()
+
+    async def generate(
+        self, input: list[ChatMessage], tools: list[ToolInfo], tool_choice: ToolChoice, config: GenerateConfig
+    ) -> ModelOutput:
+        """Answer one request: text, or the scores that `extra_body` asks for.
+
+        Raises:
+            PrerequisiteError: When the request asks for what the model cannot do; one line.
+        """
+        started = time.monotonic()
+        with in_one_line():
+            if tools and tool_choice != "none":
+                raise no_tools()
+            self._check_arm(config)
+            asked = _asked(config.extra_body or {})
+            output = await (self._write(input, config) if asked is None else self._score(input, asked))
+        output.time = time.monotonic() - started
+        return output
+
+    async def count_text_tokens(self, text: str) -> int:
+        """Number of tokens by the model's own tokenizer (Inspect's default would download another one)."""
+        return len(await self.tokenize(text))
+
+    async def tokenize(self, text: str) -> list[int]:
+        """Token ids by the model's own tokenizer, without special tokens around them."""
+        return list(self._model.tokenizer.encode(text, add_special_tokens=False))
+
+    def canonical_name(self) -> str:
+        """The model without its label."""
+        return self._base
+
+    def max_tokens(self) -> int:
+        """Tokens written at most, unless a request says otherwise."""
+        return MAX_TOKENS
+
+    def max_connections(self) -> int:
+        """Many requests at once, so that batches fill across arms."""
+        return MAX_CONNECTIONS
+
+    def collapse_user_messages(self) -> bool:
+        """Most chat templates want turns to alternate."""
+        return True
+
+    def collapse_system_messages(self) -> bool:
+        """Most chat templates take one system message."""
+        return True
+
+    def _check_arm(self, config: GenerateConfig) -> None:
+        if self._path is None:
+            return
+        if not self._path.is_file() or self._path.read_bytes() != self._content:
+            raise StudyError(
+                f"the arm file {self._path} was changed or moved while it is in use",
+                way_out="Keep arms in files of their own, and start the eval again",
+            )
+        named = self._label is not None and self._arm.digest[:8] in self._label
+        if (config.cache or cached()) and not named:
+            name = f"doxa/{self._base}+{self._arm.name}.{self._arm.digest[:8]}"
+            raise StudyError(
+                "Inspect's cache would mix arms: it knows models by name, and this name does not say which arm it is",
+                way_out=f"Call the model {name}, or switch the cache off",
+            )
+
+    async def _write(self, input: Sequence[ChatMessage], config: GenerateConfig) -> ModelOutput:
+        _check_supported(config)
+        messages = messages_of(input, self._arm.system_prompt)
+        prompt = self._render(messages)
+        seed = self._row_seed(config)
+        sampling = Sampling(
+            max_tokens=config.max_tokens or MAX_TOKENS,
+            temperature=TEMPERATURE if config.temperature is None else config.temperature,
+            top_p=1.0 if config.top_p is None else config.top_p,
+            top_k=config.top_k or 0,
+            min_p=float((config.extra_body or {}).get("min_p", 0.0)),
+            stop=tuple(config.stop_seqs or ()),
+            seed=seed,
+        )
+        wanted = max(config.top_logprobs or 0, 1) if config.logprobs or config.top_logprobs else 0
+        row = Row(prompt=prompt, sampling=sampling, plans=self._arm.plans, logprobs=wanted)
+        done: Generation = await QUEUE.ask(self._model, row)
+        content = content_of(done.text, inside=thinks_on(prompt))
+        thoughts = [] if isinstance(content, str) else [part.reasoning for part in content if part.type == "reasoning"]
+        usage = ModelUsage(
+            input_tokens=done.prompt_tokens,
+            output_tokens=len(done.tokens),
+            total_tokens=done.prompt_tokens + len(done.tokens),
+            reasoning_tokens=sum([await self.count_text_tokens(thought) for thought in thoughts]) if thoughts else None,
+        )
+        return self._output(
+            _said(content, done.stop, _logprobs(done, config.top_logprobs or 0) if wanted else None),
+            usage,
+            receipt=asdict(done.receipt),
+            seed=seed,
+        )
+
+    def _row_seed(self, config: GenerateConfig) -> int:
+        """Law 9: from the place of the request, never from the arm, so that arms are paired."""
+        at = place()
+        owner = at.owner or self
+        call = self._calls[owner] = self._calls.get(owner, 0) + 1
+        study = self._seed if config.seed is None else config.seed
+        training = 0  # nothing is trained yet
+        return stream_seed("row", study, training, at.task, at.item, at.run, call)
+
+    async def _score(self, input: Sequence[ChatMessage], asked: Mapping[str, Json]) -> ModelOutput:
+        """Answer what needs no generation (see `_asked`)."""
+        (kind, body), *_ = asked.items()
+        if kind == "choice":
+            prompt = self._render(messages_of(input, self._arm.system_prompt))
+            choice = Choice(prompt=prompt, options=tuple(body["options"]), plans=self._arm.plans)
+            scores: OptionScores = await QUEUE.ask(self._model, choice)
+            best = max(range(len(choice.options)), key=lambda index: scores.logprobs[index])
+            return self._output(
+                _said(choice.options[best]),
+                _read(prompt),
+                scored=True,
+                logprobs=list(scores.logprobs),
+                tokens=list(scores.tokens),
+                receipt=asdict(scores.receipt),
+            )
+        if kind == "divergence":
+            text = messages_of(input)[-1].content
+            kl = await QUEUE.ask(self._model, Divergence(text, self._arm.plans))
+            rendered = render_text(self._model, text)
+            receipt = _receipt(self._arm, rendered)
+            return self._output(_said(""), _read(rendered), scored=True, kl=kl, receipt=asdict(receipt))
+        prompt = self._render(messages_of(input))
+        surprisal = await QUEUE.ask(self._model, Surprisal(prompt, body["of"]))
+        return self._output(_said(""), _read(prompt), scored=True, surprisal=surprisal)
+
+    def _render(self, messages: Sequence[Message]) -> Rendered:
+        prompt = render(self._model, messages)
+        if len(prompt.tokens) >= self._model.context_length:
+            raise ModelError(
+                f"a prompt of {len(prompt.tokens):,} tokens",
+                expected=f"fewer than {self._model.context_length:,}, the context of {self._model.name}",
+                way_out="Shorten it, or use a model with a longer context",
+            )
+        return prompt
+
+    def _output(self, choice: ChatCompletionChoice, usage: ModelUsage, **metadata: Json) -> ModelOutput:
+        arm = self._arm
+        own = {"arm": arm.name, "of": arm.of, "control": arm.control, "digest": arm.digest, **metadata}
+        choice.message.model = self.model_name
+        return ModelOutput(model=self.model_name, choices=[choice], usage=usage, metadata={"doxa": own})
+
+
+def split_label(name: str) -> tuple[str, str | None]:
+    """Model and label of `<model>[+label]`; a `+` in the path of a folder that exists belongs to the path."""
+    parts = name.split("+")
+    for n in range(len(parts), 1, -1):
+        model = "+".join(parts[:n])
+        if Path(model).expanduser().exists():
+            return model, "+".join(parts[n:]) or None
+    return parts[0], "+".join(parts[1:]) or None
+
+
+def _checked(arguments: Mapping[str, Any]) -> tuple[dict[str, str], int]:
+    """Model arguments as text, and the seed: plain JSON only, because Inspect takes all other values for equal."""
+    for name, value in arguments.items():
+        if name not in ARGUMENTS:
+            raise StudyError(f"unknown model argument {name!r}", way_out=nearest(name, ARGUMENTS))
+        kind = int if name == "seed" else str
+        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+            raise StudyError(
+                f"model argument {name} is a {type(value).__name__}",
+                expected="a whole number"
+                if kind is int
+                else "text" + (": the path of a file" if name == "arm" else ""),
+                way_out=f"Write it as -M {name}=...",
+            )
+    text = {name: str(value) for name, value in arguments.items() if name != "seed" and value is not None}
+    return text, int(arguments.get("seed") or 0)
+
+
+def _asked(body: Mapping[str, Json]) -> Mapping[str, Json] | None:
+    """The scoring request of an `extra_body`, or None; `min_p` may stand beside it.
+
+    {"doxa": {"choice": {"options": [...]}}}: log-probability of each option as the answer, under the arm.
+    {"doxa": {"divergence": true}}: KL of the arm from the model as it is, on the last message as raw text.
+    {"doxa": {"surprisal": {"of": "..."}}}: surprisal of an answer under the model as it is, without the arm's prompt.
+    """
+    for name in body:
+        if name not in ("doxa", "min_p"):
+            raise StudyError(f"extra_body has {name!r}", way_out=nearest(name, ("doxa", "min_p")))
+    match asked := body.get("doxa"):
+        case None | {"divergence": True} | {"surprisal": {"of": str()}}:
+            fits = asked is None or len(asked) == 1
+        case {"choice": {"options": [*options]}}:
+            fits = len(asked) == 1 and bool(options) and all(isinstance(option, str) for option in options)
+        case _:
+            fits = False
+    if not fits:
+        raise StudyError(
+            f"extra_body asks doxa for {asked!r}",
+            expected='{"choice": {"options": ["...", "..."]}}, {"divergence": true} or {"surprisal": {"of": "..."}}',
+            way_out="Ask for one of these",
+        )
+    return asked
+
+
+def _check_supported(config: GenerateConfig) -> None:
+    """Settings that change the answer and are not understood are errors, never ignored."""
+    for name in (
+        "frequency_penalty",
+        "presence_penalty",
+        "logit_bias",
+        "best_of",
+        "response_schema",
+        "prompt_logprobs",
+    ):
+        if config.model_dump(include={name})[name]:
+            raise NotYetError(f"{name} is set", way_out="doxa/ models do not know it; leave it out")
+    if (config.num_choices or 1) > 1:
+        raise NotYetError("num_choices is set", way_out="Use epochs instead: `--epochs N`")
+
+
+def _said(
+    content: str | list[Content], stop: StopReason = "stop", logprobs: Logprobs | None = None
+) -> ChatCompletionChoice:
+    message = ChatMessageAssistant(content=content, source="generate")
+    return ChatCompletionChoice(message=message, stop_reason=stop, logprobs=logprobs)
+
+
+def _read(prompt: Rendered) -> ModelUsage:
+    """The usage of a request for which nothing is written."""
+    return ModelUsage(input_tokens=len(prompt.tokens), total_tokens=len(prompt.tokens))
+
+
+def _receipt(arm: PreparedArm, text: Rendered) -> Receipt:
+    """What an arm adds to raw text, every position of which is steered."""
+    tally = Tally(arm.plans)
+    tally.note(torch.ones(len(arm.plans), len(text.tokens), dtype=torch.bool))
+    return tally.receipt()
+
+
+def _logprobs(done: Generation, top: int) -> Logprobs:
+    return Logprobs(
+        content=[
+            Logprob(
+                token=one.text,
+                logprob=one.logprob,
+                top_logprobs=[TopLogprob(token=other.text, logprob=other.logprob) for other in one.top[:top]] or None,
+            )
+            for one in done.logprobs
+        ]
+    )

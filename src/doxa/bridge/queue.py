@@ -1,0 +1,255 @@
+"""One queue for the requests of every arm: they are computed together, in batches, by one thread.
+
+Inspect's event loop never waits and never polls: a request is put into the queue and its answer is handed back to the
+loop that asked. Rows carry their own steering plans, so a batch mixes arms, tasks and runs as they come.
+"""
+
+import asyncio
+import atexit
+import contextlib
+import ctypes
+import importlib
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, cast
+
+import anyio
+
+from doxa.models.chat import Rendered
+from doxa.models.engine import Generation, Row, generate
+from doxa.models.handle import Model
+from doxa.models.score import Choice, OptionScores, divergence, score_choices, surprisal
+from doxa.models.steering import SteeringPlan
+from doxa.words.errors import EnvironmentFault, UserError
+
+Plans: TypeAlias = tuple[SteeringPlan, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Surprisal:
+    """Ask for the mean surprisal (nats per token) of `text` after `prompt` under the unsteered model."""
+
+    prompt: Rendered
+    text: str
+
+
+@dataclass(frozen=True, eq=False)
+class Divergence:
+    """Ask for KL(unsteered || steered) of next-token distributions on raw text, mean over positions, nats."""
+
+    text: str
+    plans: Plans
+
+
+Request: TypeAlias = Row | Choice | Surprisal | Divergence
+Answer: TypeAlias = Generation | OptionScores | float
+Hand: TypeAlias = Callable[[Callable[[], None]], object]
+"""Runs a function on the event loop that asked; returns at once."""
+
+
+@dataclass(eq=False)
+class _Ticket:
+    model: Model
+    request: Request
+    hand: Hand
+    done: anyio.Event
+    answer: Answer | None = None
+    error: BaseException | None = None
+    wanted: bool = True
+
+    def settle(self, answer: Answer | None, error: BaseException | None) -> None:
+        self.answer, self.error = answer, error
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+            self.hand(self.done.set)
+
+
+Inbox: TypeAlias = "queue.SimpleQueue[_Ticket | None]"  # None: stop
+
+
+@dataclass(eq=False)
+class Batcher:
+    """The queue and its thread.
+
+    Attributes:
+        linger: Seconds of silence after which a batch is closed.
+        patience: Seconds after which a batch is closed even though requests keep coming.
+        most: Requests in a batch, at most: as many as the engine runs at a time, so that answers come back early.
+    """
+
+    linger: float = 0.05
+    patience: float = 0.5
+    most: int = 64
+    _waiting: Inbox = field(default_factory=queue.SimpleQueue)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _thread: threading.Thread | None = None
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    async def ask(self, model: Model, request: Request) -> Any:
+        """Have one request computed in a common batch.
+
+        Args:
+            model: The model; requests for the same object share batches.
+            request: What to compute.
+
+        Returns:
+            A `Generation` for a `Row`, `OptionScores` for a `Choice`, a float for the others.
+
+        Raises:
+            DoxaError: What the engine found wrong with this request.
+        """
+        ticket = _Ticket(model, request, _hand_back(), anyio.Event())
+        self._put(ticket)
+        try:
+            await ticket.done.wait()
+        finally:
+            ticket.wanted = False
+        if ticket.error is not None:
+            raise ticket.error
+        return ticket.answer
+
+    def close(self, patience: float = 0.2, timeout: float = 30.0) -> None:
+        """Stop the thread, giving up what it computes; a later `ask` starts another.
+
+        A thread that Python finds inside torch when it shuts down aborts the process, so this runs at exit.
+
+        Args:
+            patience: Seconds until a thread that does not stop by itself is interrupted, between two operations.
+            timeout: Seconds to wait for it then.
+        """
+        with self._lock:
+            thread, self._thread = self._thread, None
+            self._stop.set()
+            self._waiting.put(None)
+        if thread is None:
+            return
+        thread.join(patience)
+        if thread.is_alive() and thread.ident is not None:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_Interrupt))
+            thread.join(timeout)
+
+    def _put(self, ticket: _Ticket) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._waiting, self._stop = queue.SimpleQueue(), threading.Event()
+                arguments = (self._waiting, self._stop)
+                self._thread = threading.Thread(target=self._work, args=arguments, name="doxa", daemon=True)
+                self._thread.start()
+            self._waiting.put(ticket)
+
+    def _work(self, waiting: Inbox, stop: threading.Event) -> None:
+        with contextlib.suppress(_Interrupt):
+            while not stop.is_set() and (first := waiting.get()) is not None:
+                for tickets in _groups(self._collect(first, waiting)):
+                    _settle(tickets, stop)
+        with contextlib.suppress(queue.Empty):
+            while True:
+                if (ticket := waiting.get_nowait()) is not None:
+                    ticket.settle(None, _given_up())
+
+    def _collect(self, first: _Ticket, waiting: Inbox) -> list[_Ticket]:
+        batch = [first]
+        end = time.monotonic() + self.patience
+        with contextlib.suppress(queue.Empty):
+            while len(batch) < self.most:
+                ticket = waiting.get(timeout=max(min(self.linger, end - time.monotonic()), 0.0))
+                if ticket is None:
+                    break  # closed, and `_work` sees it
+                batch.append(ticket)
+        return [ticket for ticket in batch if ticket.wanted]
+
+
+class _Interrupt(BaseException):
+    """Raised in the thread by `close`."""
+
+
+def _given_up() -> EnvironmentFault:
+    return EnvironmentFault("the model was shut down while a request waited", way_out="Run the same again")
+
+
+def _settle(tickets: list[_Ticket], stop: threading.Event) -> None:
+    """Compute the requests of one group and hand every answer back."""
+
+    def progress(_: int) -> None:
+        if stop.is_set() or not any(ticket.wanted for ticket in tickets):
+            raise _given_up()
+
+    try:
+        answers = compute(tickets[0].model, [ticket.request for ticket in tickets], progress)
+    except UserError as error:
+        if len(tickets) == 1:
+            tickets[0].settle(None, error)
+        else:  # one request of many is wrong: let it fail alone
+            for ticket in tickets:
+                _settle([ticket], stop)
+    except BaseException as error:  # whatever it is belongs to those who wait, or they wait for ever
+        for ticket in tickets:
+            ticket.settle(None, _given_up() if isinstance(error, _Interrupt) else error)
+    else:
+        for ticket, answer in zip(tickets, answers, strict=True):
+            ticket.settle(answer, None)
+
+
+def compute(model: Model, requests: Sequence[Request], progress: Callable[[int], None]) -> list[Answer]:
+    """Compute requests of one kind for one model.
+
+    Args:
+        model: The model.
+        requests: All of them of the same type.
+        progress: Called while rows are generated or scored; an exception that it raises ends the work.
+
+    Returns:
+        The answers, in order.
+
+    Raises:
+        DoxaError: What the engine finds wrong.
+    """
+    if isinstance(requests[0], Row):
+        return list(generate(model, cast(Sequence[Row], requests), progress=progress))
+    if isinstance(requests[0], Choice):
+        return list(score_choices(model, cast(Sequence[Choice], requests), progress=progress))
+    if isinstance(requests[0], Surprisal):
+        texts = [(one.prompt, one.text) for one in cast(Sequence[Surprisal], requests)]
+        return list(surprisal(model, texts))
+    return list(_divergences(model, cast(Sequence[Divergence], requests)))
+
+
+def _divergences(model: Model, requests: Sequence[Divergence]) -> list[float]:
+    """Every arm asks about the same few texts, so the unsteered pass is shared by arms with equal lists of texts."""
+    texts: dict[Plans, dict[str, None]] = {}
+    for one in requests:
+        texts.setdefault(one.plans, {})[one.text] = None
+    arms: dict[tuple[str, ...], list[Plans]] = {}
+    for plans, own in texts.items():
+        arms.setdefault(tuple(sorted(own)), []).append(plans)
+    found: dict[tuple[Plans, str], float] = {}
+    for own_texts, own_plans in arms.items():
+        table = divergence(model, own_texts, own_plans)
+        for plans, row in zip(own_plans, table.tolist(), strict=True):
+            found.update({(plans, text): value for text, value in zip(own_texts, row, strict=True)})
+    return [found[one.plans, one.text] for one in requests]
+
+
+def _groups(tickets: Sequence[_Ticket]) -> list[list[_Ticket]]:
+    """Requests that one call of the engine can answer: same model, same kind."""
+    groups: dict[tuple[Model, type], list[_Ticket]] = {}
+    for ticket in tickets:
+        groups.setdefault((ticket.model, type(ticket.request)), []).append(ticket)
+    return list(groups.values())
+
+
+def _hand_back() -> Hand:
+    try:
+        return asyncio.get_running_loop().call_soon_threadsafe
+    except RuntimeError:  # Inspect's other event loop
+        trio = importlib.import_module("trio")
+        hand: Hand = trio.lowlevel.current_trio_token().run_sync_soon
+        return hand
+
+
+QUEUE = Batcher()
+"""The queue of this process."""
+
+atexit.register(QUEUE.close)

@@ -1,0 +1,122 @@
+"""How far steering moves a model on a text: the divergence of its next-token distributions."""
+
+from collections.abc import Callable, Iterator, Sequence
+from weakref import WeakKeyDictionary
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from doxa.models.chat import render_text
+from doxa.models.handle import Model
+from doxa.models.passes import Reader, reader_of
+from doxa.models.sampling import check_finite
+from doxa.models.steering import SteeringPlan
+from doxa.models.strips import Strip, run_strips, shared_blocks
+from doxa.words.errors import ModelError
+
+_POSITIONS = 64  # at which distributions are compared at the same time
+_KEPT_POSITIONS = 1024  # of clean logits kept in memory: 200 MB with a vocabulary of 49,152
+
+
+@torch.no_grad()
+def divergence(
+    model: Model,
+    texts: Sequence[str],
+    plans: Sequence[tuple[SteeringPlan, ...]],
+    *,
+    batch_tokens: int = 1024,
+    progress: Callable[[int], None] | None = None,
+) -> Float[Tensor, "plans texts"]:
+    """KL(unsteered || steered) of the next-token distributions, mean over all positions of a text, in nats.
+
+    A text stands outside of any conversation: **every** one of its positions is steered, whatever `at` a plan has. The
+    question is what the addition does to text.
+
+    Args:
+        model: The model.
+        texts: Plain texts.
+        plans: For each entry the plans that act together; () is not steered, and its divergence is 0.
+        batch_tokens: Tokens of one forward pass at most (one row may be longer).
+        progress: Called with the number of texts finished so far.
+
+    Returns:
+        Divergences, float64.
+
+    Raises:
+        ModelError: When a text is empty or does not fit the context, or logits are not finite.
+        VectorError: When a plan does not fit the model.
+    """
+    reader = reader_of(model)
+    rendered = [render_text(model, text) for text in texts]
+    for one in rendered:
+        if len(one.tokens) > model.context_length:
+            raise ModelError(
+                f"a text of {len(one.tokens)} tokens",
+                expected=f"at most {model.context_length}: the context of {model.name}",
+                way_out="Shorten the text",
+            )
+    found = torch.zeros(len(plans), len(texts), dtype=torch.float64)
+    # Texts stand together, so that a text is finished before the next one begins.
+    rows = [(index, column) for column in range(len(texts)) for index, own in enumerate(plans) if own]
+    left = [sum(1 for _, own in rows if own == column) for column in range(len(texts))]
+    for batch in _batches(rows, [len(one.tokens) for one in rendered], batch_tokens):
+        strips = [_strip(plans[index], rendered[column].tokens) for index, column in batch]
+        shared = shared_blocks(model, [plans[index] for index, _ in batch])
+        features, _ = run_strips(model, strips, shared=shared)
+        for row, (index, column) in enumerate(batch):
+            clean = _clean_logits(model, reader, rendered[column].tokens)
+            found[index, column] = _distance(reader, clean, features[row, : len(clean)])
+            left[column] -= 1
+            if not left[column] and progress is not None:
+                progress(column + 1)
+    if not rows and progress is not None:
+        for column in range(len(texts)):
+            progress(column + 1)
+    return found
+
+
+def _distance(
+    reader: Reader, clean: Float[Tensor, "time vocab"], steered: Float[Tensor, "time width"]
+) -> Float[Tensor, ""]:
+    """Mean over positions of KL(clean || steered), float64, a few positions at a time."""
+    total = torch.zeros((), dtype=torch.float64)
+    for first in range(0, len(clean), _POSITIONS):
+        part = slice(first, first + _POSITIONS)
+        base = clean[part].double().log_softmax(-1)
+        other = reader.logits(steered[part]).double().log_softmax(-1)
+        total += (base.exp() * (base - other)).sum().cpu()
+    check_finite(total)
+    return (total / len(clean)).clamp(min=0)
+
+
+_kept: WeakKeyDictionary[Model, dict[tuple[int, ...], Tensor]] = WeakKeyDictionary()
+
+
+def _clean_logits(model: Model, reader: Reader, tokens: tuple[int, ...]) -> Float[Tensor, "time vocab"]:
+    """Logits of the model as it is. A study asks for those of the same few texts for every arm, so they are kept."""
+    kept = _kept.setdefault(model, {})
+    if tokens not in kept:
+        features, _ = run_strips(model, [_strip((), tokens)])
+        if sum(len(one) for one in kept) + len(tokens) > _KEPT_POSITIONS:
+            kept.clear()
+        kept[tokens] = reader.logits(features[0])
+    return kept[tokens]
+
+
+def _batches(
+    rows: Sequence[tuple[int, int]], lengths: Sequence[int], batch_tokens: int
+) -> Iterator[list[tuple[int, int]]]:
+    batch: list[tuple[int, int]] = []
+    for row in rows:
+        longest = max(lengths[column] for _, column in [*batch, row])
+        if batch and (len(batch) + 1) * longest > batch_tokens:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
+
+
+def _strip(plans: tuple[SteeringPlan, ...], tokens: tuple[int, ...]) -> Strip:
+    return Strip(plans, tokens, torch.ones(len(plans), len(tokens), dtype=torch.bool), 0)

@@ -1,0 +1,290 @@
+"""The only generation loop: rows of all arms in one batch.
+
+Rows are padded on the left, with position ids and attention mask written out; every row has its own plans, sampling and
+random stream. Prompts that stand several times with the same plans are run once. Finished rows leave the batch.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from transformers import DynamicCache
+
+from doxa.models.chat import Rendered, thinks_on
+from doxa.models.detokeniser import Detokeniser
+from doxa.models.handle import Model
+from doxa.models.passes import Reader, new_cache, reader_of, selected
+from doxa.models.receipt import Receipt, Tally, prompt_mask
+from doxa.models.sampling import Sampling, draw, stream_of
+from doxa.models.steering import Steering, SteeringPlan, steering, touched
+from doxa.models.thinking import is_open
+from doxa.words.errors import ModelError
+
+__all__ = ["Generation", "Receipt", "Row", "Sampling", "TokenLogprob", "generate"]
+
+Stop: TypeAlias = Literal["stop", "max_tokens", "model_length"]
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One text to be generated.
+
+    Attributes:
+        prompt: What is continued.
+        sampling: How tokens are drawn.
+        plans: What is added to the residual stream.
+        logprobs: Report the log-probability of every token and of so many most probable ones; 0 reports none.
+    """
+
+    prompt: Rendered
+    sampling: Sampling
+    plans: tuple[SteeringPlan, ...] = ()
+    logprobs: int = 0
+
+
+@dataclass(frozen=True)
+class TokenLogprob:
+    """A token and its log-probability in nats, before temperature and filters.
+
+    Attributes:
+        token: Its id.
+        text: The token on its own; bytes that are no character are U+FFFD.
+        logprob: Natural logarithm of its probability.
+        top: The most probable tokens at this place, the most probable first; each without `top`.
+    """
+
+    token: int
+    text: str
+    logprob: float
+    top: tuple["TokenLogprob", ...] = ()
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A generated text.
+
+    Attributes:
+        tokens: What was drawn, without the end-of-turn token. Tokens of a stop text are among them.
+        text: Their text, up to a stop text, without special tokens.
+        stop: `stop`: end of turn or stop text; `max_tokens`; `model_length`: the context was full.
+        logprobs: One entry a token, when asked for.
+        receipt: What steering added.
+        prompt_tokens: Length of the prompt.
+    """
+
+    tokens: tuple[int, ...]
+    text: str
+    stop: Stop
+    logprobs: tuple[TokenLogprob, ...]
+    receipt: Receipt
+    prompt_tokens: int
+
+
+@torch.no_grad()
+def generate(
+    model: Model,
+    rows: Sequence[Row],
+    *,
+    batch_size: int = 64,
+    progress: Callable[[int], None] | None = None,
+) -> list[Generation]:
+    """Generate a text for every row.
+
+    A row's draws depend on its seed only. Its logits depend on the batch in their last bits (about 5e-5 in float32).
+
+    Args:
+        model: The model.
+        rows: What to generate.
+        batch_size: Rows that are run at the same time.
+        progress: Called with the number of rows finished so far.
+
+    Returns:
+        One generation for each row, in the order of `rows`.
+
+    Raises:
+        ModelError: When a prompt leaves no room in the context, or logits are not finite.
+        VectorError: When a plan does not fit the model.
+    """
+    for row in rows:
+        _check_room(model, row)
+    reader = reader_of(model)
+    ends = _end_tokens(model)
+    first: dict[object, int] = {}
+    for index, row in enumerate(rows):
+        first.setdefault(_same(row), index)
+    # By length, so that there is little padding; equal prompts side by side, so that they are run once.
+    order = sorted(range(len(rows)), key=lambda i: (-len(rows[i].prompt.tokens), first[_same(rows[i])], i))
+    done: dict[int, Generation] = {}
+
+    def finish(index: int, generation: Generation) -> None:
+        done[index] = generation
+        if progress is not None:
+            progress(len(done))
+
+    for start in range(0, len(order), batch_size):
+        batch = [_Writing(model, index, rows[index]) for index in order[start : start + batch_size]]
+        _run(model, reader, batch, ends, finish)
+    return [done[index] for index in range(len(rows))]
+
+
+class _Writing:
+    """A row while it is written."""
+
+    def __init__(self, model: Model, index: int, row: Row) -> None:
+        self.index = index
+        self.row = row
+        self.stream = stream_of(row.sampling)
+        self.tally = Tally(row.plans)
+        self.tokens: list[int] = []
+        self.logprobs: list[TokenLogprob] = []
+        self._detokeniser = Detokeniser(model.tokenizer, row.prompt.tokens, row.sampling.stop)
+        self._room = model.context_length - len(row.prompt.tokens)
+        self._starts_open = self._opened = thinks_on(row.prompt)
+        self.thinking = False  # whether the last token belongs to a thinking block
+
+    def take(self, token: int, ends: frozenset[int]) -> Stop | None:
+        """Take the next token; the reason to stop, if there is one."""
+        if token in ends:
+            return "stop"
+        self.tokens.append(token)
+        self._detokeniser.push(token)
+        if self._detokeniser.stopped:
+            return "stop"
+        text, before = self._detokeniser.text, self._opened
+        self._opened = is_open(text) if "think>" in text else self._starts_open
+        self.thinking = before or self._opened  # the closing tag belongs to its block
+        if len(self.tokens) == self.row.sampling.max_tokens:
+            return "max_tokens"
+        return "model_length" if len(self.tokens) == self._room else None
+
+    def generation(self, stop: Stop) -> Generation:
+        return Generation(
+            tokens=tuple(self.tokens),
+            text=self._detokeniser.finish(),
+            stop=stop,
+            logprobs=tuple(self.logprobs),
+            receipt=self.tally.receipt(),
+            prompt_tokens=len(self.row.prompt.tokens),
+        )
+
+
+def _run(
+    model: Model,
+    reader: Reader,
+    writing: list[_Writing],
+    ends: frozenset[int],
+    finish: Callable[[int, Generation], None],
+) -> None:
+    logits, mask, cache = _prefill(model, reader, writing)
+    with steering(model, [one.row.plans for one in writing]) as state:
+        while True:
+            tokens = draw(logits, [w.row.sampling for w in writing], [w.stream for w in writing])
+            _note_logprobs(model, writing, logits, tokens, ends)
+            stops = [w.take(token, ends) for w, token in zip(writing, tokens, strict=True)]
+            for one, stop in zip(writing, stops, strict=True):
+                if stop is not None:
+                    finish(one.index, one.generation(stop))
+            stay = [index for index, stop in enumerate(stops) if stop is None]
+            if not stay:
+                return
+            if len(stay) < len(writing):
+                writing = [writing[index] for index in stay]
+                cache, mask = selected(cache, stay), mask[stay]
+                state.keep(stay)
+            mask = torch.cat([mask, torch.ones_like(mask[:, :1])], 1)
+            _move_generated(state, writing)
+            features = reader.features(
+                torch.tensor([[w.tokens[-1]] for w in writing], device=model.device),
+                mask,
+                mask.sum(1, keepdim=True) - 1,
+                cache,
+            )
+            logits = reader.logits(features[:, -1])
+
+
+def _prefill(
+    model: Model, reader: Reader, writing: Sequence[_Writing]
+) -> tuple[Float[Tensor, "rows vocab"], Bool[Tensor, "rows time"], DynamicCache]:
+    """Run the prompts, each distinct one once."""
+    places: dict[object, int] = {}
+    of_row = [places.setdefault(_same(w.row), len(places)) for w in writing]
+    distinct = [writing[of_row.index(index)].row for index in range(len(places))]
+    width = max(len(row.prompt.tokens) for row in distinct)
+    tokens = torch.zeros(len(distinct), width, dtype=torch.long)
+    mask = torch.zeros(len(distinct), width, dtype=torch.bool)
+    applied = []
+    for index, row in enumerate(distinct):
+        start = width - len(row.prompt.tokens)
+        tokens[index, start:] = torch.tensor(row.prompt.tokens)
+        mask[index, start:] = True
+        touches = prompt_mask(row.plans, row.prompt.roles)
+        applied.append(torch.nn.functional.pad(touches, (start, 0)))
+    cache = new_cache(model)
+    with steering(model, [row.plans for row in distinct]) as state:
+        state.move(torch.cat(applied))
+        for one, index in zip(writing, of_row, strict=True):
+            one.tally.note(applied[index])
+        mask, tokens = mask.to(model.device), tokens.to(model.device)
+        features = reader.features(tokens, mask, (mask.cumsum(1) - 1).clamp(min=0), cache, last=True)
+    logits = reader.logits(features[:, -1])
+    if len(distinct) == len(writing):
+        return logits, mask, cache
+    return logits[of_row], mask[of_row], selected(cache, of_row)
+
+
+def _move_generated(state: Steering, writing: Sequence[_Writing]) -> None:
+    applied = torch.tensor(
+        [touched(plan, "thinking" if writing[index].thinking else "assistant", True) for index, plan in state.pairs],
+        dtype=torch.bool,
+    )[:, None]
+    state.move(applied)
+    start = 0
+    for one in writing:
+        if one.row.plans:
+            one.tally.note(applied[start : start + len(one.row.plans)])
+            start += len(one.row.plans)
+
+
+def _note_logprobs(
+    model: Model,
+    writing: Sequence[_Writing],
+    logits: Float[Tensor, "rows vocab"],
+    tokens: Sequence[int],
+    ends: frozenset[int],
+) -> None:
+    def entry(token: int, logprob: float) -> TokenLogprob:
+        return TokenLogprob(token, str(model.tokenizer.decode([token])), logprob)
+
+    for index, (one, token) in enumerate(zip(writing, tokens, strict=True)):
+        if one.row.logprobs == 0 or token in ends:
+            continue
+        logprobs = logits[index].double().log_softmax(-1)
+        best = logprobs.topk(min(one.row.logprobs, len(logprobs)))
+        top = tuple(entry(*pair) for pair in zip(best.indices.tolist(), best.values.tolist(), strict=True))
+        one.logprobs.append(replace(entry(token, float(logprobs[token])), top=top))
+
+
+def _same(row: Row) -> object:
+    """Rows with the same key have the same prefill."""
+    return row.prompt.tokens, row.prompt.roles, row.plans
+
+
+def _end_tokens(model: Model) -> frozenset[int]:
+    configured = model.network.generation_config.eos_token_id if model.network.generation_config else None
+    ends = configured if isinstance(configured, list) else [configured]
+    return frozenset(end for end in [*ends, model.tokenizer.eos_token_id] if end is not None)
+
+
+def _check_room(model: Model, row: Row) -> None:
+    length = len(row.prompt.tokens)
+    if length == 0:
+        raise ModelError("a prompt without tokens", way_out="Give it at least one word")
+    if length >= model.context_length:
+        raise ModelError(
+            f"a prompt of {length} tokens, with at most {row.sampling.max_tokens} to be generated",
+            expected=f"at most {model.context_length - 1} tokens: {model.name} has a context of {model.context_length}",
+            way_out="Shorten the prompt, or use a model with a longer context",
+        )

@@ -1,0 +1,118 @@
+"""From a reference to a vector: find it, or make it once and keep it in the cache."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from doxa.models import handle
+from doxa.models.handle import Model
+from doxa.vectors.extract import Recipe, extract, extraction_key
+from doxa.vectors.gguf import import_gguf
+from doxa.vectors.pairs import load_pairs
+from doxa.vectors.twins import rescaled, twin
+from doxa.vectors.vector import MANIFEST_FILE, Vector, check, load, save
+from doxa.words.interventions import VectorReference
+from doxa.words.store import cache_folder
+
+
+def obtain(
+    reference: VectorReference,
+    model: Model,
+    folder: Path | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Vector:
+    """The vector that a reference names, ready to be used on a model.
+
+    Args:
+        reference: A saved vector's folder, a GGUF control vector, or pairs; perhaps a twin, perhaps rescaled.
+        model: The model it will be used on.
+        folder: What relative paths are relative to; the working folder when not given.
+        progress: Told how many texts were read, while a vector is extracted.
+
+    Raises:
+        ProseError: When there are no such pairs.
+        VectorError: When the vector does not fit the model.
+        EnvironmentFault: When a saved vector is damaged or the cache cannot be written.
+    """
+
+    def find(name: str) -> Vector:
+        return original(name, model, base=reference.base, folder=folder, progress=progress)
+
+    return derived(reference, model, find)
+
+
+def derived(reference: VectorReference, model: Model, find: Callable[[str], Vector]) -> Vector:
+    """Turn and rescale as a reference says, and check that the result fits the model.
+
+    Args:
+        reference: Which vector.
+        model: The model it will be used on.
+        find: Gives the vector of a name.
+
+    Raises:
+        VectorError: When the vector does not fit the model or cannot be turned.
+    """
+    vector = find(reference.name)
+    check(vector, model, reference.base)
+    if reference.twin is not None:
+        vector = twin(vector, reference.twin.index, reference.twin.seed)
+    if reference.norms_of is not None:
+        vector = rescaled(vector, find(reference.norms_of))
+    return vector
+
+
+def original(
+    name: str,
+    model: Model,
+    *,
+    base: str | None = None,
+    folder: Path | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Vector:
+    """The vector of a name, as saved or extracted.
+
+    Args:
+        name: Path of a saved vector's folder or of a `.gguf` file, or what `load_pairs` takes.
+        model: The model that it is extracted from, and whose dtype and device are used.
+        base: Extract it from this model instead (`from:` in a study).
+        folder: What relative paths are relative to.
+        progress: Told how many texts were read.
+
+    Raises:
+        ProseError: When there are no such pairs.
+        VectorError: When a saved vector is of another format.
+        EnvironmentFault: When a saved vector is damaged or the cache cannot be written.
+    """
+    saved = _saved(name, folder)
+    if saved is not None:
+        return import_gguf(saved, model) if saved.suffix == ".gguf" else load(saved)
+    source = _source(model, base)
+    pairs = load_pairs(name, folder)
+    kept = cache_folder() / "vectors" / extraction_key(source, pairs, Recipe())
+    if not (kept / MANIFEST_FILE).is_file():
+        save(extract(source, pairs, progress=progress), kept)
+    return load(kept)
+
+
+def vector_key(name: str, model: Model, *, base: str | None = None, folder: Path | None = None) -> str:
+    """A hash of everything that the vector of a name depends on, known before the vector is made.
+
+    Args:
+        name: As for `original`.
+        model: As for `original`.
+        base: As for `original`.
+        folder: As for `original`.
+    """
+    if _saved(name, folder) is not None:
+        return original(name, model, folder=folder).digest
+    return extraction_key(_source(model, base), load_pairs(name, folder), Recipe())
+
+
+def _source(model: Model, base: str | None) -> Model:
+    if base is None or base == model.name:
+        return model
+    return handle.load(base, dtype=str(model.dtype).removeprefix("torch."), device=str(model.device))
+
+
+def _saved(name: str, folder: Path | None) -> Path | None:
+    path = (folder or Path()) / Path(name).expanduser()
+    return path if path.suffix == ".gguf" or (path / MANIFEST_FILE).is_file() else None

@@ -1,0 +1,124 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import doxa.vectors.vector as vectors
+from doxa.bridge.arms import prepare, prepare_arm
+from doxa.models.handle import Model
+from doxa.vectors.dose import steering_plan
+from doxa.vectors.twins import rescaled, twin
+from doxa.vectors.vector import Vector
+from doxa.words.arms import Arm, Pin, read_arm
+from doxa.words.errors import NotYetError, ProseError, StudyError, UserError, VectorError
+from doxa.words.interventions import Prompt, Steer, Tune, Twin, VectorReference
+from doxa.words.layers import Layers
+
+MakeVector = Callable[..., Vector]
+MakeArm = Callable[..., Path]
+
+
+def test_a_pinned_arm_is_what_its_pins_say(model: Model, make_arm: MakeArm, make_vector: MakeVector) -> None:
+    path = make_arm(prompt="You feel.", strength=0.4)
+    arm = prepare(model, path)
+    assert arm.system_prompt == "You feel."
+    assert (arm.name, arm.of, arm.control) == ("mine", "", "")
+    assert arm.digest == read_arm(path).digest
+    due = steering_plan(Steer(VectorReference("random"), Layers.every(), 0.4), make_vector())
+    (plan,) = arm.plans
+    assert plan.layers == due.layers == (0, 1, 2)
+    assert np.allclose(plan.additions, due.additions)
+    assert float(plan.additions.norm(dim=1).sum()) == pytest.approx(0.4 * 5.0, rel=1e-4)
+
+
+def test_a_control_is_turned_and_rescaled(model: Model, tmp_path: Path, make_vector: MakeVector) -> None:
+    target, other = make_vector(0), make_vector(1, "other")
+    for vector in (target, other):
+        vectors.save(vector, tmp_path / vector.manifest.name)
+    pins = {name: Pin("0" * 64, folder=name) for name in ("random", "other")}
+
+    def additions(reference: VectorReference) -> Any:
+        arm = Arm("a", (Steer(reference, Layers.every(), 1.0, unit="raw", share="each"),), pins=pins)
+        return prepare_arm(model, arm, tmp_path).plans[0].additions.numpy()
+
+    assert np.allclose(additions(VectorReference("random", twin=Twin(3, 7))), twin(target, 3, 7).directions, atol=1e-5)
+    unrelated = additions(VectorReference("other", norms_of="random"))
+    assert np.allclose(unrelated, rescaled(other, target).directions, atol=1e-5)
+    assert np.allclose(np.linalg.norm(unrelated, axis=1), np.linalg.norm(target.directions, axis=1), rtol=1e-5)
+
+
+def test_an_empty_arm_does_nothing(model: Model, make_arm: MakeArm) -> None:
+    arm = prepare(model, make_arm("baseline"))
+    assert (arm.system_prompt, arm.plans) == (None, ())
+
+
+def test_a_hand_written_arm_names_files_beside_it(model: Model, tmp_path: Path, make_vector: MakeVector) -> None:
+    vectors.save(make_vector(), tmp_path / "my-vector")
+    (tmp_path / "mine.md").write_text("---\nname: mine\nversion: 1\n---\nYou are alive.\n")
+    steer = {"vector": "my-vector", "layers": [1], "strength": -0.5, "at": "generated"}
+    path = tmp_path / "hand.json"
+    path.write_text(json.dumps({"interventions": [{"prompt": "mine.md"}, {"steer": steer}]}))
+    arm = prepare(model, path)
+    assert arm.system_prompt == "You are alive."
+    assert arm.plans[0].layers == (1,)
+    assert arm.plans[0].at == frozenset({"generated"})
+    before = arm.digest
+    (tmp_path / "mine.md").write_text("---\nname: mine\nversion: 1\n---\nYou are a tool.\n")
+    assert prepare(model, path).digest != before, "the digest covers what the names stand for"
+
+
+def test_several_prompts_follow_each_other(model: Model, tmp_path: Path) -> None:
+    pins = {name: Pin("0" * 64, text=name.upper()) for name in ("a", "b")}
+    assert prepare_arm(model, Arm("x", (Prompt("a"), Prompt("b")), pins=pins), tmp_path).system_prompt == "A\n\nB"
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "match"),
+    [
+        ({"model": "llama-9", "interventions": []}, StudyError, "made for the model 'llama-9', and this is 'tiny'"),
+        ({"interventions": [{"prompt": "no-such-belief"}]}, ProseError, "no-such-belief"),
+        (
+            {"interventions": [{"steer": {"vector": "no-such-pairs", "layers": "every", "strength": 1}}]},
+            ProseError,
+            "no-such-pairs",
+        ),
+        (
+            {
+                "interventions": [{"steer": {"vector": "v", "layers": "every", "strength": 1}}],
+                "pins": {"v": {"hash": "0", "folder": "gone"}},
+            },
+            VectorError,
+            "gone holds no vector",
+        ),
+        ({"interventions": [{"tune": "corpus"}]}, NotYetError, "a tune"),
+        ({"interventions": [{"prmpt": "x"}]}, StudyError, "prompt"),
+    ],
+)
+def test_mistakes_are_named(
+    model: Model, tmp_path: Path, content: dict[str, Any], error: type[UserError], match: str
+) -> None:
+    path = tmp_path / "arm.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(error, match=match):
+        prepare(model, path)
+
+
+def test_a_vector_of_another_model_is_refused(model: Model, tmp_path: Path, make_vector: MakeVector) -> None:
+    from dataclasses import replace
+
+    vector = make_vector()
+    foreign = Vector(vector.directions, vector.norms, replace(vector.manifest, model="base", fingerprint="f" * 64))
+    vectors.save(foreign, tmp_path / "v")
+    arm = Arm("a", (Steer(VectorReference("v"), Layers.every(), 1.0),))
+    with pytest.raises(VectorError, match="write `from: base`"):
+        prepare_arm(model, arm, tmp_path)
+    told = Arm("a", (Steer(VectorReference("v", base="base"), Layers.every(), 1.0),))
+    assert prepare_arm(model, told, tmp_path).plans
+
+
+def test_tuned_interventions_are_not_ignored(model: Model, tmp_path: Path) -> None:
+    with pytest.raises(NotYetError, match="a tune"):
+        prepare_arm(model, Arm("a", (Tune("corpus"),)), tmp_path)

@@ -1,0 +1,303 @@
+import asyncio
+import math
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+import doxa.bridge.queue as module
+from doxa.bridge.queue import Batcher, Divergence, Surprisal
+from doxa.models.chat import Message, render
+from doxa.models.engine import Row, Sampling, generate
+from doxa.models.handle import Model
+from doxa.models.score import Choice, divergence, score_choices, surprisal
+from doxa.models.steering import SteeringPlan
+from doxa.words.errors import EnvironmentFault, ModelError
+
+Compute = Callable[[Model, Sequence[Any], Callable[[int], None]], list[Any]]
+
+
+def plan(model: Model, size: float) -> tuple[SteeringPlan, ...]:
+    additions = torch.randn(1, model.d_model, generator=torch.Generator().manual_seed(1))
+    return (SteeringPlan((1,), size * additions, frozenset({"all"})),)
+
+
+def row(model: Model, text: str = "hello", plans: tuple[SteeringPlan, ...] = (), seed: int = 0) -> Row:
+    return Row(render(model, [Message("user", text)]), Sampling(max_tokens=4, temperature=1.0, seed=seed), plans)
+
+
+@pytest.fixture
+def batcher() -> Any:
+    made = Batcher()
+    yield made
+    made.close()
+
+
+def together(batcher: Batcher, model: Model, requests: Sequence[Any]) -> list[Any]:
+    async def ask() -> list[Any]:
+        return await asyncio.gather(*(batcher.ask(model, one) for one in requests), return_exceptions=True)
+
+    return asyncio.run(ask())
+
+
+def test_rows_of_all_arms_share_a_batch_and_get_their_own_answers(
+    model: Model, batcher: Batcher, engine: list[list[Any]]
+) -> None:
+    steered = plan(model, 20.0)
+    rows = [row(model, f"text {n}", steered if n % 2 else (), seed=n) for n in range(6)]
+    answers = together(batcher, model, rows)
+    assert [len(call) for call in engine] == [6]
+    assert [one.tokens for one in answers] == [one.tokens for one in generate(model, rows)]
+    assert [one.receipt.layers for one in answers] == [(), (1,)] * 3
+
+
+def test_every_kind_of_request_is_answered_as_the_engine_does_alone(
+    model: Model, batcher: Batcher, engine: list[list[Any]]
+) -> None:
+    prompt = render(model, [Message("user", "hello")])
+    one, two = plan(model, 3.0), plan(model, 9.0)
+    asked = [
+        Choice(prompt, ("Yes.", "No."), one),
+        Divergence("some text", one),
+        Surprisal(prompt, "an answer"),
+        Divergence("some text", two),
+        Divergence("other text", one),
+        Divergence("some text", ()),
+        Surprisal(prompt, "another"),
+        Choice(prompt, ("Yes.", "No.")),
+    ]
+    answers = together(batcher, model, asked)
+    assert [len(call) for call in engine] == [2, 4, 2]
+    choices = score_choices(model, [asked[0], asked[7]])
+    table = divergence(model, ["some text", "other text"], [one, two])
+    spoken = surprisal(model, [(prompt, "an answer"), (prompt, "another")])
+    close = [
+        *choices[0].logprobs,
+        table[0, 0],
+        spoken[0],
+        table[1, 0],
+        table[0, 1],
+        0.0,
+        spoken[1],
+        *choices[1].logprobs,
+    ]
+    found = [x for a in answers for x in (a.logprobs if hasattr(a, "logprobs") else [a])]
+    assert found == pytest.approx([float(x) for x in close], abs=1e-5)
+    assert table[0, 0] > 0
+
+
+def test_models_do_not_share_batches(model: Model, batcher: Batcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataclasses import replace
+
+    other = replace(model, name="other")
+    seen: list[tuple[str, int]] = []
+
+    def compute(one: Model, requests: Sequence[Any], progress: object) -> list[Any]:
+        seen.append((one.name, len(requests)))
+        return [one.name] * len(requests)
+
+    monkeypatch.setattr(module, "compute", compute)
+
+    async def ask() -> list[Any]:
+        due = [(model, row(model)), (other, row(model)), (model, row(model))]
+        return await asyncio.gather(*(batcher.ask(*one) for one in due))
+
+    assert asyncio.run(ask()) == ["tiny", "other", "tiny"]
+    assert seen == [("tiny", 2), ("other", 1)]
+
+
+def test_one_wrong_request_fails_alone(model: Model, batcher: Batcher) -> None:
+    prompt = render(model, [Message("user", "hello")])
+    good, wrong, also = together(
+        batcher, model, [Choice(prompt, ("Yes.",)), Choice(prompt, ("",)), Choice(prompt, ("No.",))]
+    )
+    assert good.tokens
+    assert also.tokens
+    assert isinstance(wrong, ModelError)
+
+
+def test_whatever_goes_wrong_reaches_those_who_wait(
+    model: Model, batcher: Batcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compute(*_: object) -> list[Any]:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(module, "compute", compute)
+    found = together(batcher, model, [row(model), row(model)])
+    assert [type(one) for one in found] == [MemoryError, MemoryError]
+    monkeypatch.undo()
+    assert together(batcher, model, [row(model)])[0].tokens is not None
+
+
+def test_the_event_loop_runs_on_while_the_engine_works(
+    model: Model, batcher: Batcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = threading.Event()
+
+    def compute(_: Model, requests: Sequence[Any], progress: object) -> list[Any]:
+        assert release.wait(10)
+        return ["done"] * len(requests)
+
+    monkeypatch.setattr(module, "compute", compute)
+
+    async def ask() -> tuple[int, Any]:
+        task = asyncio.create_task(batcher.ask(model, row(model)))
+        turns = 0
+        while not task.done():
+            await asyncio.sleep(0)
+            turns += 1
+            if turns == 1000:
+                release.set()
+        return turns, task.result()
+
+    turns, answer = asyncio.run(ask())
+    assert turns >= 1000
+    assert answer == "done"
+
+
+def test_a_batch_is_closed_after_silence_after_patience_or_when_full(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+
+    def compute(_: Model, requests: Sequence[Any], progress: object) -> list[Any]:
+        sizes.append(len(requests))
+        return [None] * len(requests)
+
+    monkeypatch.setattr(module, "compute", compute)
+    one = row(model)
+
+    async def trickle(batcher: Batcher, n: int, gap: float) -> None:
+        tasks = []
+        for _ in range(n):
+            tasks.append(asyncio.create_task(batcher.ask(model, one)))
+            await asyncio.sleep(gap)
+        await asyncio.gather(*tasks)
+
+    def run(n: int, gap: float, **settings: Any) -> list[int]:
+        sizes.clear()
+        batcher = Batcher(**settings)
+        asyncio.run(trickle(batcher, n, gap))
+        batcher.close()
+        return list(sizes)
+
+    assert run(3, 0.2, linger=0.02, patience=9.0) == [1, 1, 1]
+    assert run(10, 0.01, linger=0.4, patience=9.0) == [10]
+    assert run(10, 0.0, linger=0.4, patience=9.0, most=4)[:2] == [4, 4]
+    assert run(20, 0.02, linger=9.0, patience=0.1)[0] < 20
+
+
+def test_requests_that_nobody_waits_for_are_given_up(
+    model: Model, batcher: Batcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, ended = threading.Event(), threading.Event()
+    computed: list[int] = []
+
+    def compute(_: Model, requests: Sequence[Any], progress: Callable[[int], None]) -> list[Any]:
+        computed.append(len(requests))
+        started.set()
+        try:
+            for _step in range(1000):
+                progress(0)
+                time.sleep(0.01)
+        finally:
+            ended.set()
+        return []
+
+    monkeypatch.setattr(module, "compute", compute)
+
+    async def ask() -> None:
+        task = asyncio.create_task(batcher.ask(model, row(model)))
+        await asyncio.to_thread(started.wait)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(ask())
+    assert ended.wait(2)
+    assert computed == [1]
+
+
+def test_closing_stops_the_thread_and_tells_those_who_wait(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    batcher = Batcher()
+    started = threading.Event()
+
+    def compute(_: Model, requests: Sequence[Any], progress: Callable[[int], None]) -> list[Any]:
+        started.set()
+        while True:
+            progress(0)
+            time.sleep(0.01)
+
+    monkeypatch.setattr(module, "compute", compute)
+
+    async def ask() -> list[Any]:
+        first = asyncio.create_task(batcher.ask(model, row(model)))
+        await asyncio.to_thread(started.wait)
+        second = asyncio.create_task(batcher.ask(model, row(model)))
+        await asyncio.sleep(0.05)
+        thread = batcher._thread
+        await asyncio.to_thread(batcher.close)
+        return [thread, *await asyncio.gather(first, second, return_exceptions=True)]
+
+    thread, first, second = asyncio.run(ask())
+    assert isinstance(first, EnvironmentFault)
+    assert isinstance(second, EnvironmentFault)
+    assert not thread.is_alive()
+    monkeypatch.undo()
+    assert together(batcher, model, [row(model)])[0].prompt_tokens > 0
+    batcher.close()
+
+
+def test_a_thread_that_reports_no_progress_is_interrupted(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    batcher = Batcher()
+    started = threading.Event()
+
+    def compute(*_: object) -> list[Any]:
+        started.set()
+        while True:
+            time.sleep(0.001)
+
+    monkeypatch.setattr(module, "compute", compute)
+
+    async def ask() -> Any:
+        first = asyncio.create_task(batcher.ask(model, row(model)))
+        await asyncio.to_thread(started.wait)
+        thread = batcher._thread
+        await asyncio.to_thread(batcher.close)
+        assert thread is not None
+        assert not thread.is_alive()
+        return (await asyncio.gather(first, return_exceptions=True))[0]
+
+    assert isinstance(asyncio.run(ask()), EnvironmentFault)
+
+
+def test_answers_go_back_to_inspects_other_event_loop_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    token = SimpleNamespace(run_sync_soon=lambda run: run())
+    trio = SimpleNamespace(lowlevel=SimpleNamespace(current_trio_token=lambda: token))
+    monkeypatch.setitem(sys.modules, "trio", trio)
+    done: list[int] = []
+    module._hand_back()(lambda: done.append(1))
+    assert done == [1]
+
+
+def test_a_loop_that_is_gone_does_no_harm(model: Model, batcher: Batcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    release = threading.Event()
+
+    def compute(_: Model, requests: Sequence[Any], progress: object) -> list[Any]:
+        assert release.wait(10)
+        return [math.pi] * len(requests)
+
+    monkeypatch.setattr(module, "compute", compute)
+
+    async def leave() -> None:
+        asyncio.get_running_loop().call_later(0.1, asyncio.current_task().cancel)  # type: ignore[union-attr]
+        await batcher.ask(model, row(model))
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(leave())
+    release.set()
+    assert together(batcher, model, [row(model)]) == [math.pi]

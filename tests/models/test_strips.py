@@ -1,0 +1,197 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from reference import logits_of, random_plan
+
+from doxa.models import strips as module
+from doxa.models.chat import Message, Rendered, render
+from doxa.models.handle import adopt
+from doxa.models.passes import reader_of
+from doxa.models.receipt import prompt_mask
+from doxa.models.strips import Strip, caches_have_rows, run_strips, shared_blocks
+
+pytestmark = pytest.mark.usefixtures("forget")
+
+
+@pytest.fixture
+def forget():
+    """Every test starts with nothing kept, and without gradients."""
+    module._kept.clear()
+    with torch.no_grad():
+        yield
+
+
+def prompts(model):
+    return [render(model, [Message("user", text)]) for text in ("Is it?", "What is the answer to the question?")]
+
+
+def strip_of(prompt, plans=()):
+    return Strip(plans, prompt.tokens, prompt_mask(plans, prompt.roles), 0)
+
+
+def blocks_run(model, run):
+    """For each block the number of rows of every time it was run."""
+    counts = [[] for _ in model.blocks]
+    usual = [type(block).forward for block in model.blocks]
+
+    def counting(index):
+        def forward(hidden, *args, **kwargs):
+            counts[index].append(len(hidden))
+            return usual[index](model.blocks[index], hidden, *args, **kwargs)
+
+        return forward
+
+    for index, block in enumerate(model.blocks):
+        vars(block)["forward"] = counting(index)
+    try:
+        run()
+    finally:
+        for block in model.blocks:
+            del vars(block)["forward"]
+    return counts
+
+
+def check(model, strips_and_prompts, features):
+    for row, (strip, prompt) in enumerate(strips_and_prompts):
+        found = reader_of(model).logits(features[row, : len(strip.tokens)])
+        expected = logits_of(model, prompt, plans=strip.plans)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("shared", [None, 0, 1])
+def test_rows_of_several_arms(model, shared):
+    plans = [(), (random_plan(model, 0, [1, 2]),), (random_plan(model, 1, [2], ["user"]),)]
+    rows = [(strip_of(prompt, own), prompt) for own in plans for prompt in prompts(model)]
+    features, past = run_strips(model, [strip for strip, _ in rows], shared=shared)
+    assert past is None
+    check(model, rows, features)
+
+
+@pytest.mark.parametrize("shared", [None, 1])
+def test_going_on_from_chosen_rows(model, shared):
+    """Three steps: a beginning for each arm, unequal ends for chosen rows, and more behind the padding of those."""
+    plans = [(random_plan(model, 0, [1]),), (random_plan(model, 1, [1, 2]),)]
+    cut, ends, more = 9, [(5, 6, 7), (8,), (9, 10)], [(11,), (12, 13), (14, 15)]
+    beginning = prompts(model)[0].tokens[:cut]
+
+    def strip(own, tokens, start):
+        return Strip(own, tokens, torch.ones(1, len(tokens), dtype=torch.bool), start)
+
+    _, past = run_strips(model, [strip(own, beginning, 0) for own in plans], keep=True, shared=shared)
+    arms = [0, 1, 0]
+    second = [strip(plans[arm], end, cut) for arm, end in zip(arms, ends, strict=True)]
+    _, past = run_strips(model, second, past.rows(arms, shared), shared=shared)
+    rows = [2, 0, 1]
+    third = [strip(plans[arms[row]], more[row], cut + len(ends[row])) for row in rows]
+    features, past = run_strips(model, third, past.rows(rows, shared), shared=shared)
+    assert past.mask.sum(1).tolist() == [cut + len(ends[row]) + len(more[row]) for row in rows]
+    for place, row in enumerate(rows):
+        tokens = (*beginning, *ends[row], *more[row])
+        prompt = Rendered("", tokens, ("user",) * len(tokens))
+        expected = logits_of(model, prompt, plans=plans[arms[row]])[-len(more[row]) :]
+        found = reader_of(model).logits(features[place, : len(more[row])])
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_shared_blocks_are_run_once_for_distinct_rows(llama):
+    plans = [(random_plan(llama, seed, [1, 2]),) for seed in range(3)]
+    rows = [strip_of(prompt, own) for own in plans for prompt in prompts(llama)]
+    assert blocks_run(llama, lambda: run_strips(llama, rows, shared=1)) == [[2], [2], [6]]
+    again = [strip_of(prompt, (random_plan(llama, 9, [1]),)) for prompt in prompts(llama)]
+    assert blocks_run(llama, lambda: run_strips(llama, again, shared=1)) == [[], [], [2]]  # kept
+    assert blocks_run(llama, lambda: run_strips(llama, again[:1], shared=1)) == [[1], [1], [1]]  # other rows
+
+
+def test_what_is_kept_changes_no_bit(llama):
+    rows = [strip_of(prompt, (random_plan(llama, 0, [1]),)) for prompt in prompts(llama)]
+    others = [strip_of(prompt, (random_plan(llama, seed, [1]),)) for seed in (1, 2) for prompt in prompts(llama)]
+    cold, _ = run_strips(llama, rows, shared=1)
+    module._kept.clear()
+    run_strips(llama, others, shared=1)
+    warm, _ = run_strips(llama, rows, shared=1)
+    assert torch.equal(cold, warm)
+
+
+def test_what_is_kept_is_bounded(llama, monkeypatch):
+    monkeypatch.setattr(module, "_KEPT_BYTES", 20_000)
+    for seed in range(10):
+        tokens = tuple(range(seed, seed + 40))
+        run_strips(llama, [Strip((), tokens, torch.zeros(0, 40, dtype=torch.bool), 0)], keep=True, shared=1)
+        kept = module._kept[llama]
+        assert sum(one.size() for one in kept.values()) <= 20_000
+        assert tokens in next(reversed(kept.values())).rows
+    assert len(kept) == 1
+
+
+def test_blocks_are_as_they_were(llama):
+    plan = (random_plan(llama, 0, [1]),)
+    own = [dict(vars(block)) for block in llama.blocks]
+    hook = llama.blocks[2].register_forward_hook(raising)
+    strip = strip_of(prompts(llama)[0], plan)
+    with pytest.raises(RuntimeError, match="stop here"):
+        run_strips(llama, [strip], shared=1)
+    hook.remove()
+    assert [dict(vars(block)) for block in llama.blocks] == own
+
+
+def raising(*args):
+    raise RuntimeError("stop here")
+
+
+def test_which_blocks_are_shared(model):
+    late, early = (random_plan(model, 0, [2]),), (random_plan(model, 1, [1, 2]),)
+    assert shared_blocks(model, [late]) == 2
+    assert shared_blocks(model, [(), late, early]) == 1
+    assert shared_blocks(model, [()]) is None
+
+
+def test_few_blocks_are_not_worth_it(llama, monkeypatch):
+    monkeypatch.setattr(module, "_WORTH", 0.5)
+    assert shared_blocks(llama, [(random_plan(llama, 0, [0]),)]) is None
+    assert shared_blocks(llama, [(random_plan(llama, 0, [1]),)]) == 1
+
+
+def test_a_network_whose_blocks_hand_on_more_than_the_residual(llama, make_network):
+    network = make_network("llama")
+    model = adopt("sly", network, llama.tokenizer)
+    handed = {}
+    first, last = model.blocks[0], model.blocks[-1]
+    usual_first, usual_last = first.forward, last.forward
+
+    def hand(*args, **kwargs):
+        handed["values"] = usual_first(*args, **kwargs)
+        return handed["values"]
+
+    def take(*args, **kwargs):
+        return usual_last(*args, **kwargs) + handed["values"]
+
+    vars(first)["forward"], vars(last)["forward"] = hand, take
+    assert shared_blocks(model, [(random_plan(model, 0, [2]),)]) is None
+
+
+def test_recurrent_states_have_no_rows(llama, make_network):
+    from transformers import Qwen3NextConfig, Qwen3NextForCausalLM
+
+    config = Qwen3NextConfig(
+        vocab_size=300, hidden_size=32, intermediate_size=48, moe_intermediate_size=16, num_hidden_layers=4,
+        shared_expert_intermediate_size=16, num_attention_heads=4, num_key_value_heads=2, head_dim=8, num_experts=2,
+        num_experts_per_tok=1, linear_num_value_heads=2, linear_num_key_heads=2, linear_key_head_dim=8,
+        linear_value_head_dim=8, max_position_embeddings=256,
+    )  # fmt: skip
+    model = adopt("recurrent", Qwen3NextForCausalLM(config).eval(), llama.tokenizer)
+    assert not caches_have_rows(model)
+    assert shared_blocks(model, [(random_plan(model, 0, [2]),)]) is None
+
+
+def test_padding_beyond_the_last_learned_position(make_model):
+    model = make_model("gpt2")
+    none = torch.zeros(0, model.context_length, dtype=torch.bool)
+    long = Strip((), (5,) * model.context_length, none, 0)
+    short = replace(long, tokens=long.tokens[:-1], applied=none[:, 1:])
+    _, past = run_strips(model, [short, short], keep=True)
+    ends = [Strip((), (5,), none[:, :1], model.context_length - 1), Strip((), (5, 6, 7), none[:, :3], 10)]
+    features, _ = run_strips(model, ends, past)
+    whole, _ = run_strips(model, [long])
+    assert features.shape[1] == 3
+    torch.testing.assert_close(features[0, 0], whole[0, -1], rtol=0, atol=1e-4)
