@@ -95,9 +95,12 @@ def test_the_first_of_two_processes_to_make_a_folder_wins(tmp_path: Path) -> Non
 
 def test_a_lock_is_exclusive_and_says_so(tmp_path: Path) -> None:
     busy = EnvironmentFault("busy", way_out="wait")
-    with locked(tmp_path / "lock"):
-        with pytest.raises(EnvironmentFault, match="busy"), locked(tmp_path / "lock", busy=busy):
-            raise AssertionError("entered twice")
+    with (
+        locked(tmp_path / "lock"),
+        pytest.raises(EnvironmentFault, match="busy"),
+        locked(tmp_path / "lock", busy=busy),
+    ):
+        raise AssertionError("entered twice")
     with locked(tmp_path / "lock", busy=busy):
         assert (tmp_path / "lock").exists()
 

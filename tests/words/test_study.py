@@ -70,7 +70,7 @@ limits: {minutes: 30}
     study = study_from_json(yaml.safe_load(source))
     assert study.models[1].dtype == "bfloat16"
     grid = [arm for arm in study.arms if arm.name.startswith("policy[")]
-    assert [arm.name for arm in grid][0] == "policy[corpus=other,learning_rate=1e-4]"
+    assert grid[0].name == "policy[corpus=other,learning_rate=1e-4]"
     assert grid[0].interventions == (Tune("other", 1e-4),)
     assert len(grid) == 6
     contrast = study.contrasts[3]

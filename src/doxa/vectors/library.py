@@ -101,9 +101,15 @@ def vector_key(name: str, model: Model, *, base: str | None = None, folder: Path
         model: As for `original`.
         base: As for `original`.
         folder: As for `original`.
+
+    Raises:
+        ProseError: When there are no such pairs.
+        VectorError: When a saved vector does not fit the model.
     """
     if _saved(name, folder) is not None:
-        return original(name, model, folder=folder).digest
+        vector = original(name, model, folder=folder)
+        check(vector, model, base)
+        return vector.digest
     return extraction_key(_source(model, base), load_pairs(name, folder), Recipe())
 
 
