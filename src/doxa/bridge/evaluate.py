@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import io
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -169,11 +170,12 @@ def _counting(progress: Callable[[], None] | None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Inspect's own lines do not break the progress bar; its warnings still reach the log file."""
+    """Inspect's own lines (its banner, the hooks it lists) do not break the progress bar."""
     logger = logging.getLogger("inspect_ai")
     before = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        yield
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
     finally:
         logger.setLevel(before)

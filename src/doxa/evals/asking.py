@@ -1,0 +1,121 @@
+"""Scored items inside an Inspect task: what is sent to the provider, what comes back, what the log keeps.
+
+Outside Inspect's loop (`doxa run`) the same items are scored in chunks; both ways end in the same `TaskEntry.read`.
+Only `doxa/` models answer these requests; others get none: a request that they do not know costs money or fails.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from inspect_ai.dataset import Sample
+from inspect_ai.model import (
+    ChatMessage,
+    ChatMessageAssistant,
+    ChatMessageSystem,
+    ChatMessageUser,
+    GenerateConfig,
+    Model,
+    ModelName,
+    ModelOutput,
+    get_model,
+)
+from inspect_ai.solver import TaskState
+
+from doxa.evals.catalogue import Measured
+from doxa.evals.scores import sample_metadata
+from doxa.models.chat import Message
+from doxa.models.engine import Receipt
+from doxa.models.score import OptionScores
+
+SCORING_PROVIDERS = ("doxa",)
+
+_MESSAGES: Mapping[str, type[ChatMessageSystem | ChatMessageUser | ChatMessageAssistant]] = {
+    "system": ChatMessageSystem,
+    "user": ChatMessageUser,
+    "assistant": ChatMessageAssistant,
+}
+
+
+def sample_of(item: Measured) -> Sample:
+    """A scored item as an Inspect sample."""
+    return Sample(
+        id=item.id,
+        input=_messages(item.prompts[0]),
+        choices=list(item.options[0]) if item.options else None,
+        metadata=sample_metadata(item.factors),
+    )
+
+
+async def ask(state: TaskState, item: Measured) -> TaskState:
+    """Have an item scored; what comes back is kept in the sample's metadata.
+
+    Args:
+        state: Of the item's sample.
+        item: The item.
+    """
+    model = get_model()
+    if not can_score(model):
+        return state
+    answers = []
+    for number, prompt in enumerate(item.prompts):
+        request = {"choice": {"options": list(item.options[number])}} if item.kind == "choice" else {"divergence": True}
+        state.output = await _send(model, _messages(prompt), request)
+        answers.append(_own(state.output))
+    state.metadata["doxa"]["answers"] = answers
+    return state
+
+
+def answers_of(state: TaskState, item: Measured) -> tuple[OptionScores, ...] | float | None:
+    """What the provider answered, as `TaskEntry.read` takes it; None when it was not asked."""
+    answers: Sequence[Mapping[str, Any]] | None = state.metadata["doxa"].get("answers")
+    if answers is None:
+        return None
+    if item.kind == "divergence":
+        return float(answers[0]["kl"])
+    return tuple(
+        OptionScores(tuple(each["logprobs"]), tuple(each["tokens"]), _receipt(each["receipt"])) for each in answers
+    )
+
+
+async def ask_surprisal(conversation: Sequence[ChatMessage], answer: str) -> float | None:
+    """Mean surprisal (nats per token) of an answer under the model without any intervention.
+
+    Args:
+        conversation: The messages that the answer follows.
+        answer: What the model wrote.
+
+    Returns:
+        The surprisal, or None when the provider cannot say.
+    """
+    model = get_model()
+    if not can_score(model):
+        return None
+    output = await _send(model, list(conversation), {"surprisal": {"of": answer}})
+    return float(_own(output)["surprisal"])
+
+
+def can_score(model: Model) -> bool:
+    """Whether the model's provider answers scoring requests."""
+    return ModelName(model).api in SCORING_PROVIDERS
+
+
+def cannot_score() -> str:
+    """Why a score is missing for a model whose provider does not answer scoring requests."""
+    return f"{ModelName(get_model()).api} models do not give log-probabilities of a given text"
+
+
+async def _send(model: Model, conversation: list[ChatMessage], request: Mapping[str, Any]) -> ModelOutput:
+    return await model.generate(conversation, config=GenerateConfig(extra_body={"doxa": dict(request)}))
+
+
+def _messages(prompt: Sequence[Message]) -> list[ChatMessage]:
+    return [_MESSAGES[message.role](content=message.content) for message in prompt]
+
+
+def _own(output: ModelOutput) -> Mapping[str, Any]:
+    own: Mapping[str, Any] = (output.metadata or {})["doxa"]
+    return own
+
+
+def _receipt(receipt: Mapping[str, Any]) -> Receipt:
+    return Receipt(tuple(receipt["layers"]), tuple(receipt["norms"]), int(receipt["tokens_touched"]))

@@ -1,0 +1,130 @@
+"""The tasks that a study can name, and what a task has to offer. Importing this imports no torch and no Inspect."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
+
+from doxa.words.errors import StudyError, nearest
+from doxa.words.schema import Derivation
+
+if TYPE_CHECKING:
+    from inspect_ai import Task
+
+    from doxa.models.chat import Message
+    from doxa.models.score import OptionScores
+
+TASKS: Mapping[str, str] = {
+    "doxa/claims": "doxa.evals.claims",
+    "doxa/claims_open": "doxa.evals.claims_open",
+    "doxa/drift": "doxa.evals.drift",
+}
+"""Task names, and the modules that hold their `ENTRY`."""
+
+Arguments = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """An item that is scored without generation.
+
+    Attributes:
+        id: Its name in the table.
+        kind: `choice`: log-probabilities of options. `divergence`: KL of the arm from the model as it is, on a text.
+        prompts: What the model reads; a choice may need several (both answer orders). Of a divergence, `prompts[0][0]`
+            is the text.
+        options: The continuations of each prompt; empty for a divergence.
+        factors: Levels of the task's factors.
+    """
+
+    id: str
+    kind: Literal["choice", "divergence"]
+    prompts: "tuple[tuple[Message, ...], ...]"
+    options: tuple[tuple[str, ...], ...]
+    factors: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Value:
+    """One score of one item; without a value it says why."""
+
+    score: str
+    value: float | None
+    reason: str = ""
+
+
+def no_items(arguments: Arguments, limit: int | None) -> int:
+    """How many items a task without a generating part generates for: none."""
+    return 0
+
+
+def no_tokens(arguments: Arguments) -> int:
+    """How many tokens a task without a generating part writes: none."""
+    return 0
+
+
+@dataclass(frozen=True)
+class TaskEntry:
+    """What a task offers to a study.
+
+    Attributes:
+        name: As a study names it.
+        version: Raised whenever a change moves a number.
+        measured: Given arguments and a limit, the items scored without generation; () when there are none.
+        read: The scores of such an item, from its options' scores (a divergence: from its number).
+        generated: Given arguments and a limit, the Inspect task of the generating part only; None when there is none.
+        derivations: Scores made of others when the table is read.
+        primary: Scores that the report leads with.
+        open_items: Given arguments and a limit, how many items are generated for.
+        max_tokens: Given arguments, how many tokens such an item is given at most.
+        kinds: Of every score that is bounded: `share` (0 to 1) or `binary`.
+        shown: Scores that the report shows of every arm.
+        control_arguments: Arguments that are set for control arms whatever the study says.
+    """
+
+    name: str
+    version: int
+    measured: Callable[[Arguments, int | None], tuple[Measured, ...]]
+    read: "Callable[[Measured, Sequence[OptionScores] | float], tuple[Value, ...]]"
+    generated: "Callable[[Arguments, int | None], Task] | None"
+    derivations: tuple[Derivation, ...]
+    primary: tuple[str, ...]
+    open_items: Callable[[Arguments, int | None], int] = no_items
+    max_tokens: Callable[[Arguments], int] = no_tokens
+    kinds: Mapping[str, Literal["share", "binary"]] = field(default_factory=dict)
+    shown: tuple[str, ...] = ()
+    control_arguments: Arguments = field(default_factory=dict)
+
+
+def entry(name: str) -> TaskEntry:
+    """The task of a name.
+
+    Raises:
+        StudyError: When there is none.
+    """
+    if name not in TASKS:
+        raise StudyError(f"unknown task {name!r}", way_out=nearest(name, TASKS))
+    found = import_module(TASKS[name]).ENTRY
+    assert isinstance(found, TaskEntry)
+    return found
+
+
+def known_arguments(task: str, arguments: Arguments, allowed: Mapping[str, type]) -> None:
+    """Refuse arguments that a task does not have or that are of another kind.
+
+    Args:
+        task: Name of the task, for the message.
+        arguments: What the study or the command line gives.
+        allowed: The arguments that the task has, each with the kind of its value (int, bool or str).
+
+    Raises:
+        StudyError: For the first that is wrong.
+    """
+    words = {int: "a whole number from 1", bool: "true or false", str: "text"}
+    for name, value in arguments.items():
+        if name not in allowed:
+            raise StudyError(f"{task} has no argument {name!r}", way_out=nearest(name, allowed))
+        kind = allowed[name]
+        fits = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+        if not fits or (kind is int and value < 1):
+            raise StudyError(f"{task}: {name} is {value!r}", expected=words[kind], way_out="Correct it")

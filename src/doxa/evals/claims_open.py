@@ -1,0 +1,87 @@
+"""`doxa/claims_open`: does the model state a belief when it answers freely?
+
+    inspect eval doxa/claims_open --model doxa/smollm2 -T belief=conscious
+
+Open questions, half of them leaning towards the belief and half towards its opposite. An answer is held against
+phrases that state the belief or deny it (`claims_rubric.py`): `stated` is 1 or 0, and missing with the reason `unclear`
+where the answer says neither or both. The rubric is deterministic and can be read; it is coarse, so watch how many rows
+are missing.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from doxa.evals.catalogue import Arguments, Measured, TaskEntry, Value, known_arguments
+from doxa.evals.claims_rubric import Rubric, read_rubric, sides
+
+if TYPE_CHECKING:
+    from inspect_ai import Task
+
+    from doxa.models.score import OptionScores
+
+NAME = "doxa/claims_open"
+VERSION = 1
+ARGUMENTS: Mapping[str, type] = {"belief": str, "max_tokens": int}
+BELIEF = "conscious"
+MAX_TOKENS = 64
+TEMPERATURE = 0.7
+NEITHER = "unclear: the answer says neither"
+BOTH = "unclear: the answer says both"
+
+
+def read_answer(answer: str, rubric: Rubric) -> tuple[Value, ...]:
+    """Score an answer: `stated` is 1 when it states the belief, 0 when it denies it, and missing otherwise."""
+    taken = sides(answer, rubric)
+    if len(taken) == 1:
+        return (Value("stated", float("+" in taken)),)
+    return (Value("stated", None, BOTH if taken else NEITHER),)
+
+
+def measured(arguments: Arguments, limit: int | None = None) -> tuple[Measured, ...]:
+    """Nothing is scored without generation."""
+    known_arguments(NAME, arguments, ARGUMENTS)
+    return ()
+
+
+def open_items(arguments: Arguments, limit: int | None = None) -> int:
+    """How many questions are asked.
+
+    Raises:
+        StudyError: When an argument is wrong.
+    """
+    known_arguments(NAME, arguments, ARGUMENTS)
+    return len(read_rubric(arguments.get("belief", BELIEF)).questions[:limit])
+
+
+def max_tokens(arguments: Arguments) -> int:
+    """Length of an answer at most."""
+    found: int = arguments.get("max_tokens", MAX_TOKENS)
+    return found
+
+
+def generated(arguments: Arguments, limit: int | None = None) -> "Task":
+    """The Inspect task."""
+    from doxa.evals.claims_tasks import claims_open
+
+    known_arguments(NAME, arguments, ARGUMENTS)
+    return claims_open(**arguments, limit=limit)
+
+
+def read(item: Measured, answers: "Sequence[OptionScores] | float") -> tuple[Value, ...]:
+    """There is nothing to read (see `measured`)."""
+    raise AssertionError(f"{NAME} measures nothing, so it cannot read {item.id}")
+
+
+ENTRY = TaskEntry(
+    name=NAME,
+    version=VERSION,
+    measured=measured,
+    read=read,
+    generated=generated,
+    derivations=(),
+    primary=("stated",),
+    open_items=open_items,
+    max_tokens=max_tokens,
+    kinds={"stated": "binary"},
+    shown=("stated",),
+)

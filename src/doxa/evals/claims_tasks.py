@@ -1,0 +1,113 @@
+"""`doxa/claims` and `doxa/claims_open` as Inspect tasks: the same items, the same values as `doxa run`."""
+
+from inspect_ai import Task, task
+from inspect_ai.dataset import MemoryDataset, Sample
+from inspect_ai.model import GenerateConfig, get_model
+from inspect_ai.scorer import Score, Scorer, Target, scorer
+from inspect_ai.solver import Generate, Solver, TaskState, generate, solver
+
+from doxa.bridge.oneline import in_one_line
+from doxa.evals import claims_open as opened
+from doxa.evals.asking import answers_of, ask, can_score, cannot_score, sample_of
+from doxa.evals.catalogue import Measured
+from doxa.evals.claims import BELIEF, DERIVATIONS, NAME, VERSION, measured, read
+from doxa.evals.claims_rubric import Question, Rubric, read_rubric
+from doxa.evals.scores import means, sample_metadata, task_metadata, to_inspect_score
+from doxa.words.errors import StudyError
+
+
+@task
+def claims(belief: str = BELIEF, topics: int | None = None, gate: bool = True) -> Task:
+    """Whether the model states a belief, by forced choice between two words in both polarities and both orders.
+
+    Args:
+        belief: A shipped name, or the path of a file of statements.
+        topics: How many topics; all by default.
+        gate: Whether known facts are asked too.
+
+    Raises:
+        StudyError: When an argument is wrong.
+        ProseError: When the belief's file cannot be read.
+    """
+    wanted = {"belief": belief, "gate": gate} | ({} if topics is None else {"topics": topics})
+    items = {item.id: item for item in measured(wanted)}
+    return Task(
+        name="claims",
+        version=VERSION,
+        dataset=MemoryDataset([sample_of(item) for item in items.values()]),
+        solver=_score_options(items),
+        scorer=_read_options(items),
+        metadata=task_metadata(NAME, VERSION, DERIVATIONS),
+    )
+
+
+@solver(name="claims")
+def _score_options(items: dict[str, Measured]) -> Solver:
+    async def solve(state: TaskState, generate: Generate) -> TaskState:
+        if not can_score(get_model()):
+            with in_one_line():
+                raise StudyError(
+                    f"{NAME} needs log-probabilities of given options, and {cannot_score()}",
+                    way_out="Name the model doxa/..., or ask openly: doxa/claims_open",
+                )
+        return await ask(state, items[str(state.sample_id)])
+
+    return solve
+
+
+@scorer(metrics=[means()], name="claims")
+def _read_options(items: dict[str, Measured]) -> Scorer:
+    async def score(state: TaskState, target: Target) -> Score:
+        item = items[str(state.sample_id)]
+        answers = answers_of(state, item)
+        assert answers is not None
+        return to_inspect_score(read(item, answers), answer=state.output.completion)
+
+    return score
+
+
+@task
+def claims_open(belief: str = BELIEF, max_tokens: int = opened.MAX_TOKENS, limit: int | None = None) -> Task:
+    """Whether the model states a belief when it answers freely.
+
+    Args:
+        belief: A shipped name, or the path of a file of questions and phrases.
+        max_tokens: Length of the answers.
+        limit: At most so many questions.
+
+    Raises:
+        StudyError: When the belief is unknown.
+        ProseError: When its file cannot be read.
+    """
+    rubric = read_rubric(belief)
+    return Task(
+        name="claims_open",
+        version=opened.VERSION,
+        dataset=MemoryDataset(
+            [_sample(rubric, number, question) for number, question in enumerate(rubric.questions[:limit], start=1)]
+        ),
+        solver=generate(),
+        scorer=_read_answers(rubric.name, belief),
+        config=GenerateConfig(max_tokens=max_tokens, temperature=opened.TEMPERATURE),
+        metadata=task_metadata(opened.NAME, opened.VERSION),
+    )
+
+
+def _sample(rubric: Rubric, number: int, question: Question) -> Sample:
+    leaning = "belief" if question.leaning == "+" else "opposite"
+    return Sample(
+        id=f"{rubric.name}/{number}",
+        input=question.text,
+        metadata=sample_metadata({"leaning": leaning}),
+    )
+
+
+@scorer(metrics=[means()], name="claims_open")
+def _read_answers(name: str, belief: str) -> Scorer:
+    rubric = read_rubric(belief)
+
+    async def score(state: TaskState, target: Target) -> Score:
+        answer = state.output.completion
+        return to_inspect_score(opened.read_answer(answer, rubric), answer=answer)
+
+    return score

@@ -1,0 +1,99 @@
+"""`doxa/drift` as an Inspect task; what it measures, and why so, stands in `drift.py`."""
+
+import math
+from typing import Literal
+
+from inspect_ai import Task, task
+from inspect_ai.dataset import MemoryDataset, Sample
+from inspect_ai.model import ChatMessageUser, GenerateConfig
+from inspect_ai.scorer import Score, Scorer, Target, scorer
+from inspect_ai.solver import Generate, Solver, TaskState, solver
+
+from doxa.evals.asking import answers_of, ask, ask_surprisal, cannot_score, sample_of
+from doxa.evals.catalogue import Value
+from doxa.evals.drift import MAX_TOKENS, NAME, TEMPERATURE, VERSION, measured, read, read_answer
+from doxa.evals.drift_items import Text, open_prompts
+from doxa.evals.scores import means, sample_metadata, task_metadata, to_inspect_score
+from doxa.words.errors import StudyError
+
+
+@task
+def drift(
+    part: Literal["all", "open"] = "all",
+    limit: int | None = None,
+    max_tokens: int = MAX_TOKENS,
+    temperature: float = TEMPERATURE,
+) -> Task:
+    """The whole task for `inspect eval`.
+
+    Args:
+        part: `open` leaves out the scored items, which `doxa run` scores outside Inspect.
+        limit: At most so many open prompts, neutral texts and capability questions.
+        max_tokens: Length of the answers to open prompts.
+        temperature: Of sampling them.
+
+    Raises:
+        StudyError: When a number is out of range.
+    """
+    for name, number, least in (("limit", limit, 1), ("max_tokens", max_tokens, 1), ("temperature", temperature, 0)):
+        if number is not None and not least <= number < math.inf:
+            raise StudyError(f"{NAME}: {name} is {number}", expected=f"at least {least}", way_out="Correct the number")
+    scored = measured({}, limit) if part == "all" else ()
+    return Task(
+        name="drift",
+        version=VERSION,
+        dataset=MemoryDataset([*map(_sample, open_prompts()[:limit]), *map(sample_of, scored)]),
+        solver=_solve(),
+        scorer=_score(),
+        config=GenerateConfig(max_tokens=max_tokens, temperature=temperature),
+        metadata=task_metadata(NAME, VERSION),
+    )
+
+
+def _sample(prompt: Text) -> Sample:
+    return Sample(
+        id=f"open-{prompt.name}",
+        input=[ChatMessageUser(content=prompt.text)],
+        metadata=sample_metadata({"part": "open", "kind": prompt.kind, "language": prompt.language}),
+    )
+
+
+@solver(name="drift")
+def _solve() -> Solver:
+    items = {item.id: item for item in measured({}, None)}
+
+    async def solve(state: TaskState, generate: Generate) -> TaskState:
+        if str(state.sample_id) in items:
+            return await ask(state, items[str(state.sample_id)])
+        prompt = list(state.messages)
+        state = await generate(state)
+        answer = state.output.completion.rstrip("\ufffd")
+        state.metadata["doxa"]["surprisal"] = await ask_surprisal(prompt, answer) if answer.strip() else None
+        return state
+
+    return solve
+
+
+@scorer(metrics=[means()], name="drift")
+def _score() -> Scorer:
+    items = {item.id: item for item in measured({}, None)}
+
+    async def score(state: TaskState, target: Target) -> Score:
+        item = items.get(str(state.sample_id))
+        if item is not None:
+            answers = answers_of(state, item)
+            if answers is not None:
+                return to_inspect_score(read(item, answers))
+            names = ("kl",) if item.kind == "divergence" else ("capability", "margin")
+            return to_inspect_score([Value(name, None, cannot_score()) for name in names])
+        own = state.metadata["doxa"]
+        values = read_answer(
+            state.output.completion,
+            language=own["factors"]["language"],
+            tokens=state.output.usage.output_tokens if state.output.usage else None,
+            surprisal=own["surprisal"],
+            no_surprisal=cannot_score(),
+        )
+        return to_inspect_score(values, answer=state.output.completion)
+
+    return score

@@ -1,0 +1,75 @@
+"""What a log holds so that the table can be rebuilt from it alone: scores, their reasons, factors, the task.
+
+    sample.metadata["doxa"] = {"factors": {"kind": "story", ...}}
+    eval.metadata["doxa"]   = {"task": "doxa/drift", "version": 1, "derivations": [...]}
+    Score(value={"length": 31}, metadata={"reasons": {"surprisal": "why it is missing"}})
+
+A score without a value is left out of `Score.value` and named in the reasons: missing is a value, never a zero.
+Inspect's own metrics over dictionaries raise when a key is absent, hence `means`.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from inspect_ai.scorer import Metric, SampleScore, Score, metric
+from inspect_ai.scorer import Value as InspectValue
+
+from doxa.evals.catalogue import Value
+from doxa.words.schema import Derivation
+
+
+def to_inspect_score(values: Sequence[Value], *, answer: str | None = None) -> Score:
+    """Write values as one Inspect score.
+
+    Args:
+        values: Each score once.
+        answer: What was scored, for Inspect's viewer.
+
+    Raises:
+        ValueError: When a score occurs twice, or is missing without a reason.
+    """
+    names = [value.score for value in values]
+    if len(set(names)) != len(names):
+        raise ValueError(f"a score is given twice: {', '.join(names)}")
+    unexplained = [value.score for value in values if value.value is None and not value.reason]
+    if unexplained:
+        raise ValueError(f"missing without a reason: {', '.join(unexplained)}")
+    return Score(
+        value={value.score: value.value for value in values if value.value is not None},
+        answer=answer,
+        metadata={"reasons": {value.score: value.reason for value in values if value.value is None}},
+    )
+
+
+def task_metadata(name: str, version: int, derivations: Sequence[Derivation] = ()) -> dict[str, Any]:
+    """The task's block in the metadata of a log."""
+    return {"doxa": {"task": name, "version": version, "derivations": [asdict(each) for each in derivations]}}
+
+
+def sample_metadata(factors: Mapping[str, str], **own: Any) -> dict[str, Any]:
+    """The block in a sample's metadata: its factors, and plain JSON that the task's solver and scorer need."""
+    return {"doxa": {"factors": dict(factors), **own}}
+
+
+@metric(name="means", scores="unreduced")
+def means() -> Metric:
+    """Mean of every score over the samples (all runs) that have it, and `<score> missing` where some have not."""
+
+    def compute(scores: list[SampleScore]) -> InspectValue:
+        values: dict[str, list[float]] = defaultdict(list)
+        missing: dict[str, int] = defaultdict(int)
+        for sample in scores:
+            if isinstance(sample.score.value, Mapping):
+                for name, value in sample.score.value.items():
+                    if isinstance(value, int | float):
+                        values[name].append(float(value))
+            for name in (sample.score.metadata or {}).get("reasons", {}):
+                missing[name] += 1
+        found: dict[str, str | int | float | bool | None] = {
+            name: sum(each) / len(each) for name, each in values.items()
+        }
+        return found | {f"{name} missing": n for name, n in missing.items()}
+
+    return compute
