@@ -1,0 +1,334 @@
+"""Write the pages that are made from the code: `python docs/generate.py`.
+
+`study-reference.md` and `cli.md` are generated whole; in `architecture.md` the list of modules is, between its two marks.
+What is said about a key stands here, and a key that nothing is said about stops the script: the page cannot fall behind.
+"""
+
+import ast
+import dataclasses
+import re
+from collections.abc import Collection, Iterable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+import yaml
+
+from doxa.cli import main
+from doxa.evals.catalogue import TASKS, entry
+from doxa.plan import refuse_what_is_not_run_yet
+from doxa.vectors.pairs import shipped_pairs
+from doxa.words import contrasts, grammar, interventions, study
+from doxa.words.beliefs import shipped_beliefs
+from doxa.words.errors import NotYetError
+from doxa.words.layers import Share
+
+DOCS = Path(__file__).parent
+SOURCE = DOCS.parent / "src" / "doxa"
+WRITTEN = "<!-- Written by docs/generate.py from the code: change the code or that script, not this page. -->"
+BEGIN, END = "<!-- modules: written by docs/generate.py -->", "<!-- end of modules -->"
+EXAMPLE_LAYERS = 30
+
+KEYS = {
+    "study": ("required", "Name of the study; it names the results folder."),
+    "question": ("none", "The question in one sentence: the report's title."),
+    "model": ("required", "A name, or `{name, dtype, device}`."),
+    "models": ("none", "Several models, instead of `model`."),
+    "seed": (None, "Decides every random draw: sampling, twins. The same in every arm."),
+    "arms": ("required", "Names, each with a list of interventions. `[]` is the model as it is."),
+    "factors": ("none", "Grids: a field with a list of values makes one arm per value (see below)."),
+    "controls": ("see below", "What is made as a control of which arm."),
+    "tasks": ("required", "Names, or `{name: {argument: value}}`. The report leads with the first."),
+    "roles": ("none", "Other models that tasks ask, by role: `{judge: provider/model}`."),
+    "generate": ("the task's", "Sampling of what is generated, over the task's own settings (see below)."),
+    "runs": (None, "Repetitions of every generated item. Scored items have one."),
+    "seeds": (None, "Training seeds."),
+    "contrasts": ("none", "Differences between arms, declared before anything runs (see below)."),
+    "primary": ("none", "Those contrasts that the claim rests on; the rest is exploratory, and the report says so."),
+    "limits": ("none", "Most that the run may take; written into the plan, enforced by nothing in this version."),
+}
+GENERATE = {
+    "temperature": "0 is greedy.",
+    "top_p": "The smallest set of tokens with this much probability.",
+    "top_k": "So many most probable tokens.",
+    "min_p": "Tokens at least this probable, relative to the most probable one.",
+    "max_tokens": "Length of an answer.",
+    "stop": "A list of texts that end an answer.",
+}
+LAYERS = (0, 12, 0.5, [10, 14, 18], {"block": {"end": 0.5, "width": 6}}, {"block": {"end": 17, "width": 3}},
+          {"spread": {"start": 0.12, "end": 0.38, "n": 6}}, "every")  # fmt: skip
+ARGUMENTS = {
+    ("doxa/claims", "belief"): ("BELIEF", "A shipped name, or the path of a file of statements (from the working folder)."),
+    ("doxa/claims", "topics"): ("all", "How many of its topics."),
+    ("doxa/claims", "gate"): ("true", "Whether known facts are asked too."),
+    ("doxa/claims_open", "belief"): ("BELIEF", "A shipped name, or the path of a file of questions and phrases."),
+    ("doxa/claims_open", "max_tokens"): ("MAX_TOKENS", "Length of the answers."),
+    ("doxa/drift", "max_tokens"): ("MAX_TOKENS", "Length of the answers to open prompts."),
+    ("doxa/drift", "temperature"): ("TEMPERATURE", "Of sampling them."),
+    ("doxa/drift", "capability"): ("true", "Whether the capability questions are asked."),
+}  # fmt: skip
+REFUSED = (
+    {"models": ["smollm2", "other"]},
+    {"model": "vllm/llama"},
+    {"arms": {"a": [{"thought": {"edit": "remove"}}]}},
+    {"arms": {"a": [{"tune": "corpus"}]}},
+    {"seeds": 2},
+    {"roles": {"judge": "provider/model"}},
+    {"controls": {"steer": {"match": "measured"}}},
+)
+FLOORS = (
+    ("Roof", ""),
+    ("Floor 3: measuring", "evals"),
+    ("Floor 2: vectors", "vectors"),
+    ("Floor 2: Inspect", "bridge"),
+    ("Floor 1: a model in memory", "models"),
+    ("Floor 0: words", "words"),
+    ("Wing: inferring", "stats"),
+    ("On the wing: showing", "report"),
+)
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """A Markdown table."""
+    lines = [tuple(head)]
+    lines += [("---",) * len(lines[0]), *(tuple(str(cell).replace("|", "\\|") for cell in row) for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def attributes(cls: type) -> dict[str, str]:
+    """What a dataclass says about its fields in its docstring."""
+    _, _, listed = (cls.__doc__ or "").partition("Attributes:\n")
+    said = re.findall(r"^        (\w+): (.*(?:\n {12,}.*)*)", listed, re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in said}
+
+
+def defaults(cls: type) -> dict[str, object]:
+    """Defaults of a dataclass; a field without one is required."""
+    return {one.name: one.default for one in dataclasses.fields(cls)}
+
+
+def shown(value: object) -> str:
+    """A default as a study writes it."""
+    if value is dataclasses.MISSING:
+        return "required"
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{list(value) if isinstance(value, tuple) else value}`".replace("'", "")
+
+
+def described(said: Collection[str], there: Collection[str], where: str) -> None:
+    """Stop when something in the code is not described, or something described is gone.
+
+    Raises:
+        SystemExit: With the names.
+    """
+    if set(said) != set(there):
+        raise SystemExit(f"docs/generate.py: {where}: describe or remove {sorted(set(said) ^ set(there))}")
+
+
+def code(text: str, language: str = "yaml") -> str:
+    """A block of code."""
+    return f"```{language}\n{text.rstrip()}\n```\n"
+
+
+def _fields(cls: type, names: Mapping[str, str] | None = None) -> str:
+    said, names = attributes(cls), names or {}
+    described(said, defaults(cls), cls.__name__)
+    rows = [(f"`{names.get(name, name)}`", shown(default), said[name]) for name, default in defaults(cls).items()]
+    return table(("key", "default", "meaning"), rows)
+
+
+def _keys() -> str:
+    described(KEYS, study.KEYS, "keys of a study")
+    known = defaults(study.Study)
+    rows = [(f"`{key}`", fixed or shown(known[key]), words) for key, (fixed, words) in KEYS.items()]
+    return table(("key", "default", "meaning"), rows)
+
+
+def _layers() -> str:
+    rows = []
+    for rule in LAYERS:
+        written = yaml.safe_dump(rule, default_flow_style=True).replace("\n...", "").strip()
+        rows.append((f"`{written}`", ", ".join(map(str, grammar.layers_from_json(rule, "layers").of(EXAMPLE_LAYERS)))))
+    return table(("layers", f"of a model with {EXAMPLE_LAYERS} decoder blocks"), rows)
+
+
+def _tasks() -> str:
+    parts = []
+    for name, module_name in TASKS.items():
+        one, module = entry(name), import_module(module_name)
+        own = {argument: said for (task, argument), said in ARGUMENTS.items() if task == name}
+        described(own, list(module.ARGUMENTS), f"arguments of {name}")
+        title = (module.__doc__ or "").split("\n")[0].partition(": ")[2]
+        rows = [(f"`{a}`", shown(vars(module).get(d, d)), words) for a, (d, words) in own.items()]
+        parts.append(f"### `{name}`, version {one.version}\n\n{title[:1].upper()}{title[1:]}\n")
+        parts.append(table(("argument", "default", "meaning"), rows))
+        scores = ", ".join(f"`{score}`" for score in one.shown)
+        lead = ", ".join(f"`{score}`" for score in one.primary)
+        link = f"../src/{module_name.replace('.', '/')}.py"
+        parts.append(f"Scores: {scores}. Leads with: {lead}. The method: [`{module_name}`]({link}).\n")
+        if one.control_arguments:
+            told = ", ".join(f"`{key}: {str(value).lower()}`" for key, value in one.control_arguments.items())
+            parts.append(f"Twins and unrelated vectors are scored with {told}, whatever the study says.\n")
+    return "\n".join(parts)
+
+
+def _refused() -> str:
+    said = []
+    for change in REFUSED:
+        body = {"study": "x", "arms": {"a": []}, "tasks": ["doxa/drift"], **change}
+        try:
+            refuse_what_is_not_run_yet(study.study_from_json(body if "models" in body else {"model": "m", **body}))
+        except NotYetError as error:
+            key = yaml.safe_dump(change, default_flow_style=True).strip()[1:-1]
+            said.append((f"`{key}`", error.found))
+        else:
+            raise SystemExit(f"docs/generate.py: {change} is not refused any more: say so in the reference")
+    return table(("written", "refused with"), said)
+
+
+def _smallest() -> str:
+    small = {"study": "small", "model": "smollm2", "arms": {"baseline": []}, "tasks": ["doxa/drift"]}
+    full = study.study_to_json(study.study_from_json(small))
+    full.pop("limit")
+    return code(yaml.safe_dump(small, sort_keys=False)) + "\nis read as\n\n" + code(
+        "# every default spelt out, as plan.json has it\n" + yaml.safe_dump(full, sort_keys=False), "text"
+    )  # fmt: skip
+
+
+def reference() -> str:
+    """The study reference."""
+    described(GENERATE, study.GENERATE_KEYS, "generate")
+    grammar_of_contrasts = (contrasts.__doc__ or "").partition("\n\n")[2]
+    examples, _, note = grammar_of_contrasts.partition("\n\n")
+    examples = "\n".join(line.strip() for line in examples.splitlines())
+    steer, scope, prompt = map(defaults, (interventions.Steer, study.SteerControls, study.PromptControls))
+    described(attributes(study.SteerControls), study.CONTROL_KEYS, "controls.steer")
+    parts = [
+        f"{WRITTEN}\n\n# Study reference\n",
+        "A study is a YAML file, read safely: no templating, no inheritance; anchors are enough. Unknown keys are errors "
+        "that name the allowed ones. Layout and comments do not matter to its hash.\n",
+        "## Keys\n",
+        _keys(),
+        _smallest(),
+        "## Model\n",
+        f"`model: smollm2`, or `model: {{name: NAME, dtype: DTYPE, device: DEVICE}}` with a dtype of "
+        f"{', '.join(f'`{one}`' for one in study.DTYPES)} (default {shown(study.ModelChoice('m').dtype)}) and a device of "
+        f"`cpu`, `cuda` (default {shown(study.ModelChoice('m').device)}). What a name can be: "
+        "[own models](how-to-model.md).\n",
+        "## Interventions\n",
+        f"An arm is a list of interventions, each with one of the keys {', '.join(f'`{n}`' for n in grammar.INTERVENTIONS)}. "
+        "They act together.\n",
+        "### `prompt`\n",
+        "`{prompt: NAME}`: " + (interventions.Prompt.__doc__ or "")
+        + f" Shipped beliefs: {', '.join(f'`beliefs/{one.name}`' for one in shipped_beliefs())}.\n",
+        "### `steer`\n",
+        (interventions.Steer.__doc__ or "").partition("\n")[0] + "\n",
+        _fields(interventions.Steer),
+        f"`unit` is one of {', '.join(f'`{n}`' for n in get_args(interventions.Unit))}; `share` one of "
+        f"{', '.join(f'`{n}`' for n in get_args(Share))}; `at` one or a list of "
+        f"{', '.join(f'`{n}`' for n in interventions.PLACES)} (default `{steer['at'][0]}`).\n",  # type: ignore[index]
+        "### `vector`\n",
+        "A name, or a mapping:\n",
+        _fields(interventions.VectorReference, {"base": "from"}),
+        f"Shipped pairs: {', '.join(f'`{name}`' for name in shipped_pairs())}. `twin` and `norms_of` are what the study "
+        "writes when it makes controls.\n",
+        "### `layers`\n",
+        "A whole number is an index (0 is the first decoder block), a number with a point is a fraction of the depth.\n",
+        _layers(),
+        "## Factors\n",
+        "One intervention in which fields have lists of values. Every combination is an arm, named by its levels:\n",
+        code("factors:\n  block: {steer: {vector: conscious, layers: 0.5, strength: [0.3, 0.6]}}"),
+        "makes the arms `block[strength=0.3]` and `block[strength=0.6]`. A list under `at` is one value.\n",
+        "## Controls\n",
+        "Made by the study. `controls: {steer: {...}, prompt: {...}}`.\n\n### `steer`\n",
+        _fields(study.SteerControls),
+        f"`twins` and `unrelated` are 0 or at least {study.LEAST_TWINS}: with fewer, no rank test can reach p = .05. `arms` "
+        "takes a grid's name (`block`) for all its arms. Controls are scored, not generated from.\n",
+        "### `prompt`\n",
+        (study.PromptControls.__doc__ or "") + "\n",
+        table(("key", "default"), [(f"`{key}`", shown(value)) for key, value in prompt.items()]),
+        "Arms that have a prompt and no vector get them.\n",
+        "## Tasks\n",
+        _tasks(),
+        "## Generate\n",
+        table(("key", "meaning"), [(f"`{key}`", words) for key, words in GENERATE.items()]),
+        "## Contrasts\n",
+        "Arithmetic over arms, with selectors in brackets. The weights sum to 0 (a difference) or 1 (a level).\n",
+        code(examples, "text"),
+        f"{note.strip()} `block` alone is the mean over all arms of the grid `block`; a selector picks among the levels of "
+        "the study's factors first, then of a task's factors.\n",
+        "## Limits\n",
+        f"Keys: {', '.join(f'`{key}`' for key in study.LIMIT_KEYS)}. Numbers; see the note under Keys.\n",
+        "## Read and refused\n",
+        "The grammar knows more than this version runs. What it does not run is refused when the plan is made:\n",
+        _refused(),
+    ]
+    assert scope.keys() == set(study.CONTROL_KEYS)
+    return "\n".join(parts)
+
+
+def commands() -> str:
+    """The page of the command line."""
+    top = click.Context(main, info_name="doxa", **main.context_settings)
+    parts = [
+        f"{WRITTEN}\n\n# Command line\n",
+        "Exit codes: 0 done, 1 something about the machine (disk, network, another run), 2 something to correct in what was "
+        "typed or written, 130 stopped with Ctrl-C. A message says what was found, what was expected and the way out.\n",
+        code(_help(main, top), "text"),
+    ]
+    for name in main.list_commands(top):
+        context = click.Context(main.commands[name], info_name=name, parent=top)
+        parts += [f"## `doxa {name}`\n", code(_help(main.commands[name], context), "text")]
+    return "\n".join(parts)
+
+
+def _help(command: click.Command, context: click.Context) -> str:
+    context.terminal_width = 100
+    return "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
+
+
+def modules() -> str:
+    """Every module with the first line of its docstring, floor by floor."""
+    parts = []
+    for title, folder in FLOORS:
+        files = sorted(path for path in (SOURCE / folder).glob("*.py") if path.name != "__init__.py")
+        rows = [(f"`{path.relative_to(SOURCE).as_posix()}`", _first_line(path)) for path in files]
+        parts.append(f"### {title}\n\n" + table(("module", "what it is"), rows))
+    return "\n".join(parts)
+
+
+def _first_line(path: Path) -> str:
+    said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    first = " ".join(said.partition("\n\n")[0].split())
+    return first.rstrip(":")
+
+
+def pages() -> dict[str, str]:
+    """Every generated page by name, as it should be."""
+    architecture = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    before, _, rest = architecture.partition(BEGIN)
+    _, found, after = rest.partition(END)
+    if not found:
+        raise SystemExit("docs/architecture.md has lost the marks of its list of modules")
+    return {
+        "architecture.md": f"{before}{BEGIN}\n\n{modules()}\n{END}{after}",
+        "cli.md": commands(),
+        "study-reference.md": reference(),
+    }
+
+
+def write() -> Any:
+    """Write the pages that have changed."""
+    for name, text in pages().items():
+        path = DOCS / name
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+            print(f"wrote docs/{name}")
+
+
+if __name__ == "__main__":
+    write()

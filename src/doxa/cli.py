@@ -1,0 +1,316 @@
+"""The command line: every verb is a function of the package with the same name."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import click
+
+from doxa import __version__
+from doxa.words.errors import DoxaError, StudyError, nearest
+from doxa.words.study import Study, read_study, with_overrides
+
+STUDIES = Path(__file__).parent / "data" / "studies"
+INTERRUPTED = 130
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def study_named(name: str) -> Study:
+    """A study by the path of its file, or a shipped one by name.
+
+    Raises:
+        StudyError: When there is neither.
+    """
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        return read_study(path)
+    shipped = {one.stem: one for one in STUDIES.glob("*.yaml")}
+    if name not in shipped:
+        raise StudyError(
+            f"no study {name!r}",
+            expected="the path of a YAML file or the name of a shipped study",
+            way_out=nearest(name, shipped),
+        )
+    return read_study(shipped[name])
+
+
+def _in_words(command: Callable[P, R]) -> Callable[P, R]:
+    """Print a DoxaError as one message and leave with its exit code; Ctrl-C says how to go on."""
+
+    @wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except DoxaError as error:
+            click.echo(f"doxa: {error}", err=True)
+            sys.exit(error.exit_code)
+        except BrokenPipeError:
+            sys.exit(1)
+        except KeyboardInterrupt:
+            click.echo("\ndoxa: stopped. The same command goes on where it stopped.", err=True)
+            sys.exit(INTERRUPTED)
+
+    return wrapped
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="doxa")
+def main() -> None:
+    """Change what a language model believes. See what it then does. Know whether to trust the difference.
+
+    Start with:  doxa run first
+    """
+
+
+@main.command()
+@click.argument("study")
+@click.option("--runs", type=int, help="Repetitions of every generated item, instead of the study's.")
+@click.option("--limit", type=int, help="At most so many items of every task: a quick try.")
+@click.option("--out", type=click.Path(path_type=Path), help="Results folder; results/STUDY by default.")
+@_in_words
+def run(study: str, runs: int | None, limit: int | None, out: Path | None) -> None:
+    r"""Run a study to its report; go on where an earlier run stopped.
+
+    \b
+    Example:
+        doxa run first
+        doxa run my-study.yaml --limit 4 --out results/try
+    """
+    from doxa.run import run as run_study
+
+    specification = with_overrides(study_named(study), runs=runs, limit=limit)
+    folder = out or Path("results") / specification.name
+    with _progress() as progress:
+        report = run_study(specification, folder, progress=progress)
+    click.echo(
+        (folder / "summary.txt").read_text(encoding="utf-8").rstrip() if (folder / "summary.txt").exists() else ""
+    )
+    click.echo(f"\nreport: {report}")
+
+
+@main.command()
+@click.argument("study")
+@click.option("--runs", type=int, help="Repetitions of every generated item, instead of the study's.")
+@click.option("--limit", type=int, help="At most so many items of every task.")
+@click.option("--probe/--no-probe", default=True, help="Time a few rows to say how many minutes it takes.")
+@click.option("--json", "as_json", is_flag=True, help="Print it for a program.")
+@_in_words
+def plan(study: str, runs: int | None, limit: int | None, probe: bool, as_json: bool) -> None:
+    r"""Show what a study would run, how long it takes and what it can detect, before anything runs.
+
+    \b
+    Example:
+        doxa plan first
+    """
+    from doxa.probe import estimate_minutes, summary
+    from doxa.run import load_and_plan
+
+    specification = with_overrides(study_named(study), runs=runs, limit=limit)
+    model, laid_out = load_and_plan(specification)
+    minutes = estimate_minutes(laid_out, model) if probe else None
+    found = summary(laid_out, minutes)
+    if as_json:
+        click.echo(json.dumps(found.facts, indent=1))
+    else:
+        click.echo(found.text)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@_in_words
+def report(folder: Path) -> None:
+    r"""Write the report of a results folder again, from its table and plan alone.
+
+    \b
+    Example:
+        doxa report results/first
+    """
+    from doxa.report.page import write_report
+
+    click.echo(f"report: {write_report(_results(folder))}")
+
+
+@main.command()
+@click.argument("study")
+@click.argument("arm")
+@click.option("--json", "as_json", is_flag=True, help="Print it for a program.")
+@_in_words
+def dose(study: str, arm: str, as_json: bool) -> None:
+    r"""Show what an arm adds to the residual stream at every layer: planned, and measured where it arrives.
+
+    \b
+    Example:
+        doxa dose first "block[strength=0.6]"
+    """
+    from doxa.probe import dose_table
+
+    rows, text = dose_table(study_named(study), arm)
+    click.echo(json.dumps(rows, indent=1) if as_json else text)
+
+
+@main.command()
+@click.argument("study")
+@click.argument("a")
+@click.argument("b")
+@click.option("--json", "as_json", is_flag=True, help="Print it for a program.")
+@_in_words
+def diff(study: str, a: str, b: str, as_json: bool) -> None:
+    r"""Print everything that differs between two arms of a study.
+
+    \b
+    Example:
+        doxa diff first "block[strength=0.6]" "every[strength=0.6]"
+    """
+    from doxa.words.difference import differences
+
+    specification = study_named(study)
+    found = differences(specification.arm(a), specification.arm(b))
+    if as_json:
+        click.echo(json.dumps([vars(one) for one in found], indent=1))
+        return
+    if not found:
+        click.echo(f"{a} and {b} do the same thing.")
+    for one in found:
+        click.echo(f"{one.where}: {one.a}  |  {one.b}")
+
+
+@main.command()
+@click.argument("pairs")
+@click.option(
+    "--model", "model_name", default="smollm2", show_default=True, help="Model to read the residual stream of."
+)
+@click.option("--method", type=click.Choice(["mean", "pca"]), default="mean", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write the vector to.")
+@click.option("--gguf", type=click.Path(path_type=Path), help="Write it as a llama.cpp control vector as well.")
+@_in_words
+def vector(pairs: str, model_name: str, method: str, out: Path, gguf: Path | None) -> None:
+    r"""Extract a vector from contrast pairs and save it.
+
+    \b
+    Example:
+        doxa vector conscious --out vectors/conscious --gguf conscious.gguf
+    """
+    from doxa.probe import make_vector
+
+    click.echo(make_vector(pairs, model_name, method, out, gguf))
+
+
+@main.command()
+def models() -> None:
+    """List how a model can be named."""
+    click.echo("smollm2          SmolLM2-135M-Instruct, embedded: fetched once from the package index, no key, no hub")
+    click.echo("FOLDER           a local folder in Transformers' layout (safetensors)")
+    click.echo("FILE.gguf        a local GGUF file, converted once")
+    click.echo("ORGANISATION/ID  a Hugging Face id, downloaded by Transformers")
+
+
+@main.command()
+@_in_words
+def tasks() -> None:
+    """List the tasks that a study can name."""
+    from doxa.evals.catalogue import TASKS, entry
+
+    for name in TASKS:
+        one = entry(name)
+        click.echo(f"{name}  version {one.version}; leads with {', '.join(one.primary)}")
+
+
+@main.command()
+@_in_words
+def beliefs() -> None:
+    """List the beliefs that doxa ships."""
+    from doxa.words.beliefs import shipped_beliefs
+
+    for one in shipped_beliefs():
+        click.echo(f"{one.name:14s} {one.belief}")
+
+
+def _results(folder: Path) -> Path:
+    if folder.is_dir():
+        return folder
+    named = Path("results") / folder
+    if named.is_dir():
+        return named
+    known = [one.name for one in Path("results").glob("*") if one.is_dir()]
+    raise StudyError(f"no results folder {folder}", way_out=nearest(str(folder), known))
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    """A bar per stage with the time left; plain lines where standard error is no terminal."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    if not console.is_terminal or os.environ.get("TERM") == "dumb":
+        yield Lines(console.print)
+        return
+    columns = (
+        TextColumn("{task.description:24s}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as drawn:
+        yield Bars(drawn)
+
+
+class Bars:
+    """A run's progress, drawn by rich."""
+
+    def __init__(self, drawn: Any) -> None:
+        self._drawn = drawn
+        self._task: Any = None
+
+    def stage(self, name: str, total: int, done: int = 0) -> None:
+        """Draw a bar for a stage."""
+        if self._task is not None:
+            self._drawn.update(self._task, completed=self._drawn.tasks[self._task].total)
+        self._task = self._drawn.add_task(name, total=total, completed=done)
+
+    def step(self, count: int = 1) -> None:
+        """Move the bar."""
+        self._drawn.advance(self._task, count)
+
+
+class Lines:
+    """A run's progress as lines: each stage, and every tenth of it."""
+
+    def __init__(self, write: Callable[[str], object]) -> None:
+        import time
+
+        self._write, self._now = write, time.monotonic
+        self._name, self._total, self._done, self._told, self._earlier = "", 0, 0, 0, 0
+        self._start = self._now()
+
+    def stage(self, name: str, total: int, done: int = 0) -> None:
+        """Begin a stage."""
+        self._name, self._total, self._done, self._earlier = name, total, done, done
+        self._told, self._start = done * 10 // max(total, 1), self._now()
+        self._write(f"{name}: {done} of {total}")
+
+    def step(self, count: int = 1) -> None:
+        """Count, and say every tenth with the time left."""
+        self._done += count
+        tenth = self._done * 10 // max(self._total, 1)
+        if tenth > self._told:
+            self._told = tenth
+            spent = self._now() - self._start
+            left = spent / max(self._done - self._earlier, 1) * (self._total - self._done)
+            self._write(f"{self._name}: {self._done} of {self._total}, {spent:.0f} s, about {left:.0f} s left")

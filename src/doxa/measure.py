@@ -1,0 +1,74 @@
+"""Measure the scored items of a chunk: no generation, no Inspect loop, one arm at a time."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from doxa.bridge.arms import PreparedArm
+from doxa.evals.catalogue import Measured, TaskEntry
+from doxa.models.chat import Message, render
+from doxa.models.handle import Model
+from doxa.models.score import Choice, OptionScores, divergence, score_choices
+from doxa.plan import Chunk
+
+
+def measure(model: Model, chunk: Chunk, entry: TaskEntry, arm: PreparedArm) -> dict[str, Any]:
+    """Measure a chunk.
+
+    Returns:
+        What is committed: for every item its factors, its scores (with reasons where missing) and what was added to the
+        residual stream. No time, no path: equal chunks give equal bytes.
+    """
+    choices = [item for item in chunk.items if item.kind == "choice"]
+    texts = [item for item in chunk.items if item.kind == "divergence"]
+    results: dict[str, list[OptionScores] | float] = {}
+    receipts: dict[str, dict[str, Any]] = {}
+    if choices:
+        rows = [
+            Choice(render(model, _with_system(prompt, arm)), options, arm.plans)
+            for item in choices
+            for prompt, options in zip(item.prompts, item.options, strict=True)
+        ]
+        scores = iter(score_choices(model, rows))
+        for item in choices:
+            results[item.id] = own = [next(scores) for _ in item.prompts]
+            receipts[item.id] = _receipt(own)
+    if texts:
+        distances = divergence(model, [item.prompts[0][0].content for item in texts], [arm.plans])
+        results |= {item.id: float(distance) for item, distance in zip(texts, distances[0], strict=True)}
+    return {
+        "chunk": chunk.id,
+        "task": entry.name,
+        "arm": chunk.arm.name,
+        "items": [_item(item, entry, results[item.id], receipts.get(item.id)) for item in chunk.items],
+    }
+
+
+def _item(
+    item: Measured, entry: TaskEntry, result: list[OptionScores] | float, receipt: dict[str, Any] | None
+) -> Mapping[str, Any]:
+    return {
+        "id": item.id,
+        "input": [[vars(message) for message in prompt] for prompt in item.prompts],
+        "options": [list(options) for options in item.options],
+        "factors": dict(item.factors),
+        "values": [vars(value) for value in entry.read(item, result)],
+        "receipt": receipt,
+    }
+
+
+def _with_system(prompt: tuple[Message, ...], arm: PreparedArm) -> tuple[Message, ...]:
+    """The arm's system prompt stands before the conversation; a system message of the item's own follows in it."""
+    if arm.system_prompt is None:
+        return prompt
+    if prompt and prompt[0].role == "system":
+        return (Message("system", f"{arm.system_prompt}\n\n{prompt[0].content}"), *prompt[1:])
+    return (Message("system", arm.system_prompt), *prompt)
+
+
+def _receipt(scores: list[OptionScores]) -> dict[str, Any]:
+    first = scores[0].receipt
+    return {
+        "layers": list(first.layers),
+        "norms": list(first.norms),
+        "tokens_touched": sum(one.receipt.tokens_touched for one in scores),
+    }

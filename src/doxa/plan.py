@@ -1,0 +1,236 @@
+"""A plan: every name pinned, every cell and chunk laid out, before anything runs.
+
+A chunk is the unit of batching and of commit (law 9): scored items of one task for one arm, at most `CHUNK_ITEMS` at a
+time. Its id is the hash of all that decides its content, so a resumed study forms the same chunks, and an edited
+belief makes exactly the chunks of the arms that use it anew.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from doxa import __version__
+from doxa.evals.catalogue import Measured, TaskEntry, entry
+from doxa.models.handle import Model
+from doxa.resolve import made_from, pin
+from doxa.words.arms import Arm
+from doxa.words.controls import controls_of
+from doxa.words.errors import NotYetError
+from doxa.words.interventions import Prompt, Steer, Thought, Tune
+from doxa.words.store import content_hash
+from doxa.words.study import ModelChoice, Study, TaskChoice, study_to_json
+
+FORMAT = 1
+CHUNK_ITEMS = 96
+NOT_YET = {Thought: "edits of the chain of thought (`thought`)", Tune: "fine-tuning (`tune`)"}
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Scored items of one task for one arm.
+
+    Attributes:
+        id: Content hash; the name of the file it is committed to.
+        task: Index of the task in the study.
+        arm: The pinned arm.
+        items: What is measured.
+    """
+
+    id: str
+    task: int
+    arm: Arm
+    items: tuple[Measured, ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One arm on one generating task: `samples` items, `runs` times each, in one Inspect log."""
+
+    task: int
+    arm: Arm
+    samples: int
+    runs: int
+    max_tokens: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that will run, and what it was made from."""
+
+    study: Study
+    model: ModelChoice
+    fingerprint: str
+    arms: tuple[Arm, ...]
+    controls: tuple[Arm, ...]
+    chunks: tuple[Chunk, ...]
+    cells: tuple[Cell, ...]
+
+    @property
+    def entries(self) -> tuple[TaskEntry, ...]:
+        """The entries of the study's tasks, in the study's order."""
+        return tuple(entry(task.name) for task in self.study.tasks)
+
+    @property
+    def digest(self) -> str:
+        """Hash of everything that decides the results."""
+        return content_hash(
+            [self.fingerprint, [chunk.id for chunk in self.chunks], study_to_json(self.study)]
+            + [[cell.task, cell.arm.digest, cell.samples, cell.runs] for cell in self.cells]
+        )
+
+
+def make_plan(study: Study, model: Model) -> Plan:
+    """Lay out a study.
+
+    Args:
+        study: The specification.
+        model: The loaded model.
+
+    Raises:
+        NotYetError: When the study asks for what this version does not run.
+        StudyError: When a task or its arguments are unknown.
+        DoxaError: When a name cannot be pinned.
+    """
+    refuse_what_is_not_run_yet(study)
+    choice = study.models[0]
+    entries = [entry(task.name) for task in study.tasks]
+    pinned = pin((*study.arms, *controls_of(study)), model, folder=study.folder)
+    named, controls = pinned[: len(study.arms)], pinned[len(study.arms) :]
+    chunks: list[Chunk] = []
+    cells: list[Cell] = []
+    for index, (task, one) in enumerate(zip(study.tasks, entries, strict=True)):
+        for arm in pinned:
+            if not _in_scope(study, task, arm):
+                continue
+            arguments = {**task.arguments, **one.control_arguments} if _is_vector_control(arm) else task.arguments
+            items = one.measured(arguments, _item_limit(study, arm))
+            for start in range(0, len(items), CHUNK_ITEMS):
+                part = items[start : start + CHUNK_ITEMS]
+                chunks.append(Chunk(_chunk_id(choice, task, one, arm, part), index, arm, part))
+        samples = one.open_items(task.arguments, study.limit)
+        cells += [Cell(index, arm, samples, study.runs, one.max_tokens(task.arguments)) for arm in named if samples]
+    return Plan(study, choice, model.fingerprint, named, controls, tuple(chunks), tuple(cells))
+
+
+def plan_to_json(plan: Plan) -> dict[str, Any]:
+    """What `plan.json` holds: the study, the pins and the versions; enough to say later what a report was made from."""
+    return {
+        "format": FORMAT,
+        "doxa": __version__,
+        "digest": plan.digest,
+        "study_hash": plan.study.hash,
+        "study": study_to_json(plan.study),
+        "model": {**vars(plan.model), "fingerprint": plan.fingerprint},
+        "made_from": dict(made_from((*plan.arms, *plan.controls))),
+        "tasks": [
+            {
+                "name": one.name,
+                "version": one.version,
+                "arguments": dict(task.arguments),
+                "primary": list(one.primary),
+                "kinds": dict(one.kinds),
+                "shown": list(one.shown),
+            }
+            for one, task in zip(plan.entries, plan.study.tasks, strict=True)
+        ],
+        "arms": [_arm_summary(arm) for arm in (*plan.arms, *plan.controls)],
+        "contrasts": [
+            {
+                "name": one.name,
+                "terms": [[term.weight, term.arm, [list(level) for level in term.levels]] for term in one.terms],
+            }
+            for one in plan.study.contrasts
+        ],
+        "counts": counts(plan),
+    }
+
+
+def counts(plan: Plan) -> dict[str, int]:
+    """How much there is to do: arms, controls, chunks, scored items, prompts to score, generations, tokens at most."""
+    return {
+        "arms": len(plan.arms),
+        "controls": len(plan.controls),
+        "chunks": len(plan.chunks),
+        "scored_items": sum(len(chunk.items) for chunk in plan.chunks),
+        "scored_prompts": sum(len(item.prompts) for chunk in plan.chunks for item in chunk.items),
+        "generations": sum(cell.samples * cell.runs for cell in plan.cells),
+        "tokens_at_most": sum(cell.samples * cell.runs * cell.max_tokens for cell in plan.cells),
+    }
+
+
+def refuse_what_is_not_run_yet(study: Study) -> None:
+    """Say at plan time, in words, what the grammar knows and this version does not run.
+
+    Raises:
+        NotYetError: For several models, engines beyond this machine, thoughts, tunes, roles and training seeds.
+    """
+    if len(study.models) > 1:
+        raise NotYetError(
+            f"study {study.name!r} names {len(study.models)} models", way_out="Keep one; run the study once for each"
+        )
+    engine, slash, _ = study.models[0].name.partition("/")
+    if slash and engine in ("vllm", "tinker", "openai", "anthropic", "google"):
+        raise NotYetError(
+            f"model {study.models[0].name!r} runs on {engine}, which this version does not drive",
+            way_out="Name a local folder, a Hugging Face id or smollm2",
+        )
+    for arm in study.arms:
+        for intervention in arm.interventions:
+            for kind, words in NOT_YET.items():
+                if isinstance(intervention, kind):
+                    raise NotYetError(f"arm {arm.name!r} needs {words}, which is not run yet", way_out="Leave it out")
+    if study.seeds > 1:
+        raise NotYetError(f"seeds: {study.seeds}: nothing is trained, so there is one", way_out="Leave `seeds` out")
+    if study.roles:
+        raise NotYetError("`roles`: no task of this version asks another model", way_out="Leave `roles` out")
+    if study.steer_controls.match == "measured":
+        raise NotYetError("`match: measured` is not run yet", way_out="Write `match: planned`")
+
+
+def _in_scope(study: Study, task: TaskChoice, arm: Arm) -> bool:
+    scope = study.steer_controls.tasks
+    return not _is_vector_control(arm) or scope is None or task.name in scope
+
+
+def _is_vector_control(arm: Arm) -> bool:
+    return arm.control in ("twin", "unrelated")
+
+
+def _item_limit(study: Study, arm: Arm) -> int | None:
+    limits = [study.limit, study.steer_controls.items if _is_vector_control(arm) else None]
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _chunk_id(model: ModelChoice, task: TaskChoice, one: TaskEntry, arm: Arm, items: Sequence[Measured]) -> str:
+    return content_hash(
+        {
+            "format": FORMAT,
+            "arm": arm.digest,
+            "dtype": model.dtype,
+            "device": model.device,
+            "task": [one.name, one.version, dict(task.arguments)],
+            "items": [
+                [
+                    item.id,
+                    item.kind,
+                    [[vars(m) for m in prompt] for prompt in item.prompts],
+                    item.options,
+                    dict(item.factors),
+                ]
+                for item in items
+            ],
+        }
+    )[:24]
+
+
+def _arm_summary(arm: Arm) -> dict[str, Any]:
+    return {
+        "name": arm.name,
+        "of": arm.of,
+        "control": arm.control,
+        "digest": arm.digest,
+        "label": arm.label,
+        "levels": dict(arm.levels),
+        "prompted": any(isinstance(one, Prompt) for one in arm.interventions),
+        "steered": any(isinstance(one, Steer) for one in arm.interventions),
+    }

@@ -1,0 +1,170 @@
+"""What a study would cost and could detect, before anything runs; and single measurements that need no study."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from doxa.bridge.arms import PreparedArm
+from doxa.measure import measure
+from doxa.models.chat import Message, render
+from doxa.models.engine import Row, Sampling, generate
+from doxa.models.handle import Model, load
+from doxa.plan import Plan, counts, plan_to_json
+from doxa.stats.power import detectable, detectable_against_controls
+from doxa.vectors.dose import DoseRow, doses
+from doxa.vectors.extract import extract
+from doxa.vectors.gguf import export_gguf
+from doxa.vectors.library import obtain
+from doxa.vectors.pairs import load_pairs
+from doxa.vectors.vector import save
+from doxa.words.errors import StudyError
+from doxa.words.interventions import Steer
+from doxa.words.study import Study
+
+PROBE_ROWS, PROBE_TOKENS = 32, 8
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A plan for a person and for a program."""
+
+    text: str
+    facts: Mapping[str, Any]
+
+
+def estimate_minutes(plan: Plan, model: Model) -> dict[str, float]:
+    """Time one chunk of every task and a few generated tokens, and scale them up.
+
+    Args:
+        plan: The plan.
+        model: The loaded model.
+
+    Returns:
+        Minutes by stage, and `total`. Vectors, dose, logs and report are not timed; they come on top.
+    """
+    found = {"scoring": 0.0, "generating": 0.0}
+    bare = PreparedArm(system_prompt=None, plans=(), digest="", name="probe")
+    for task, entry in enumerate(plan.entries):
+        chunks = [chunk for chunk in plan.chunks if chunk.task == task]
+        if chunks:
+            smallest = min(chunks, key=lambda chunk: len(chunk.items))
+            measure(model, smallest, entry, bare)  # what is made once and kept is not counted
+            start = time.perf_counter()
+            measure(model, smallest, entry, bare)
+            each = (time.perf_counter() - start) / len(smallest.items)
+            found["scoring"] += each * sum(len(chunk.items) for chunk in chunks) / 60
+    tokens = counts(plan)["tokens_at_most"]
+    if tokens:
+        prompt = render(model, [Message("user", "Describe a walk along a river in a few sentences.")])
+        rows = [Row(prompt, Sampling(max_tokens=PROBE_TOKENS, temperature=1.0, seed=i)) for i in range(PROBE_ROWS)]
+        start = time.perf_counter()
+        made = generate(model, rows)
+        rate = sum(len(one.tokens) for one in made) / (time.perf_counter() - start)
+        found["generating"] = tokens / rate / 60
+    return {**found, "total": sum(found.values())}
+
+
+def summary(plan: Plan, minutes: Mapping[str, float] | None) -> Summary:
+    """What would run, how long it takes and what it could detect.
+
+    Args:
+        plan: The plan.
+        minutes: From `estimate_minutes`; None when it was not timed.
+    """
+    written = plan_to_json(plan)
+    numbers = counts(plan)
+    first = plan.entries[0]
+    units = _units(plan)
+    effect = detectable(units, 1.0) if units >= 2 else None
+    controls = plan.study.steer_controls
+    fewest = min(controls.twins, controls.unrelated)
+    cells = max(len(plan.study.primary), 1)
+    beside = detectable_against_controls(fewest, (1.0, 1.0), cells=cells) if fewest and plan.controls else None
+    lines = [
+        f"study {plan.study.name}: {plan.study.question}".rstrip(": "),
+        f"model {plan.model.name}, {plan.model.dtype} on {plan.model.device}, fingerprint {plan.fingerprint[:12]}",
+        f"{numbers['arms']} arms and {numbers['controls']} controls on {', '.join(one.name for one in plan.entries)}",
+        f"{numbers['scored_items']} scored items ({numbers['scored_prompts']} prompts) in {numbers['chunks']} chunks",
+        f"{numbers['generations']} generations, at most {numbers['tokens_at_most']} tokens; no judge is called",
+    ]
+    if minutes is not None:
+        lines.append(
+            f"about {minutes['total']:.0f} minutes ({minutes['scoring']:.0f} scoring, {minutes['generating']:.0f} "
+            "generating), and vectors, dose, logs and report on top"
+        )
+    if effect is not None and first.primary:
+        lines.append(
+            f"smallest effect on {first.primary[0]} found with power .80: {effect:.2f} standard deviations of the "
+            f"difference over {units} units"
+        )
+    if beside is not None:
+        lines.append(
+            f"and {beside:.1f} standard deviations of the controls to lie outside both families ({cells} declared)"
+        )
+    facts = {
+        **written["counts"],
+        "digest": written["digest"],
+        "units": units,
+        "detectable_sd": effect,
+        "detectable_against_controls_sd": beside,
+        "minutes": dict(minutes) if minutes is not None else None,
+    }
+    return Summary("\n".join(lines), facts)
+
+
+def _units(plan: Plan) -> int:
+    """Units of the leading score: levels of its derivation's factor, or items of the first task."""
+    first = plan.entries[0]
+    items = [item for chunk in plan.chunks if chunk.task == 0 and not chunk.arm.control for item in chunk.items]
+    for derivation in first.derivations:
+        if first.primary and derivation.score == first.primary[0]:
+            return len({item.factors[derivation.unit] for item in items if derivation.unit in item.factors})
+    return len({item.id for item in items})
+
+
+def dose_table(study: Study, arm: str) -> tuple[list[dict[str, Any]], str]:
+    """The planned and measured dose of an arm, as rows and as text.
+
+    Raises:
+        StudyError: When the study has no such arm, or the arm does not steer.
+    """
+    steers = [one for one in study.arm(arm).interventions if isinstance(one, Steer)]
+    if not steers:
+        raise StudyError(f"arm {arm!r} does not steer", way_out="Name an arm with `steer`")
+    choice = study.models[0]
+    model = load(choice.name, dtype=choice.dtype, device=choice.device)
+    vectors = [obtain(steer.vector, model, study.folder) for steer in steers]
+    rows: list[dict[str, Any]] = []
+    lines = [f"{arm}, fractions of the residual norm on reference prompts", ""]
+    for steer, vector, found in zip(
+        steers, vectors, doses(model, list(zip(steers, vectors, strict=True))), strict=True
+    ):
+        lines.append(f"{steer.vector.name}: + means {vector.manifest.positive}")
+        lines.append("layer  planned  summed  measured along  measured norm")
+        for row in found:
+            rows.append({"vector": steer.vector.name, **vars(row)})
+            lines.append(_dose_line(row))
+    return rows, "\n".join(lines)
+
+
+def _dose_line(row: DoseRow) -> str:
+    cells = [row.planned, row.planned_cumulated, row.measured_projection, row.measured_norm]
+    shown = [f"{value:.3f}" if value is not None else "missing" for value in cells]
+    return f"{row.layer:5d}  {shown[0]:>7s}  {shown[1]:>6s}  {shown[2]:>14s}  {shown[3]:>13s}"
+
+
+def make_vector(pairs: str, model_name: str, method: str, out: Path, gguf: Path | None) -> str:
+    """Extract a vector and save it; say what was made.
+
+    Raises:
+        DoxaError: When the pairs, the model or the folder do not serve.
+    """
+    model = load(model_name)
+    vector = extract(model, load_pairs(pairs, Path()), method="pca" if method == "pca" else "mean")
+    save(vector, out)
+    if gguf is not None:
+        export_gguf(vector, gguf)
+    also = f" and {gguf}" if gguf is not None else ""
+    return f"{out}{also}: {vector.n_layers} layers of {vector.d_model}; + means {vector.manifest.positive}"

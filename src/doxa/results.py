@@ -1,0 +1,173 @@
+"""The results folder of a study: whose it is, what is committed in it, and what an earlier plan left there.
+
+plan.json  study.yaml  arms/  vectors/  chunks/  logs/  dose.json
+table.parquet  table.csv  estimates.json  transcripts.json  figures/  report.html  report.md
+earlier/<digest>/   the report, table and plan that stood here before a pair or belief file was edited
+"""
+
+import json
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from doxa.plan import FORMAT, Chunk, Plan, plan_to_json
+from doxa.words.errors import EnvironmentFault, ResultsError
+from doxa.words.store import content_hash, locked, write_json
+
+CHUNKS, LOGS, EARLIER = "chunks", "logs", "earlier"
+REPORT = (
+    "table.parquet", "table.csv", "estimates.json", "transcripts.json", "dose.json", "report.html", "report.md",
+    "summary.txt",
+)  # fmt: skip
+PLAN_KEYS = ("created", "digest", "study", "model")
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold the results folder, so that two runs cannot write into it at once.
+
+    Raises:
+        EnvironmentFault: When another run holds it.
+    """
+    busy = EnvironmentFault(
+        f"another run is writing into {folder}",
+        way_out="Wait for it to end, or choose another folder with --out",
+    )
+    with locked(folder / ".lock", busy=busy):
+        yield
+
+
+def open_folder(folder: Path, plan: Plan) -> str:
+    """Make a results folder ready for a plan, or go on in the one that is there.
+
+    When only what the arms' names stand for has changed (a belief or pairs file was edited), the report that stood here
+    is moved to `earlier/` with the plan it was made from, and what is still valid is kept.
+
+    Returns:
+        When the folder was made, ISO 8601: the time that its logs carry.
+
+    Raises:
+        ResultsError: When the folder belongs to something else; nothing in it is touched.
+        EnvironmentFault: When its plan cannot be read.
+    """
+    path = folder / "plan.json"
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    if not path.exists():
+        # Hidden files are the lock, and what a killed first write left.
+        strangers = [one.name for one in folder.iterdir() if not one.name.startswith(".")] if folder.exists() else []
+        if strangers:
+            raise ResultsError(
+                f"{folder} holds {', '.join(sorted(strangers)[:3])} and no plan of a study",
+                expected="an empty folder or the results of this study",
+                way_out="Choose another folder with --out",
+            )
+    else:
+        old = read_plan(folder)
+        _check_same_study(folder, old, plan)
+        created = str(old["created"])
+        if old["digest"] != plan.digest:
+            _archive(folder, old)
+    write_json(path, {**plan_to_json(plan), "created": created})
+    return created
+
+
+def read_plan(folder: Path) -> Mapping[str, Any]:
+    """The plan in a results folder.
+
+    Raises:
+        ResultsError: When there is none, it cannot be read, or it was written by another version's format.
+    """
+    path = folder / "plan.json"
+
+    def damaged(why: object) -> ResultsError:
+        return ResultsError(
+            f"{path} cannot be read ({why})",
+            expected="the plan that `doxa run` wrote",
+            way_out="Choose another folder with --out; chunks and logs in this one are intact",
+        )
+
+    try:
+        old = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(old, dict):
+            raise ValueError("it holds no object")
+    except (OSError, ValueError) as error:
+        raise damaged(error) from error
+    if old.get("format") != FORMAT:
+        raise ResultsError(
+            f"{folder} was written by doxa {old.get('doxa')} in format {old.get('format')}",
+            expected=f"format {FORMAT}",
+            way_out="Choose another folder with --out",
+        )
+    missing = [key for key in PLAN_KEYS if key not in old]
+    if missing:
+        raise damaged(f"it has no {missing[0]!r}")
+    return old
+
+
+def read_chunk(folder: Path, chunk: Chunk) -> Mapping[str, Any] | None:
+    """The committed result of a chunk, or None when it is not there; a damaged one counts as not there."""
+    try:
+        kept = json.loads((folder / CHUNKS / f"{chunk.id}.json").read_text(encoding="utf-8"))
+        if not isinstance(kept, dict) or kept.pop("hash") != content_hash(kept):
+            return None
+    except (OSError, ValueError, KeyError):
+        return None
+    return kept
+
+
+def commit_chunk(folder: Path, chunk: Chunk, result: Mapping[str, Any]) -> None:
+    """Commit the result of a chunk: whole or not at all, with a hash of itself, with no time or place in it."""
+    write_json(folder / CHUNKS / f"{chunk.id}.json", {**result, "hash": content_hash(dict(result))})
+
+
+def adopt_chunk(folder: Path, chunk: Chunk) -> Mapping[str, Any] | None:
+    """Take a chunk from another study's results beside this folder: equal ids are equal content."""
+    for other in sorted(folder.parent.glob(f"*/{CHUNKS}/{chunk.id}.json")):
+        result = read_chunk(other.parent.parent, chunk)
+        if result is not None:
+            commit_chunk(folder, chunk, result)
+            return result
+    return None
+
+
+def archive_logs(folder: Path, keep: Collection[str]) -> None:
+    """Move the logs that the plan no longer has into `earlier/`; `keep` are the file names it has."""
+    for path in sorted((folder / LOGS).glob("*.eval")):
+        if path.name not in keep:
+            (folder / EARLIER / LOGS).mkdir(parents=True, exist_ok=True)
+            path.rename(folder / EARLIER / LOGS / path.name)
+
+
+def _check_same_study(folder: Path, old: Mapping[str, Any], plan: Plan) -> None:
+    mine = plan_to_json(plan)
+    if old["study"]["study"] != plan.study.name:
+        raise ResultsError(
+            f"{folder} belongs to the study {old['study']['study']!r}",
+            expected=f"the study {plan.study.name!r}",
+            way_out="Choose another folder with --out",
+        )
+    differences = [key for key in ("model",) if old[key] != mine[key]] + [
+        key for key in mine["study"] if old["study"].get(key) != mine["study"][key]
+    ]
+    if differences:
+        raise ResultsError(
+            f"{folder} holds an earlier version of the study {plan.study.name!r}; "
+            f"it differs in {', '.join(differences)}",
+            way_out=f"Run with `--out {folder}-2` (arms that did not change are taken over from {folder}), or delete "
+            f"{folder} to start anew",
+        )
+
+
+def _archive(folder: Path, old: Mapping[str, Any]) -> None:
+    kept = folder / EARLIER / str(old["digest"])[:12]
+    kept.mkdir(parents=True, exist_ok=True)
+    # The plan stays until the new one replaces it: a run that is killed here goes on here.
+    shutil.copy2(folder / "plan.json", kept / "plan.json")
+    for name in REPORT:
+        if (folder / name).exists():
+            shutil.move(folder / name, kept / name)
+    if (folder / "figures").exists() and not (kept / "figures").exists():
+        shutil.move(folder / "figures", kept / "figures")

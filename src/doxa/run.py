@@ -1,0 +1,226 @@
+"""Run a study: plan, vectors, dose, chunks, logs, table, estimates, report. Every step resumes where it stopped."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from doxa.bridge.arms import PreparedArm, prepare
+from doxa.bridge.evaluate import ArmTask, logs_of, run_tasks, transcripts
+from doxa.bridge.logs import table_from_logs, write_table
+from doxa.evals.catalogue import TaskEntry
+from doxa.evals.scores import task_metadata
+from doxa.measure import measure
+from doxa.models.handle import Model, load
+from doxa.plan import Plan, make_plan
+from doxa.report.page import write_report
+from doxa.resolve import arm_path, materialise, vector_of
+from doxa.results import LOGS, adopt_chunk, archive_logs, commit_chunk, held, open_folder, read_chunk
+from doxa.scored_logs import ScoredGroup, scored_groups, write_group
+from doxa.stats.evaluate import evaluate, to_json
+from doxa.vectors.dose import doses
+from doxa.words.arms import Arm
+from doxa.words.interventions import Steer
+from doxa.words.store import write_json
+from doxa.words.study import Study
+
+DOSE_CONTROLS = 10
+"""Controls of each family whose dose is measured: a band for the figure, at a quarter of the time of all 39."""
+DOSE_CONVERSATIONS = 4
+"""Reference conversations on which the dose of a study's arms is measured; `doxa dose` uses all."""
+
+
+class Progress(Protocol):
+    """What a run tells about itself; the command line draws it."""
+
+    def stage(self, name: str, total: int, done: int = 0) -> None:
+        """A stage begins; `done` of its `total` steps were finished earlier."""
+
+    def step(self, count: int = 1) -> None:
+        """Steps of the stage have ended."""
+
+
+@dataclass(frozen=True)
+class Silent:
+    """A progress that says nothing."""
+
+    def stage(self, name: str, total: int, done: int = 0) -> None:
+        """Nothing."""
+
+    def step(self, count: int = 1) -> None:
+        """Nothing."""
+
+
+def run(study: Study, folder: Path, *, progress: Progress | None = None) -> Path:
+    """Run a study to its report, or go on where an earlier run stopped.
+
+    Args:
+        study: The specification.
+        folder: The results folder.
+        progress: Told about every stage and step.
+
+    Returns:
+        The path of the report.
+
+    Raises:
+        DoxaError: With the way out; what was finished stays.
+    """
+    progress = progress or Silent()
+    progress.stage("loading the model", 1)
+    model, plan = load_and_plan(study)
+    progress.step()
+    with held(folder):
+        created = open_folder(folder, plan)
+        arms = _materialise(plan, model, folder, progress)
+        _measure_dose(plan, model, arms, folder, progress)
+        done = _score(plan, model, arms, folder, progress)
+        groups = scored_groups(plan)
+        generating = _generating(plan, arms, folder)
+        archive_logs(
+            folder,
+            {group.file for group in groups} | set(logs_of(folder / LOGS, {task.model for task in generating})),
+        )
+        _write_logs(plan, groups, arms, done, folder, created, progress)
+        _generate(plan, generating, folder, progress)
+        return finish(plan, folder, progress)
+
+
+def load_and_plan(study: Study) -> tuple[Model, Plan]:
+    """Load the study's model and lay the study out."""
+    choice = study.models[0]
+    model = load(choice.name, dtype=choice.dtype, device=choice.device)
+    return model, make_plan(study, model)
+
+
+def finish(plan: Plan, folder: Path, progress: Progress) -> Path:
+    """From logs to table, estimates and report."""
+    progress.stage("table and estimates", 3)
+    table = table_from_logs(folder / LOGS)
+    write_table(table, folder)
+    progress.step()
+    evaluation = evaluate(
+        table,
+        plan.study.contrasts,
+        primary=plan.study.primary,
+        scores=[(plan.entries[0].name, score) for score in plan.entries[0].primary],
+        kinds={score: kind for one in plan.entries for score, kind in one.kinds.items()},
+    )
+    write_json(folder / "estimates.json", to_json(evaluation))
+    progress.step()
+    write_json(folder / "transcripts.json", {"transcripts": transcripts(folder / LOGS)})
+    progress.step()
+    progress.stage("report", 1)
+    report = write_report(folder)
+    progress.step()
+    return report
+
+
+def _materialise(plan: Plan, model: Model, folder: Path, progress: Progress) -> dict[str, Arm]:
+    everyone = (*plan.arms, *plan.controls)
+    names = {name for arm in everyone for name, pin in arm.pins.items() if pin.text is None}
+    progress.stage("vectors", len(names))
+    made = materialise(everyone, model, results=folder, folder=plan.study.folder, progress=lambda _: progress.step())
+    return {arm.name: arm for arm in made}
+
+
+def _measure_dose(plan: Plan, model: Model, arms: Mapping[str, Arm], folder: Path, progress: Progress) -> None:
+    """Measure what arrives at every layer, for every steered arm and the first controls of each family."""
+    path = folder / "dose.json"
+    if path.exists():
+        return
+    shown = [arms[arm.name] for arm in plan.arms]
+    for arm in plan.controls:
+        _, _, index = arm.name.rpartition("/")
+        if index.isdigit() and int(index) < DOSE_CONTROLS:
+            shown.append(arms[arm.name])
+    steered = []
+    for arm in shown:
+        steers = [one for one in arm.interventions if isinstance(one, Steer)]
+        if len(steers) == 1:  # the dose of one vector along its own direction; arms with several have no such line
+            steered.append((arm.name, steers[0], vector_of(model, arm, steers[0], results=folder)))
+    progress.stage("measured dose", len(steered))
+    measured = doses(
+        model,
+        [(steer, vector) for _, steer, vector in steered],
+        limit=DOSE_CONVERSATIONS,
+        progress=progress.step,
+    )
+    rows = [{"arm": name, **vars(row)} for (name, _, _), found in zip(steered, measured, strict=True) for row in found]
+    write_json(path, {"rows": rows})
+
+
+def _score(
+    plan: Plan, model: Model, arms: Mapping[str, Arm], folder: Path, progress: Progress
+) -> dict[str, Mapping[str, Any]]:
+    done = {chunk.id: result for chunk in plan.chunks if (result := read_chunk(folder, chunk)) is not None}
+    progress.stage("scoring", len(plan.chunks), len(done))
+    prepared: dict[str, PreparedArm] = {}
+    for chunk in plan.chunks:
+        if chunk.id in done:
+            continue
+        result = adopt_chunk(folder, chunk)
+        if result is None:
+            name = chunk.arm.name
+            if name not in prepared:
+                prepared[name] = prepare(model, arm_path(folder, arms[name]))
+            result = measure(model, chunk, plan.entries[chunk.task], prepared[name])
+            commit_chunk(folder, chunk, result)
+        done[chunk.id] = result
+        progress.step()
+    return done
+
+
+def _write_logs(
+    plan: Plan,
+    groups: Sequence[ScoredGroup],
+    arms: Mapping[str, Arm],
+    done: Mapping[str, Mapping[str, Any]],
+    folder: Path,
+    created: str,
+    progress: Progress,
+) -> None:
+    progress.stage("logs of what was scored", len(groups))
+    for group in groups:
+        path = folder / LOGS / group.file
+        if not path.exists():
+            write_group(path, plan, group, done, created)
+        progress.step()
+
+
+def _generating(plan: Plan, arms: Mapping[str, Arm], folder: Path) -> list[ArmTask]:
+    tasks = []
+    for cell in plan.cells:
+        choice, entry, arm = plan.study.tasks[cell.task], plan.entries[cell.task], arms[cell.arm.name]
+        block = task_metadata(entry.name, entry.version, entry.derivations)["doxa"]
+        tasks.append(
+            ArmTask(
+                make=_maker(entry, choice.arguments, plan.study.limit),
+                model=f"doxa/{plan.model.name}+{arm.label}",
+                arguments={
+                    "arm": str(arm_path(folder, arm).resolve()),
+                    "dtype": plan.model.dtype,
+                    "device": plan.model.device,
+                },
+                metadata={
+                    "doxa": {**block, "study": plan.study.name, "model": plan.model.name, "arm": arm.name}
+                    | {"of": "", "control": "", "seed": 0, "study_seed": plan.study.seed, "levels": dict(arm.levels)}
+                },
+            )
+        )
+    return tasks
+
+
+def _generate(plan: Plan, tasks: Sequence[ArmTask], folder: Path, progress: Progress) -> None:
+    progress.stage("generating", sum(cell.samples * cell.runs for cell in plan.cells))
+    run_tasks(
+        tasks,
+        folder / LOGS,
+        runs=plan.study.runs,
+        seed=plan.study.seed,
+        generate=plan.study.generate or {},
+        progress=progress.step,
+    )
+
+
+def _maker(entry: TaskEntry, arguments: Mapping[str, Any], limit: int | None) -> Callable[[], Any]:
+    return lambda: entry.generated(arguments, limit)

@@ -1,0 +1,83 @@
+"""Shared by the tests of the roof: a tiny model in a folder, a small study of it, and one finished run."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mini_study import LIMIT, save_model, write_study
+
+from doxa.models.handle import Model, load
+from doxa.words.study import Study, read_study, with_overrides
+
+
+@dataclass
+class Stages:
+    """A progress that remembers: name, total and what was done before, stage by stage."""
+
+    seen: dict[str, tuple[int, int]] = field(default_factory=dict)
+    steps: dict[str, int] = field(default_factory=dict)
+
+    def stage(self, name: str, total: int, done: int = 0) -> None:
+        self.seen[name], self.steps[name] = (total, done), 0
+
+    def step(self, count: int = 1) -> None:
+        self.steps[list(self.seen)[-1]] += count
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random model as a local folder: `model: FOLDER`."""
+    return save_model(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_folder: Path) -> Model:
+    """The same, loaded."""
+    return load(str(tiny_folder))
+
+
+@pytest.fixture
+def study_file(tmp_path: Path, tiny_folder: Path) -> Callable[..., Path]:
+    """`study_file(**changes)`: the small study in a folder of this test."""
+    return lambda **changes: write_study(tmp_path / "study", tiny_folder, **changes)
+
+
+@pytest.fixture
+def mini(study_file: Callable[..., Path]) -> Callable[..., Study]:
+    """`mini(**changes)`: the small study as read, at most four items of a task."""
+    return lambda **changes: with_overrides(read_study(study_file(**changes)), limit=LIMIT)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A study that ran to its end."""
+
+    study: Study
+    file: Path
+    folder: Path
+    stages: Stages
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Finished:
+    """The small study, run once: tests leave the folder as it is, or change it and run it to the same end."""
+    from doxa.run import run
+
+    home = tmp_path_factory.mktemp("finished")
+    file = write_study(home / "study", tiny_folder)
+    study = with_overrides(read_study(file), limit=LIMIT)
+    stages = Stages()
+    run(study, home / "results" / "mini", progress=stages)
+    return Finished(study, file, home / "results" / "mini", stages)
+
+
+@pytest.fixture
+def contents() -> Callable[[Path], dict[str, Any]]:
+    """`contents(folder)`: every file's bytes by its path in the folder, the lock file left out."""
+    return lambda folder: {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != ".lock"
+    }

@@ -1,0 +1,221 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mini_study import BELIEF, PAIRS
+
+from doxa.models.handle import Model
+from doxa.plan import CHUNK_ITEMS, Plan, counts, make_plan, plan_to_json, refuse_what_is_not_run_yet
+from doxa.resolve import made_from, pin
+from doxa.words.errors import NotYetError, ProseError, StudyError, UserError
+from doxa.words.interventions import Thought, Tune
+from doxa.words.study import Study, study_from_json
+
+Mini = Callable[..., Study]
+
+
+def ids(plan: Plan) -> dict[tuple[str, int], list[str]]:
+    found: dict[tuple[str, int], list[str]] = {}
+    for chunk in plan.chunks:
+        found.setdefault((chunk.arm.name, chunk.task), []).append(chunk.id)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"model": "vllm/some/model"}, "vllm"),
+        ({"model": "openai/gpt"}, "openai"),
+        ({"seeds": 2}, "trained"),
+        ({"roles": {"judge": "openai/gpt"}}, "roles"),
+        ({"controls": {"steer": {"match": "measured"}}}, "measured"),
+    ],
+)
+def test_what_this_version_does_not_run_is_refused_in_words(mini: Mini, changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(NotYetError, match=words) as caught:
+        refuse_what_is_not_run_yet(mini(**changes))
+    assert caught.value.exit_code == 2
+    assert caught.value.way_out
+
+
+def test_several_models_are_refused() -> None:
+    study = study_from_json({"study": "two", "models": ["a", "b"], "arms": {"baseline": []}, "tasks": ["doxa/drift"]})
+    with pytest.raises(NotYetError, match="2 models"):
+        refuse_what_is_not_run_yet(study)
+
+
+@pytest.mark.parametrize(("kind", "words"), [(Thought, "chain of thought"), (Tune, "fine-tuning")])
+def test_thoughts_and_tunes_are_refused(mini: Mini, kind: type, words: str) -> None:
+    study = mini()
+    made = object.__new__(kind)  # what it says does not matter: that it is there does
+    arm = replace(study.arms[0], interventions=(made,))
+    with pytest.raises(NotYetError, match=f"'baseline' needs .*{words}"):
+        refuse_what_is_not_run_yet(replace(study, arms=(arm, *study.arms[1:])))
+
+
+def test_a_study_that_can_run_is_not_refused(mini: Mini) -> None:
+    refuse_what_is_not_run_yet(mini())
+
+
+def test_every_arm_is_laid_out_on_every_task(mini: Mini, tiny: Model) -> None:
+    plan = make_plan(mini(), tiny)
+    assert [arm.name for arm in plan.arms] == [
+        "baseline", "prompted", "mid[strength=0.3]", "mid[strength=0.6]", "every[strength=0.6]",
+    ]  # fmt: skip
+    assert [arm.name for arm in plan.controls] == [
+        f"mid[strength=0.6]~{family}/{j:02d}" for family in ("twin", "unrelated") for j in range(19)
+    ]
+    assert set(ids(plan)) == {(arm.name, task) for arm in (*plan.arms, *plan.controls) for task in (0, 1)}
+    for chunk in plan.chunks:  # 4 statements and 4 facts in pairs (limit 4); controls are asked no facts
+        kinds = [item.factors.get("kind") for item in chunk.items]
+        if chunk.task == 0:
+            assert kinds.count("fact") == (0 if chunk.arm.control else 4)
+            assert len(kinds) - kinds.count("fact") == 4
+        else:
+            assert [item.kind for item in chunk.items] == ["divergence"] * 4
+    assert [(cell.arm.name, cell.samples, cell.runs, cell.max_tokens) for cell in plan.cells] == [
+        (arm.name, 4, 2, 4) for arm in plan.arms
+    ]
+
+
+def test_counts_are_those_of_the_chunks_and_cells(mini: Mini, tiny: Model) -> None:
+    plan = make_plan(mini(), tiny)
+    assert counts(plan) == {
+        "arms": 5,
+        "controls": 38,
+        "chunks": 86,
+        "scored_items": 5 * (8 + 4) + 38 * (4 + 4),
+        "scored_prompts": 5 * (2 * 8 + 4) + 38 * (2 * 4 + 4),
+        "generations": 5 * 4 * 2,
+        "tokens_at_most": 5 * 4 * 2 * 4,
+    }
+
+
+def test_chunks_hold_all_items_in_order_and_no_more_than_they_may(mini: Mini, tiny: Model) -> None:
+    study = replace(mini(tasks=[{"doxa/claims": {"belief": "conscious"}}], controls={"steer": {"twins": 0, "unrelated": 0}}), limit=None)  # noqa: E501
+    plan = make_plan(study, tiny)
+    items = plan.entries[0].measured({"belief": "conscious"}, None)
+    assert len(items) > 0
+    for arm in plan.arms:
+        mine = [chunk.items for chunk in plan.chunks if chunk.arm.name == arm.name]
+        assert tuple(item for part in mine for item in part) == items
+        assert all(1 <= len(part) <= CHUNK_ITEMS for part in mine)
+        assert all(len(part) == CHUNK_ITEMS for part in mine[:-1])
+
+
+def test_controls_stay_out_of_tasks_that_the_study_does_not_name(mini: Mini, tiny: Model) -> None:
+    controls = {"steer": {"twins": 19, "unrelated": 0, "arms": ["mid[strength=0.6]"], "tasks": ["doxa/drift"]}}
+    plan = make_plan(mini(controls=controls), tiny)
+    assert {chunk.task for chunk in plan.chunks if chunk.arm.control == "twin"} == {1}
+    assert {chunk.task for chunk in plan.chunks if not chunk.arm.control} == {0, 1}
+
+
+def test_a_plan_is_the_same_plan_again(mini: Mini, tiny: Model) -> None:
+    first, second = make_plan(mini(), tiny), make_plan(mini(), tiny)
+    assert first.digest == second.digest
+    assert ids(first) == ids(second)
+    assert plan_to_json(first) == plan_to_json(second)
+    assert len({chunk.id for chunk in first.chunks}) == len(first.chunks)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "arms"),
+    [
+        ("awake.md", BELIEF.replace("you know it", "it is known to you"), {"prompted"}),
+        (
+            "awake-pairs.md",
+            PAIRS.replace("an hour ago", "two hours ago"),
+            # the unrelated controls take their norms from the pairs' vector, so they change with it
+            {"mid[strength=0.3]", "mid[strength=0.6]"}
+            | {f"mid[strength=0.6]~{family}/{j:02d}" for family in ("twin", "unrelated") for j in range(19)},
+        ),
+    ],
+)
+def test_an_edited_file_makes_exactly_the_arms_that_use_it_anew(
+    mini: Mini, tiny: Model, name: str, text: str, arms: set[str]
+) -> None:
+    study = mini()
+    assert study.folder is not None
+    before = make_plan(study, tiny)
+    (study.folder / name).write_text(text, encoding="utf-8")
+    after = make_plan(study, tiny)
+    assert {arm for (arm, task), chunks in ids(after).items() if chunks != ids(before)[arm, task]} == arms
+    assert before.digest != after.digest
+    changed = {key for key, value in made_from((*after.arms, *after.controls)).items() if value != made_from((*before.arms, *before.controls))[key]}  # noqa: E501
+    assert changed == {name}
+
+
+def test_a_comment_in_a_file_changes_nothing(mini: Mini, tiny: Model) -> None:
+    study = mini()
+    assert study.folder is not None
+    before = make_plan(study, tiny)
+    (study.folder / "awake-pairs.md").write_text(PAIRS + "\n# only for people\n", encoding="utf-8")
+    (study.folder / "awake.md").write_text(BELIEF.replace("version: 1", "version: 1  # the first"), encoding="utf-8")
+    assert make_plan(study, tiny).digest == before.digest
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"tasks": [{"doxa/claims": {"belief": "conscious", "topics": 1}}]},
+        {"seed": 1},
+        {"factors": {"mid": {"steer": {"vector": "awake-pairs.md", "layers": 0.5, "strength": [0.3, 0.7]}}}, "contrasts": [], "primary": [], "controls": {}},  # noqa: E501
+    ],
+)
+def test_what_decides_a_chunk_is_in_its_id(mini: Mini, tiny: Model, changes: dict[str, Any]) -> None:
+    before, after = make_plan(mini(), tiny), make_plan(mini(**changes), tiny)
+    old, new = ids(before), ids(after)
+    if "tasks" in changes:  # other arguments: none of the claims' chunks is the same
+        assert not {i for (_, t), c in old.items() if t == 0 for i in c} & {i for c in new.values() for i in c}
+    elif "seed" in changes:  # only the twins draw from the study's seed
+        assert {arm for (arm, task) in old if old[arm, task] != new[arm, task]} == {
+            f"mid[strength=0.6]~twin/{j:02d}" for j in range(19)
+        }
+    else:
+        assert new["mid[strength=0.3]", 0] == old["mid[strength=0.3]", 0]
+        assert new["mid[strength=0.7]", 0][0] not in {i for c in old.values() for i in c}
+
+
+def test_pinned_prompts_hold_their_text_and_vectors_only_a_hash(mini: Mini, tiny: Model) -> None:
+    study = mini()
+    pinned = {arm.name: arm for arm in pin(study.arms, tiny, folder=study.folder)}
+    assert pinned["baseline"].pins == {}
+    assert pinned["prompted"].pins["awake.md"].text == "You are awake, and you know it."
+    assert pinned["mid[strength=0.3]"].pins["awake-pairs.md"].text is None
+    assert {arm.model for arm in pinned.values()} == {tiny.name}
+
+
+def test_unknown_names_are_errors_when_the_plan_is_made(mini: Mini, tiny: Model) -> None:
+    with pytest.raises(ProseError, match="no belief 'concious'"):
+        make_plan(mini(arms={"baseline": [], "prompted": [{"prompt": "concious"}]}), tiny)
+    with pytest.raises(StudyError, match="unknown task 'doxa/clams'.*doxa/claims"):
+        make_plan(mini(tasks=["doxa/clams"]), tiny)
+    with pytest.raises(StudyError, match="no argument 'topic'"):
+        make_plan(mini(tasks=[{"doxa/claims": {"topic": 2}}]), tiny)
+
+
+@pytest.mark.parametrize("layers", [99, {"block": {"end": 2, "width": 9}}])
+def test_layers_that_the_model_does_not_have_are_errors_when_the_plan_is_made(
+    mini: Mini, tiny: Model, layers: object
+) -> None:
+    factors = {"mid": {"steer": {"vector": "awake-pairs.md", "layers": layers, "strength": [0.3]}}}
+    with pytest.raises(UserError, match="layer"):
+        make_plan(mini(factors=factors, contrasts=[], primary=[], controls={}), tiny)
+
+
+def test_the_plan_says_what_it_was_made_from(mini: Mini, tiny: Model, tiny_folder: Path) -> None:
+    written = plan_to_json(make_plan(mini(), tiny))
+    assert {"awake.md", "awake-pairs.md", "unrelated-weather", "unrelated/00", "unrelated/18"} <= set(written["made_from"])  # noqa: E501
+    assert len(written["made_from"]) == 3 + 19
+    assert written["model"] == {"name": str(tiny_folder), "dtype": "float32", "device": "cpu", "fingerprint": tiny.fingerprint}  # noqa: E501
+    arms = {arm["name"]: arm for arm in written["arms"]}
+    assert arms["prompted"]["prompted"] is True
+    assert arms["prompted"]["steered"] is False
+    assert arms["mid[strength=0.6]~twin/03"]["of"] == "mid[strength=0.6]"
+    assert arms["mid[strength=0.6]~twin/03"]["control"] == "twin"
+    assert written["contrasts"][0] == {
+        "name": "mid[strength=0.6] - baseline",
+        "terms": [[1.0, "mid[strength=0.6]", []], [-1.0, "baseline", []]],
+    }
