@@ -1,7 +1,7 @@
 """Write the pages that are made from the code: `python docs/generate.py`.
 
-`study-reference.md` and `cli.md` are generated whole; in `architecture.md` the list of modules is, between its two marks.
-What is said about a key stands here, and a key that nothing is said about stops the script: the page cannot fall behind.
+`study-reference.md` and `cli.md` are generated whole, in `architecture.md` the list of modules between two marks. What
+is said about a key stands here, and a key that nothing is said about stops the script: the page cannot fall behind.
 """
 
 import ast
@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import click
 import yaml
@@ -59,7 +59,7 @@ GENERATE = {
 LAYERS = (0, 12, 0.5, [10, 14, 18], {"block": {"end": 0.5, "width": 6}}, {"block": {"end": 17, "width": 3}},
           {"spread": {"start": 0.12, "end": 0.38, "n": 6}}, "every")  # fmt: skip
 ARGUMENTS = {
-    ("doxa/claims", "belief"): ("BELIEF", "A shipped name, or the path of a file of statements (from the working folder)."),
+    ("doxa/claims", "belief"): ("BELIEF", "A shipped name, or a file of statements: its path from the working folder."),
     ("doxa/claims", "topics"): ("all", "How many of its topics."),
     ("doxa/claims", "gate"): ("true", "Whether known facts are asked too."),
     ("doxa/claims_open", "belief"): ("BELIEF", "A shipped name, or the path of a file of questions and phrases."),
@@ -134,6 +134,10 @@ def code(text: str, language: str = "yaml") -> str:
     return f"```{language}\n{text.rstrip()}\n```\n"
 
 
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(f"`{word}`" for word in words)
+
+
 def _fields(cls: type, names: Mapping[str, str] | None = None) -> str:
     said, names = attributes(cls), names or {}
     described(said, defaults(cls), cls.__name__)
@@ -166,10 +170,10 @@ def _tasks() -> str:
         rows = [(f"`{a}`", shown(vars(module).get(d, d)), words) for a, (d, words) in own.items()]
         parts.append(f"### `{name}`, version {one.version}\n\n{title[:1].upper()}{title[1:]}\n")
         parts.append(table(("argument", "default", "meaning"), rows))
-        scores = ", ".join(f"`{score}`" for score in one.shown)
-        lead = ", ".join(f"`{score}`" for score in one.primary)
         link = f"../src/{module_name.replace('.', '/')}.py"
-        parts.append(f"Scores: {scores}. Leads with: {lead}. The method: [`{module_name}`]({link}).\n")
+        parts.append(
+            f"Scores: {_listed(one.shown)}. Leads with: {_listed(one.primary)}. Method: [`{module_name}`]({link}).\n"
+        )
         if one.control_arguments:
             told = ", ".join(f"`{key}: {str(value).lower()}`" for key, value in one.control_arguments.items())
             parts.append(f"Twins and unrelated vectors are scored with {told}, whatever the study says.\n")
@@ -205,39 +209,39 @@ def reference() -> str:
     grammar_of_contrasts = (contrasts.__doc__ or "").partition("\n\n")[2]
     examples, _, note = grammar_of_contrasts.partition("\n\n")
     examples = "\n".join(line.strip() for line in examples.splitlines())
-    steer, scope, prompt = map(defaults, (interventions.Steer, study.SteerControls, study.PromptControls))
+    prompt = defaults(study.PromptControls)
     described(attributes(study.SteerControls), study.CONTROL_KEYS, "controls.steer")
     parts = [
         f"{WRITTEN}\n\n# Study reference\n",
-        "A study is a YAML file, read safely: no templating, no inheritance; anchors are enough. Unknown keys are errors "
-        "that name the allowed ones. Layout and comments do not matter to its hash.\n",
+        "A study is a YAML file, read safely: no templating, no inheritance; anchors are enough. Unknown keys are "
+        "errors that name the allowed ones. Layout and comments do not matter to its hash.\n",
         "## Keys\n",
         _keys(),
         _smallest(),
         "## Model\n",
         f"`model: smollm2`, or `model: {{name: NAME, dtype: DTYPE, device: DEVICE}}` with a dtype of "
-        f"{', '.join(f'`{one}`' for one in study.DTYPES)} (default {shown(study.ModelChoice('m').dtype)}) and a device of "
-        f"`cpu`, `cuda` (default {shown(study.ModelChoice('m').device)}). What a name can be: "
+        f"{_listed(study.DTYPES)} (default {shown(study.ModelChoice('m').dtype)}) and a device of `cpu`, `cuda` "
+        f"(default {shown(study.ModelChoice('m').device)}). What a name can be: "
         "[own models](how-to-model.md).\n",
         "## Interventions\n",
-        f"An arm is a list of interventions, each with one of the keys {', '.join(f'`{n}`' for n in grammar.INTERVENTIONS)}. "
-        "They act together.\n",
+        f"An arm is a list of interventions, each with one of the keys {_listed(grammar.INTERVENTIONS)}. They "
+        "act together.\n",
         "### `prompt`\n",
-        "`{prompt: NAME}`: " + (interventions.Prompt.__doc__ or "")
-        + f" Shipped beliefs: {', '.join(f'`beliefs/{one.name}`' for one in shipped_beliefs())}.\n",
+        "`{prompt: NAME}`: "
+        + (interventions.Prompt.__doc__ or "")
+        + f" Shipped beliefs: {_listed(f'beliefs/{one.name}' for one in shipped_beliefs())}.\n",
         "### `steer`\n",
         (interventions.Steer.__doc__ or "").partition("\n")[0] + "\n",
         _fields(interventions.Steer),
-        f"`unit` is one of {', '.join(f'`{n}`' for n in get_args(interventions.Unit))}; `share` one of "
-        f"{', '.join(f'`{n}`' for n in get_args(Share))}; `at` one or a list of "
-        f"{', '.join(f'`{n}`' for n in interventions.PLACES)} (default `{steer['at'][0]}`).\n",  # type: ignore[index]
+        f"`unit` is one of {_listed(get_args(interventions.Unit))}; `share` one of {_listed(get_args(Share))}; `at` "
+        f"one or a list of {_listed(interventions.PLACES)}.\n",
         "### `vector`\n",
         "A name, or a mapping:\n",
         _fields(interventions.VectorReference, {"base": "from"}),
-        f"Shipped pairs: {', '.join(f'`{name}`' for name in shipped_pairs())}. `twin` and `norms_of` are what the study "
+        f"Shipped pairs: {_listed(shipped_pairs())}. `twin` and `norms_of` are what the study "
         "writes when it makes controls.\n",
         "### `layers`\n",
-        "A whole number is an index (0 is the first decoder block), a number with a point is a fraction of the depth.\n",
+        "A whole number is an index (0 is the first decoder block), a number with a point a fraction of the depth.\n",
         _layers(),
         "## Factors\n",
         "One intervention in which fields have lists of values. Every combination is an arm, named by its levels:\n",
@@ -246,8 +250,8 @@ def reference() -> str:
         "## Controls\n",
         "Made by the study. `controls: {steer: {...}, prompt: {...}}`.\n\n### `steer`\n",
         _fields(study.SteerControls),
-        f"`twins` and `unrelated` are 0 or at least {study.LEAST_TWINS}: with fewer, no rank test can reach p = .05. `arms` "
-        "takes a grid's name (`block`) for all its arms. Controls are scored, not generated from.\n",
+        f"`twins` and `unrelated` are 0 or at least {study.LEAST_TWINS}: with fewer, no rank test can reach p = .05. "
+        "`arms` takes a grid's name (`block`) for all its arms. Controls are scored, not generated from.\n",
         "### `prompt`\n",
         (study.PromptControls.__doc__ or "") + "\n",
         table(("key", "default"), [(f"`{key}`", shown(value)) for key, value in prompt.items()]),
@@ -259,15 +263,14 @@ def reference() -> str:
         "## Contrasts\n",
         "Arithmetic over arms, with selectors in brackets. The weights sum to 0 (a difference) or 1 (a level).\n",
         code(examples, "text"),
-        f"{note.strip()} `block` alone is the mean over all arms of the grid `block`; a selector picks among the levels of "
-        "the study's factors first, then of a task's factors.\n",
+        f"{note.strip()} `block` alone is the mean over all arms of the grid `block`; a selector picks among the "
+        "levels of the study's factors first, then of a task's factors.\n",
         "## Limits\n",
-        f"Keys: {', '.join(f'`{key}`' for key in study.LIMIT_KEYS)}. Numbers; see the note under Keys.\n",
+        f"Keys: {_listed(study.LIMIT_KEYS)}. Numbers; see the note under Keys.\n",
         "## Read and refused\n",
         "The grammar knows more than this version runs. What it does not run is refused when the plan is made:\n",
         _refused(),
     ]
-    assert scope.keys() == set(study.CONTROL_KEYS)
     return "\n".join(parts)
 
 
@@ -276,8 +279,9 @@ def commands() -> str:
     top = click.Context(main, info_name="doxa", **main.context_settings)
     parts = [
         f"{WRITTEN}\n\n# Command line\n",
-        "Exit codes: 0 done, 1 something about the machine (disk, network, another run), 2 something to correct in what was "
-        "typed or written, 130 stopped with Ctrl-C. A message says what was found, what was expected and the way out.\n",
+        "Exit codes: 0 done, 1 something about the machine (disk, network, another run), 2 something to correct in "
+        "what was typed or written, 130 stopped with Ctrl-C. A message says what was found, what was expected and the "
+        "way out.\n",
         code(_help(main, top), "text"),
     ]
     for name in main.list_commands(top):
@@ -321,7 +325,7 @@ def pages() -> dict[str, str]:
     }
 
 
-def write() -> Any:
+def write() -> None:
     """Write the pages that have changed."""
     for name, text in pages().items():
         path = DOCS / name

@@ -1,15 +1,16 @@
 """Shared by the tests of the roof: a tiny model in a folder, a small study of it, and one finished run."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from mini_study import LIMIT, save_model, write_study
 
 from doxa.models.handle import Model, load
 from doxa.words.study import Study, read_study, with_overrides
+from mini_study import LIMIT, save_model, write_study
 
 
 @dataclass
@@ -58,6 +59,7 @@ class Finished:
     file: Path
     folder: Path
     stages: Stages
+    seconds: float
 
 
 @pytest.fixture(scope="session")
@@ -69,8 +71,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Fin
     file = write_study(home / "study", tiny_folder)
     study = with_overrides(read_study(file), limit=LIMIT)
     stages = Stages()
+    start = time.monotonic()
     run(study, home / "results" / "mini", progress=stages)
-    return Finished(study, file, home / "results" / "mini", stages)
+    return Finished(study, file, home / "results" / "mini", stages, time.monotonic() - start)
 
 
 @pytest.fixture

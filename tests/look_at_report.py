@@ -34,7 +34,7 @@ LOOK = """(() => {
     paper: luminance(paper),
     width: document.documentElement.scrollWidth,
     sections: [...document.querySelectorAll('h2[id]')].map(node => node.id),
-    referee: document.querySelectorAll('#referee ~ .scroll tr, #referee ~ table tr').length,
+    referee: document.querySelectorAll('ul.referee > li').length,
     scripts: document.scripts.length,
     faint: [...document.querySelectorAll('p, td, th, h1, h2, figcaption, li, dt')]
       .filter(node => node.checkVisibility() && ratio(getComputedStyle(node).color, paper) < 4.5)
@@ -119,9 +119,10 @@ def browser() -> Iterator[Browser]:
             os.dup2(high[0], 3)
             os.dup2(high[1], 4)
 
+        flags = ("headless=new", "no-sandbox", "disable-gpu", "remote-debugging-pipe", "no-first-run")
+        flags += ("disable-dev-shm-usage", "disable-background-networking", f"user-data-dir={profile}")
         process = subprocess.Popen(
-            [program, "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--no-first-run"]
-            + ["--disable-dev-shm-usage", "--disable-background-networking", f"--user-data-dir={profile}"],
+            [program, *(f"--{flag}" for flag in flags)],
             stderr=subprocess.DEVNULL,
             preexec_fn=place,
             pass_fds=(3, 4),
@@ -141,9 +142,10 @@ def look(folder: Path, pictures: Path | None = None) -> list[str]:
     if not page.is_file():
         return [f"There is no {page}."]
     found = []
-    for device, width in WIDTHS.items():
-        for scheme in ("light", "dark"):
-            with browser() as chromium:
+    with browser() as chromium:
+        for device, width in WIDTHS.items():
+            for scheme in ("light", "dark"):
+                chromium.events.clear()
                 seen = _open(chromium, page, width, scheme)
                 words = _faults(seen, folder, width, scheme) + _noises(chromium.events, page)
                 found += [f"{device}, {scheme}: {sentence}" for sentence in words]

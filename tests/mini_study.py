@@ -1,9 +1,6 @@
-"""A study that runs in seconds: a tiny random model in a folder, a belief and pairs of its own, few items.
+"""A study that runs in seconds: a tiny random model in a folder, a belief and pairs of its own, few items."""
 
-`python mini_study.py STUDY OUT` runs it, for tests that stop a run from outside.
-"""
-
-import sys
+import os
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +88,7 @@ def save_model(folder: Path, *, seed: int = 0, layers: int = 3) -> Path:
     return folder
 
 
-def body(model: str | Path, **changes: Any) -> dict[str, Any]:
+def body(model: str | Path, /, **changes: Any) -> dict[str, Any]:
     """The study as plain data: two named arms with noise controls, two without, one prompted."""
     return {
         "study": "mini",
@@ -117,11 +114,14 @@ def body(model: str | Path, **changes: Any) -> dict[str, Any]:
     }
 
 
-NOTHING_DECLARED: dict[str, Any] = {"contrasts": [], "primary": [], "controls": {"steer": {"twins": 0, "unrelated": 0}}}
+NO_CONTROLS: dict[str, Any] = {
+    "controls": {"steer": {"twins": 0, "unrelated": 0}, "prompt": {"neutral": False, "paraphrases": 0}}
+}
+NOTHING_DECLARED: dict[str, Any] = {"contrasts": [], "primary": [], **NO_CONTROLS}
 """Changes that make room for other arms than the study's own."""
 
 
-def write_study(folder: Path, model: str | Path, **changes: Any) -> Path:
+def write_study(folder: Path, model: str | Path, /, **changes: Any) -> Path:
     """The study's file, its belief and its pairs in a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in (("awake.md", BELIEF), ("awake-pairs.md", PAIRS)):
@@ -131,7 +131,27 @@ def write_study(folder: Path, model: str | Path, **changes: Any) -> Path:
     return path
 
 
-if __name__ == "__main__":
+def run_in_process(study: Path, out: Path, journal: Path, stderr: Path) -> None:
+    """Run the study as the command line does, in this process, which somebody may kill.
+
+    Args:
+        study: Its file.
+        out: The results folder.
+        journal: Gets the id of every chunk that is measured.
+        stderr: Gets what the run says.
+    """
+    import doxa.run as module
     from doxa.cli import main
 
-    main(["run", sys.argv[1], "--out", sys.argv[2], "--limit", str(LIMIT)])
+    measure = module.measure
+
+    def noted(model: Any, chunk: Any, *rest: Any) -> Any:
+        with journal.open("a") as file:
+            file.write(chunk.id + "\n")
+        return measure(model, chunk, *rest)
+
+    module.measure = noted
+    with stderr.open("a") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    main(["run", str(study), "--out", str(out), "--limit", str(LIMIT)])

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mini_study import BELIEF, PAIRS
 
 from doxa.models.handle import Model
 from doxa.plan import CHUNK_ITEMS, Plan, counts, make_plan, plan_to_json, refuse_what_is_not_run_yet
@@ -12,6 +11,7 @@ from doxa.resolve import made_from, pin
 from doxa.words.errors import NotYetError, ProseError, StudyError, UserError
 from doxa.words.interventions import Thought, Tune
 from doxa.words.study import Study, study_from_json
+from mini_study import BELIEF, NO_CONTROLS, NOTHING_DECLARED, PAIRS
 
 Mini = Callable[..., Study]
 
@@ -94,7 +94,7 @@ def test_counts_are_those_of_the_chunks_and_cells(mini: Mini, tiny: Model) -> No
 
 
 def test_chunks_hold_all_items_in_order_and_no_more_than_they_may(mini: Mini, tiny: Model) -> None:
-    study = replace(mini(tasks=[{"doxa/claims": {"belief": "conscious"}}], controls={"steer": {"twins": 0, "unrelated": 0}}), limit=None)  # noqa: E501
+    study = replace(mini(tasks=[{"doxa/claims": {"belief": "conscious"}}], **NO_CONTROLS), limit=None)
     plan = make_plan(study, tiny)
     items = plan.entries[0].measured({"belief": "conscious"}, None)
     assert len(items) > 0
@@ -106,8 +106,8 @@ def test_chunks_hold_all_items_in_order_and_no_more_than_they_may(mini: Mini, ti
 
 
 def test_controls_stay_out_of_tasks_that_the_study_does_not_name(mini: Mini, tiny: Model) -> None:
-    controls = {"steer": {"twins": 19, "unrelated": 0, "arms": ["mid[strength=0.6]"], "tasks": ["doxa/drift"]}}
-    plan = make_plan(mini(controls=controls), tiny)
+    steer = {"twins": 19, "unrelated": 0, "arms": ["mid[strength=0.6]"], "tasks": ["doxa/drift"]}
+    plan = make_plan(mini(controls={**NO_CONTROLS["controls"], "steer": steer}), tiny)
     assert {chunk.task for chunk in plan.chunks if chunk.arm.control == "twin"} == {1}
     assert {chunk.task for chunk in plan.chunks if not chunk.arm.control} == {0, 1}
 
@@ -143,8 +143,8 @@ def test_an_edited_file_makes_exactly_the_arms_that_use_it_anew(
     after = make_plan(study, tiny)
     assert {arm for (arm, task), chunks in ids(after).items() if chunks != ids(before)[arm, task]} == arms
     assert before.digest != after.digest
-    changed = {key for key, value in made_from((*after.arms, *after.controls)).items() if value != made_from((*before.arms, *before.controls))[key]}  # noqa: E501
-    assert changed == {name}
+    old, new = (made_from((*plan.arms, *plan.controls)) for plan in (before, after))
+    assert {key for key in new if new[key] != old[key]} == {name}
 
 
 def test_a_comment_in_a_file_changes_nothing(mini: Mini, tiny: Model) -> None:
@@ -161,7 +161,10 @@ def test_a_comment_in_a_file_changes_nothing(mini: Mini, tiny: Model) -> None:
     [
         {"tasks": [{"doxa/claims": {"belief": "conscious", "topics": 1}}]},
         {"seed": 1},
-        {"factors": {"mid": {"steer": {"vector": "awake-pairs.md", "layers": 0.5, "strength": [0.3, 0.7]}}}, "contrasts": [], "primary": [], "controls": {}},  # noqa: E501
+        {
+            "factors": {"mid": {"steer": {"vector": "awake-pairs.md", "layers": 0.5, "strength": [0.3, 0.7]}}},
+            **NOTHING_DECLARED,
+        },
     ],
 )
 def test_what_decides_a_chunk_is_in_its_id(mini: Mini, tiny: Model, changes: dict[str, Any]) -> None:
@@ -190,7 +193,7 @@ def test_pinned_prompts_hold_their_text_and_vectors_only_a_hash(mini: Mini, tiny
 def test_unknown_names_are_errors_when_the_plan_is_made(mini: Mini, tiny: Model) -> None:
     with pytest.raises(ProseError, match="no belief 'concious'"):
         make_plan(mini(arms={"baseline": [], "prompted": [{"prompt": "concious"}]}), tiny)
-    with pytest.raises(StudyError, match="unknown task 'doxa/clams'.*doxa/claims"):
+    with pytest.raises(StudyError, match=r"unknown task 'doxa/clams'.*doxa/claims"):
         make_plan(mini(tasks=["doxa/clams"]), tiny)
     with pytest.raises(StudyError, match="no argument 'topic'"):
         make_plan(mini(tasks=[{"doxa/claims": {"topic": 2}}]), tiny)
@@ -202,14 +205,17 @@ def test_layers_that_the_model_does_not_have_are_errors_when_the_plan_is_made(
 ) -> None:
     factors = {"mid": {"steer": {"vector": "awake-pairs.md", "layers": layers, "strength": [0.3]}}}
     with pytest.raises(UserError, match="layer"):
-        make_plan(mini(factors=factors, contrasts=[], primary=[], controls={}), tiny)
+        make_plan(mini(factors=factors, **NOTHING_DECLARED), tiny)
 
 
 def test_the_plan_says_what_it_was_made_from(mini: Mini, tiny: Model, tiny_folder: Path) -> None:
     written = plan_to_json(make_plan(mini(), tiny))
-    assert {"awake.md", "awake-pairs.md", "unrelated-weather", "unrelated/00", "unrelated/18"} <= set(written["made_from"])  # noqa: E501
-    assert len(written["made_from"]) == 3 + 19
-    assert written["model"] == {"name": str(tiny_folder), "dtype": "float32", "device": "cpu", "fingerprint": tiny.fingerprint}  # noqa: E501
+    assert set(written["made_from"]) == {"awake.md", "awake-pairs.md", "unrelated-weather"} | {
+        f"unrelated/{j:02d}" for j in range(19)
+    }
+    assert written["model"] == {
+        "name": str(tiny_folder), "dtype": "float32", "device": "cpu", "fingerprint": tiny.fingerprint,
+    }  # fmt: skip
     arms = {arm["name"]: arm for arm in written["arms"]}
     assert arms["prompted"]["prompted"] is True
     assert arms["prompted"]["steered"] is False

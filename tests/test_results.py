@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mini_study import BELIEF
 
 from doxa.models.handle import Model
 from doxa.plan import Plan, make_plan
@@ -21,10 +20,10 @@ from doxa.results import (
 )
 from doxa.words.errors import EnvironmentFault, ResultsError
 from doxa.words.study import Study
+from mini_study import BELIEF, NO_CONTROLS
 
 Mini = Callable[..., Study]
 Contents = Callable[[Path], dict[str, Any]]
-NO_CONTROLS = {"controls": {"steer": {"twins": 0, "unrelated": 0}, "prompt": {"neutral": False, "paraphrases": 0}}}
 
 
 @pytest.fixture
@@ -125,9 +124,7 @@ def fill(folder: Path) -> None:
     (folder / "figures" / "forest.svg").write_text("old figure")
 
 
-def test_after_an_edit_the_old_report_is_kept_with_what_it_was_made_from(
-    folder: Path, plan: Plan, tiny: Model
-) -> None:
+def test_after_an_edit_the_old_report_is_kept_with_what_it_was_made_from(folder: Path, plan: Plan, tiny: Model) -> None:
     open_folder(folder, plan)
     fill(folder)
     old = (folder / "plan.json").read_bytes()

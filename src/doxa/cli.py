@@ -76,7 +76,7 @@ def main() -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="Results folder; results/STUDY by default.")
 @_in_words
 def run(study: str, runs: int | None, limit: int | None, out: Path | None) -> None:
-    r"""Run a study to its report; go on where an earlier run stopped.
+    """Run a study to its report; go on where an earlier run stopped.
 
     \b
     Example:
@@ -103,7 +103,7 @@ def run(study: str, runs: int | None, limit: int | None, out: Path | None) -> No
 @click.option("--json", "as_json", is_flag=True, help="Print it for a program.")
 @_in_words
 def plan(study: str, runs: int | None, limit: int | None, probe: bool, as_json: bool) -> None:
-    r"""Show what a study would run, how long it takes and what it can detect, before anything runs.
+    """Show what a study would run, how long it takes and what it can detect, before anything runs.
 
     \b
     Example:
@@ -126,7 +126,7 @@ def plan(study: str, runs: int | None, limit: int | None, probe: bool, as_json: 
 @click.argument("folder", type=click.Path(path_type=Path))
 @_in_words
 def report(folder: Path) -> None:
-    r"""Write the report of a results folder again, from its table and plan alone.
+    """Write the report of a results folder again, from its table and plan alone.
 
     \b
     Example:
@@ -143,7 +143,7 @@ def report(folder: Path) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print it for a program.")
 @_in_words
 def dose(study: str, arm: str, as_json: bool) -> None:
-    r"""Show what an arm adds to the residual stream at every layer: planned, and measured where it arrives.
+    """Show what an arm adds to the residual stream at every layer: planned, and measured where it arrives.
 
     \b
     Example:
@@ -162,7 +162,7 @@ def dose(study: str, arm: str, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print it for a program.")
 @_in_words
 def diff(study: str, a: str, b: str, as_json: bool) -> None:
-    r"""Print everything that differs between two arms of a study.
+    """Print everything that differs between two arms of a study.
 
     \b
     Example:
@@ -191,7 +191,7 @@ def diff(study: str, a: str, b: str, as_json: bool) -> None:
 @click.option("--gguf", type=click.Path(path_type=Path), help="Write it as a llama.cpp control vector as well.")
 @_in_words
 def vector(pairs: str, model_name: str, method: str, out: Path, gguf: Path | None) -> None:
-    r"""Extract a vector from contrast pairs and save it.
+    """Extract a vector from contrast pairs and save it.
 
     \b
     Example:
@@ -204,7 +204,12 @@ def vector(pairs: str, model_name: str, method: str, out: Path, gguf: Path | Non
 
 @main.command()
 def models() -> None:
-    """List how a model can be named."""
+    """List how a model can be named.
+
+    \b
+    Example:
+        doxa models
+    """
     click.echo("smollm2          SmolLM2-135M-Instruct, embedded: fetched once from the package index, no key, no hub")
     click.echo("FOLDER           a local folder in Transformers' layout (safetensors)")
     click.echo("FILE.gguf        a local GGUF file, converted once")
@@ -214,7 +219,12 @@ def models() -> None:
 @main.command()
 @_in_words
 def tasks() -> None:
-    """List the tasks that a study can name."""
+    """List the tasks that a study can name.
+
+    \b
+    Example:
+        doxa tasks
+    """
     from doxa.evals.catalogue import TASKS, entry
 
     for name in TASKS:
@@ -225,7 +235,12 @@ def tasks() -> None:
 @main.command()
 @_in_words
 def beliefs() -> None:
-    """List the beliefs that doxa ships."""
+    """List the beliefs that doxa ships.
+
+    \b
+    Example:
+        doxa beliefs
+    """
     from doxa.words.beliefs import shipped_beliefs
 
     for one in shipped_beliefs():

@@ -15,7 +15,7 @@ from doxa.models.handle import Model
 from doxa.resolve import made_from, pin
 from doxa.words.arms import Arm
 from doxa.words.controls import controls_of
-from doxa.words.errors import NotYetError
+from doxa.words.errors import NotYetError, StudyError
 from doxa.words.interventions import Prompt, Steer, Thought, Tune
 from doxa.words.store import content_hash
 from doxa.words.study import ModelChoice, Study, TaskChoice, study_to_json
@@ -109,7 +109,9 @@ def make_plan(study: Study, model: Model) -> Plan:
                 chunks.append(Chunk(_chunk_id(choice, task, one, arm, part), index, arm, part))
         samples = one.open_items(task.arguments, study.limit)
         cells += [Cell(index, arm, samples, study.runs, one.max_tokens(task.arguments)) for arm in named if samples]
-    return Plan(study, choice, model.fingerprint, named, controls, tuple(chunks), tuple(cells))
+    plan = Plan(study, choice, model.fingerprint, named, controls, tuple(chunks), tuple(cells))
+    _check_limits(plan)
+    return plan
 
 
 def plan_to_json(plan: Plan) -> dict[str, Any]:
@@ -183,8 +185,22 @@ def refuse_what_is_not_run_yet(study: Study) -> None:
         raise NotYetError(f"seeds: {study.seeds}: nothing is trained, so there is one", way_out="Leave `seeds` out")
     if study.roles:
         raise NotYetError("`roles`: no task of this version asks another model", way_out="Leave `roles` out")
+    if "minutes" in (study.limits or {}):
+        raise NotYetError("`limits: {minutes: ...}` is not kept yet", way_out="See `doxa plan`, and limit generations")
     if study.steer_controls.match == "measured":
         raise NotYetError("`match: measured` is not run yet", way_out="Write `match: planned`")
+
+
+def _check_limits(plan: Plan) -> None:
+    found = counts(plan)
+    asked = {"generations": found["generations"], "tokens": found["tokens_at_most"], "judge_calls": 0}
+    for name, limit in (plan.study.limits or {}).items():
+        if asked[name] > limit:
+            raise StudyError(
+                f"study {plan.study.name!r} would take {asked[name]} {name}",
+                expected=f"at most {limit:g} (`limits`)",
+                way_out="Lower runs, arms or items, or raise the limit",
+            )
 
 
 def _in_scope(study: Study, task: TaskChoice, arm: Arm) -> bool:

@@ -12,7 +12,7 @@ from doxa.evals.catalogue import TaskEntry
 from doxa.evals.scores import task_metadata
 from doxa.measure import measure
 from doxa.models.handle import Model, load
-from doxa.plan import Plan, make_plan
+from doxa.plan import Plan, make_plan, refuse_what_is_not_run_yet
 from doxa.report.page import write_report
 from doxa.resolve import arm_path, materialise, vector_of
 from doxa.results import LOGS, adopt_chunk, archive_logs, commit_chunk, held, open_folder, read_chunk
@@ -27,7 +27,7 @@ from doxa.words.study import Study
 DOSE_CONTROLS = 10
 """Controls of each family whose dose is measured: a band for the figure, at a quarter of the time of all 39."""
 DOSE_CONVERSATIONS = 4
-"""Reference conversations on which the dose of a study's arms is measured; `doxa dose` uses all."""
+"""Reference conversations on which the dose of a study's arms is measured, as `doxa dose` measures it."""
 
 
 class Progress(Protocol):
@@ -81,12 +81,15 @@ def run(study: Study, folder: Path, *, progress: Progress | None = None) -> Path
             {group.file for group in groups} | set(logs_of(folder / LOGS, {task.model for task in generating})),
         )
         _write_logs(plan, groups, arms, done, folder, created, progress)
-        _generate(plan, generating, folder, progress)
+        written = _generate(plan, generating, folder, progress)
+        # A log of the same arm that Inspect did not take for this task's: the folder was moved, the task has changed.
+        archive_logs(folder, {group.file for group in groups} | written)
         return finish(plan, folder, progress)
 
 
 def load_and_plan(study: Study) -> tuple[Model, Plan]:
-    """Load the study's model and lay the study out."""
+    """Load the study's model and lay the study out; what is not run yet is refused before anything is loaded."""
+    refuse_what_is_not_run_yet(study)
     choice = study.models[0]
     model = load(choice.name, dtype=choice.dtype, device=choice.device)
     return model, make_plan(study, model)
@@ -210,9 +213,9 @@ def _generating(plan: Plan, arms: Mapping[str, Arm], folder: Path) -> list[ArmTa
     return tasks
 
 
-def _generate(plan: Plan, tasks: Sequence[ArmTask], folder: Path, progress: Progress) -> None:
+def _generate(plan: Plan, tasks: Sequence[ArmTask], folder: Path, progress: Progress) -> set[str]:
     progress.stage("generating", sum(cell.samples * cell.runs for cell in plan.cells))
-    run_tasks(
+    return run_tasks(
         tasks,
         folder / LOGS,
         runs=plan.study.runs,

@@ -65,7 +65,9 @@ def test_seeds_alone_decide_the_draws(llama):
     question = prompt(llama, QUESTIONS[0])
     rows = [Row(question, Sampling(12, temperature=1.0, seed=seed), logprobs=2) for seed in (1, 2, 1)]
     first, second, third = generate(llama, rows)
-    assert first == third
+    assert (first.tokens, first.text, first.receipt) == (third.tokens, third.text, third.receipt)
+    # Rows at different places of one batch may differ in the last bits of their logits.
+    assert [t.logprob for t in first.logprobs] == pytest.approx([t.logprob for t in third.logprobs], abs=1e-5)
     assert first.tokens != second.tokens
     assert generate(llama, rows) == [first, second, third]
 

@@ -26,7 +26,7 @@ def plan(model: Model, layers: Sequence[int], *, seed: int, norm: float = 3.0) -
 
 
 class Case:
-    """Six rows of unequal length under six arms, and the positions that each plan touches, counted from a row's start."""
+    """Six rows of unequal length under six arms, and the positions that each plan touches, from a row's start."""
 
     def __init__(self, model: Model) -> None:
         generator = torch.Generator().manual_seed(1)

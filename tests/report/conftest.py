@@ -4,7 +4,7 @@ Steering by the target adds `effect` to the stated belief; controls scatter arou
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import pytest
 
 from doxa.cli import study_named
 from doxa.plan import Plan, plan_to_json
+from doxa.report.page import write_report
 from doxa.stats.evaluate import evaluate, to_json
 from doxa.words import schema
 from doxa.words.arms import Arm, Pin, write_arm
@@ -49,9 +50,9 @@ Make = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
-def make_results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make]:
+def make_results(tmp_path_factory: pytest.TempPathFactory) -> Make:
     """Make a results folder; the same arguments give a copy of the same files."""
-    yield lambda study=None, **kwargs: _write(
+    return lambda study=None, **kwargs: _write(
         tmp_path_factory.mktemp("results"), study or study_named("first"), Invented(**kwargs)
     )
 
@@ -60,6 +61,13 @@ def make_results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make]:
 def first(make_results: Make) -> Path:
     """The folder with a planted effect, for tests that only read it."""
     return make_results(missing={"late[strength=0.6]": "the answer was cut", "spread[strength=0.3]~twin/03": "cut"})
+
+
+@pytest.fixture(scope="session")
+def written(first: Path) -> Path:
+    """The same folder with its report."""
+    write_report(first)
+    return first
 
 
 @pytest.fixture(scope="session")

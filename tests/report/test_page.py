@@ -1,4 +1,193 @@
-import time
-from doxa.report.page import write_report
-def test_x(first):
-    t=time.time(); write_report(first); print(first, time.time()-t)
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from doxa.report.gather import gather
+from doxa.report.numbers import interval, number
+from doxa.report.page import EXAMPLES, code, plain, verbatim, write_report
+from doxa.words.study import Study
+
+HOSTILE = 'x</style><script>alert("1")</script> ![a](https://x.invalid/y.png) | `b`\n\n# c\u2028</pre> $\\frac{1}$ &lt;'
+FIGURES = ("forest", "frontier", "dose-response", "dose", "drift")
+
+
+@pytest.fixture(scope="module")
+def hostile(make_results: Callable[..., Path], study_of: Callable[..., Study]) -> Path:
+    steer = {"steer": {"vector": "conscious", "layers": 0.5, "strength": 0.6}}
+    study = study_of(
+        arms={"baseline": [], "one": [steer]},
+        question=HOSTILE,
+        tasks=["doxa/claims", "doxa/drift"],
+        contrasts=["one - baseline"],
+        controls={"steer": {"twins": 0, "unrelated": 0}},
+    )
+    folder = make_results(study, hostile=HOSTILE, missing={"one": HOSTILE}, null_dose=True)
+    write_report(folder)
+    return folder
+
+
+def cells(page: str) -> list[list[str]]:
+    rows = re.findall(r"<tr>(.*?)</tr>", page, flags=re.DOTALL)
+    return [[unescape(cell) for cell in re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row, flags=re.DOTALL)] for row in rows]
+
+
+def test_everything_is_written(written: Path) -> None:
+    for name in FIGURES:
+        assert (written / "figures" / f"{name}.svg").read_text(encoding="utf-8").startswith("<?xml")
+        assert (written / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    page = (written / "report.html").read_text(encoding="utf-8")
+    assert re.findall(r'<svg role="img" data-name="([\w-]+)"', page) == list(FIGURES)
+    assert (written / "summary.txt").read_text(encoding="utf-8").startswith("Outside the bands")
+    text = (written / "report.md").read_text(encoding="utf-8")
+    for name in FIGURES:
+        assert f"](figures/{name}.svg)" in text
+
+
+def test_the_effect_table_holds_the_numbers_of_the_estimates(written: Path) -> None:
+    page = (written / "report.html").read_text(encoding="utf-8")
+    text = (written / "report.md").read_text(encoding="utf-8")
+    rows = {row[0]: row for row in cells(page.partition('id="frontier"')[0]) if len(row) > 8}
+    estimates = json.loads((written / "estimates.json").read_text(encoding="utf-8"))
+    lead = [one for one in estimates["estimates"] if one["score"] == "belief"]
+    assert len(lead) == 8
+    for one in lead:
+        row = rows[one["contrast"]]
+        assert row[1:4] == [
+            number(one["value"], sign=True),
+            interval(one["low"], one["high"]),
+            f"{one['n']['units']} items",
+        ]
+        assert row[4:6] == [str(int(one["df"])), one["method"]]
+        assert f"| {one['contrast']} | {row[1]} | {row[2]} |" in text
+        ranks = {
+            v["family"]: v["rank"]
+            for v in estimates["verdicts"]
+            if v["contrast"] == one["contrast"] and v["score"] == "belief"
+        }
+        for place, family in ((8, "twin"), (9, "unrelated")):
+            assert row[place].startswith(f"{ranks[family]}") if family in ranks else row[place] == "no controls"
+        assert row[11] == ("declared" if one["primary"] else "exploratory")
+
+
+def test_missing_rows_are_shown(written: Path) -> None:
+    page = (written / "report.html").read_text(encoding="utf-8")
+    missing = page.partition('id="missing"')[2]
+    assert "values are missing" in missing
+    assert ["late[strength=0.6]", "–", "doxa/claims", "belief", "1 of 8", "the answer was cut (1)"] in cells(missing)
+    late = next(row for row in cells(page) if row and row[0] == "late[strength=0.6] - baseline")
+    assert late[3] == "7 items"
+    assert late[10] == "late[strength=0.6]: 1"
+
+
+def test_the_same_folder_gives_the_same_bytes(hostile: Path) -> None:
+    def everything() -> dict[str, bytes]:
+        return {
+            p.name: p.read_bytes()
+            for p in [*hostile.glob("report.*"), *hostile.glob("figures/*"), hostile / "summary.txt"]
+        }
+
+    before = everything()
+    write_report(hostile)
+    assert everything() == before
+    assert str(hostile).encode() not in b"".join(before.values())
+
+
+def test_hostile_text_is_shown_and_not_obeyed(hostile: Path) -> None:
+    page = (hostile / "report.html").read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert page.count("</style>") == 1 + page.count('<style type="text/css">')
+    assert "https://x.invalid" in page
+    assert not re.search(r"""(src|href)=["']?(?!#)""", page.replace("xlink:href", "href").replace('href="#', ""))
+    assert "default-src 'none'" in page
+    assert "&lt;script&gt;" in page
+
+
+def test_hostile_text_stays_in_its_place_in_markdown(hostile: Path) -> None:
+    text = (hostile / "report.md").read_text(encoding="utf-8")
+    for line in text.splitlines():
+        if not line.startswith("    "):
+            assert "<script" not in line
+            assert "](https" not in line
+            assert not line.startswith("# c")
+    missing = next(line for line in text.splitlines() if "1 of 8" in line and line.startswith("| one"))
+    assert len(re.findall(r"(?<!\\)\|", missing)) == 7
+
+
+def test_escapes() -> None:
+    assert plain("a|b`c\n# <d> [e](f) \\ *") == "a\\|b\\`c # &lt;d> [e]\\(f) \\\\ \\*"
+    assert verbatim("a\n```\nb\x0bc") == "    a\n    ```\n    b\n    c"
+    assert verbatim("") == "    (nothing)"
+    assert code("use `a: <b>`") == "use <code>a: &lt;b&gt;</code>"
+
+
+def test_examples_are_chosen_by_position(written: Path) -> None:
+    page = (written / "report.html").read_text(encoding="utf-8").partition('id="transcripts"')[2]
+    assert page.count("<summary>doxa/drift") == EXAMPLES
+    assert page.count("<dt>") == EXAMPLES * 14
+    assert "baseline answers 0: plainly" in page
+    assert "baseline answers 4: plainly" not in page
+
+
+def test_a_limited_run_says_that_it_is_a_trial(
+    make_results: Callable[..., Path], study_of: Callable[..., Study]
+) -> None:
+    folder = make_results(
+        study_of(arms={"baseline": [], "two": []}, tasks=["doxa/claims"], contrasts=["two - baseline"])
+    )
+    plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    plan["study"]["limit"] = 4
+    (folder / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
+    for name in ("dose.json", "transcripts.json"):
+        (folder / name).unlink()
+    write_report(folder)
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "This is a trial run with at most 4 items of every task." in page
+    assert "doxa run small --runs 1 --limit 4" in page
+    for section in ("dose", "dose-response", "frontier", "drift", "transcripts"):
+        assert f'id="{section}"' not in page
+
+
+def test_without_a_baseline(make_results: Callable[..., Path], study_of: Callable[..., Study]) -> None:
+    steer = {"vector": "conscious", "layers": 0.5}
+    folder = make_results(
+        study_of(
+            arms={"low": [{"steer": {**steer, "strength": -0.3}}], "high": [{"steer": {**steer, "strength": 0.6}}]},
+            tasks=["doxa/claims", "doxa/drift"],
+            contrasts=["high - low"],
+            controls={"steer": {"twins": 0, "unrelated": 0}},
+        )
+    )
+    write_report(folder)
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert 'id="frontier"' not in page
+    assert 'id="differences"' in page
+    assert ["high - low", "steer.strength", "0.6", "-0.3"] in cells(page)
+    assert "The baseline has no interval." in page
+
+
+def test_drift_alone(make_results: Callable[..., Path], study_of: Callable[..., Study]) -> None:
+    steer = {"steer": {"vector": "conscious", "layers": "every", "strength": 0.6}}
+    controls = {"steer": {"twins": 19, "unrelated": 0}}
+    arms = {"baseline": [], "every": [steer]}
+    folder = make_results(study_of(arms=arms, tasks=["doxa/drift"], contrasts=["every - baseline"], controls=controls))
+    assert gather(folder).lead == "kl"
+    page = write_report(folder).read_text(encoding="utf-8")
+    assert 'id="frontier"' not in page
+    assert "Effects on kl" in page
+
+
+def test_from_files_alone_and_without_torch(hostile: Path) -> None:
+    script = (
+        "import sys\nfrom doxa.cli import main\n"
+        "try:\n    main(['report', sys.argv[1]])\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        "assert not {'torch', 'inspect_ai', 'transformers'} & set(sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", script, str(hostile)], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    assert "report.html" in found.stdout

@@ -16,6 +16,7 @@ from inspect_ai.hooks import Hooks, SampleEnd, hooks
 from inspect_ai.log import list_eval_logs, read_eval_log
 from inspect_ai.model import GenerateConfig, get_model
 
+from doxa.bridge.logs import read_log
 from doxa.words.errors import EnvironmentFault
 
 MAX_SAMPLES = 256
@@ -47,7 +48,7 @@ def run_tasks(
     seed: int,
     generate: Mapping[str, Any],
     progress: Callable[[], None] | None = None,
-) -> None:
+) -> set[str]:
     """Run tasks to their end, or go on with those that an earlier run left unfinished.
 
     Args:
@@ -58,11 +59,14 @@ def run_tasks(
         generate: Overrides of the tasks' generation settings, in a study's words.
         progress: Called after every sample.
 
+    Returns:
+        File names of the tasks' logs: those just made, and those of an earlier run that were finished.
+
     Raises:
         EnvironmentFault: When a log did not finish; what did is kept.
     """
     if not tasks:
-        return
+        return set()
     made = []
     for one in tasks:
         task = one.make()
@@ -99,15 +103,18 @@ def run_tasks(
             + (f": {errors[0].splitlines()[0]}" if errors else ""),
             way_out="Run the same command again; finished samples are kept",
         )
+    return {Path(log.location).name for log in logs}
 
 
 def logs_of(folder: Path, models: Collection[str]) -> list[str]:
-    """File names of the logs in a folder whose model is one of `models`."""
-    found = []
-    for info in list_eval_logs(str(folder)) if folder.is_dir() else []:
-        if read_eval_log(info, header_only=True).eval.model in models:
-            found.append(Path(info.name).name)
-    return found
+    """File names of the logs in a folder whose model is one of `models`.
+
+    Raises:
+        ResultsError: When a log is damaged.
+    """
+    return [
+        path.name for path in sorted(folder.glob("*.eval")) if read_log(path, header_only=True).eval.model in models
+    ]
 
 
 def transcripts(folder: Path, *, most: int = 400) -> list[dict[str, Any]]:

@@ -95,7 +95,7 @@ def table_from_logs(
     reading, broken = _Reading(), []
     for file in files:
         try:
-            log = _read(file)
+            log = read_log(file)
         except ResultsError as error:
             broken.append(error)
             if on_broken is not None:
@@ -133,9 +133,19 @@ def _is_json_log(file: Path) -> bool:
         return _JSON_LOG.match(opened.read(200)) is not None
 
 
-def _read(file: Path) -> EvalLog:
+def read_log(file: Path, *, header_only: bool = False) -> EvalLog:
+    """Read a log, its messages and events left out where it is large.
+
+    Args:
+        file: The log.
+        header_only: Leave its samples out.
+
+    Raises:
+        ResultsError: When it is damaged.
+    """
     try:
-        return read_eval_log(file, exclude_fields=_UNREAD if file.stat().st_size > _LARGE else None)
+        large = not header_only and file.stat().st_size > _LARGE
+        return read_eval_log(file, header_only=header_only, exclude_fields=_UNREAD if large else None)
     except Exception as error:  # Inspect, zip, zstd, JSON and pydantic each have errors of their own for a damaged file
         why = str(error).strip().splitlines()
         raise ResultsError(

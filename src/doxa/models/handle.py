@@ -174,13 +174,19 @@ def _tokenizer(name: str, source: str) -> PreTrainedTokenizerBase:
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except (ValueError, KeyError, ImportError) as error:
-        raise ModelError(
-            f"the tokenizer of {name} could not be loaded ({_first_line(error)})",
-            expected="a tokenizer.json (or tokenizer.model) beside the weights",
-            way_out="Save it there with `tokenizer.save_pretrained(folder)`",
-        ) from error
+        raise _no_tokenizer(name, _first_line(error)) from error
     assert isinstance(tokenizer, PreTrainedTokenizerBase)
+    if len(tokenizer) <= len(tokenizer.added_tokens_decoder):  # what transformers makes when it finds no vocabulary
+        raise _no_tokenizer(name, "there is no vocabulary")
     return tokenizer
+
+
+def _no_tokenizer(name: str, why: str) -> ModelError:
+    return ModelError(
+        f"the tokenizer of {name} could not be loaded ({why})",
+        expected="a tokenizer.json (or tokenizer.model) beside the weights",
+        way_out="Save it there with `tokenizer.save_pretrained(folder)`",
+    )
 
 
 @contextmanager

@@ -3,16 +3,26 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from doxa.stats.estimate import Estimate, applies, per_item
 from doxa.stats.evaluate import Evaluation, from_json
+from doxa.stats.table import Rows, encode
 from doxa.words.contrasts import Contrast, Term
 from doxa.words.errors import ResultsError
 
 AGAIN = "Run `doxa run` on the study again: it goes on where it stopped and writes what is missing"
+PLAN_FORMAT = 1
+"""Version of `plan.json` that a report reads."""
+PLAN_KEYS = ("study", "model", "tasks", "arms", "contrasts", "made_from", "digest", "doxa")
+DOSE_KEYS = ("arm", "layer", "planned", "planned_cumulated", "measured_projection", "measured_norm")
+TRANSCRIPT_KEYS = ("arm", "task", "item", "run", "question", "answer")
+CONTROLS = ("twin", "unrelated")
+"""The families of noise controls; paraphrases and neutral prompts are controls of a wording."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,19 +33,19 @@ class Gathered:
         folder: Where it stands.
         plan: `plan.json`: the study, its pins, arms, tasks and counts.
         evaluation: `estimates.json`.
-        table: `table.parquet`.
-        dose: Rows of `dose.json`: arm, layer, planned_cumulated, measured_projection, measured_norm.
+        rows: `table.parquet`, checked and coded.
+        dose: Rows of `dose.json`, in the order of layers.
         transcripts: Of the generating tasks, sorted by item and run.
     """
 
     folder: Path
     plan: Mapping[str, Any]
     evaluation: Evaluation
-    table: pd.DataFrame
+    rows: Rows
     dose: Sequence[Mapping[str, Any]]
     transcripts: Sequence[Mapping[str, Any]]
 
-    @property
+    @cached_property
     def arms(self) -> dict[str, Mapping[str, Any]]:
         """The named arms by name, in the order of the study."""
         return {arm["name"]: arm for arm in self.plan["arms"] if not arm["control"]}
@@ -52,19 +62,74 @@ class Gathered:
         primary = self.plan["tasks"][0]["primary"]
         return primary[0] if primary else None
 
-    @property
-    def contrasts(self) -> list[Contrast]:
-        """The declared contrasts."""
-        return [
-            Contrast(
+    @cached_property
+    def contrasts(self) -> dict[str, Contrast]:
+        """The declared contrasts by name."""
+        return {
+            one["name"]: Contrast(
                 one["name"], tuple(Term(w, arm, tuple((f, v) for f, v in levels)) for w, arm, levels in one["terms"])
             )
             for one in self.plan["contrasts"]
-        ]
+        }
 
-    def value(self, arm: str, score: str) -> float | None:
-        """An arm's own estimate of a score."""
-        return next((one.value for one in self.evaluation.arms if one.contrast == arm and one.score == score), None)
+    def task_of(self, score: str) -> str | None:
+        """The first task of the study that has rows of a score."""
+        names = [task["name"] for task in self.plan["tasks"]]
+        return next((name for name in names if (name, score) in self.rows.cells), None)
+
+    def own(self, arm: str, score: str) -> Estimate | None:
+        """The level of a named arm, with its interval."""
+        task = self.task_of(score)
+        found = (one for one in self.evaluation.arms if (one.contrast, one.task, one.score) == (arm, task, score))
+        return next(found, None)
+
+    def value(self, arm: str | None, score: str) -> float | None:
+        """The level of a named arm."""
+        found = self.own(arm, score) if arm is not None else None
+        return found.value if found is not None else None
+
+    def declared(self, arm: str, score: str) -> Estimate | None:
+        """The estimate of the contrast between an arm and the baseline, when the study declares one."""
+        task = self.task_of(score)
+        for one in self.evaluation.estimates:
+            contrast = self.contrasts.get(one.contrast)
+            if contrast is not None and (one.task, one.score) == (task, score):
+                weights = {term.arm: term.weight for term in contrast.terms if not term.levels}
+                if weights == {arm: 1.0, self.baseline: -1.0} and len(contrast.terms) == 2:
+                    return one
+        return None
+
+    def level(self, arm: str, score: str) -> float | None:
+        """Mean of any arm, a control too, over its items."""
+        return self._mean(Contrast(arm, (Term(1.0, arm),)), score)
+
+    def shift(self, arm: str, score: str) -> float | None:
+        """Mean difference of any arm from the baseline over shared items, also without a declared contrast."""
+        if self.baseline is None:
+            return None
+        return self._mean(Contrast(arm, (Term(1.0, arm), Term(-1.0, self.baseline))), score)
+
+    def _mean(self, contrast: Contrast, score: str) -> float | None:
+        task = self.task_of(score)
+        if task is None or not applies(self.rows, contrast, score, task):
+            return None
+        values = per_item(self.rows, contrast, score, task=task)
+        return float(values.mean()) if len(values) else None
+
+    def total(self, arm: str) -> float | None:
+        """Planned total strength of an arm with one vector: what the layers together add."""
+        return self._totals.get(arm)
+
+    @cached_property
+    def _totals(self) -> dict[str, float]:
+        return {row["arm"]: float(row["planned_cumulated"]) for row in self.dose}
+
+
+def placement(arm: Mapping[str, Any]) -> str:
+    """An arm's name without its strength: the line that it lies on when strength is varied."""
+    name = str(arm["of"] or arm["name"]).partition("[")[0]
+    others = [f"{factor}={level}" for factor, level in arm["levels"].items() if factor != "strength"]
+    return f"{name}[{','.join(others)}]" if others else name
 
 
 def gather(folder: Path) -> Gathered:
@@ -73,25 +138,55 @@ def gather(folder: Path) -> Gathered:
     Raises:
         ResultsError: When a file is missing, damaged or of another version.
     """
-    plan = _json(folder / "plan.json")
-    estimates = _json(folder / "estimates.json")
+    plan = _record(folder / "plan.json", PLAN_KEYS)
+    if plan.get("format") != PLAN_FORMAT:
+        raise ResultsError(
+            f"{folder / 'plan.json'} has format {plan.get('format')}",
+            expected=f"format {PLAN_FORMAT}",
+            way_out="Run the study into a new folder with this version of doxa",
+        )
+    evaluation = from_json(_record(folder / "estimates.json", ("format",)))
     path = folder / "table.parquet"
     try:
         table = pd.read_parquet(path)
     except (OSError, ValueError) as error:
         raise ResultsError(f"{path} cannot be read ({error})", way_out=AGAIN) from error
+    dose = _listed(folder / "dose.json", "rows", DOSE_KEYS)
     return Gathered(
         folder=folder,
         plan=plan,
-        evaluation=from_json(estimates),
-        table=table,
-        dose=_json(folder / "dose.json")["rows"] if (folder / "dose.json").exists() else [],
-        transcripts=_json(folder / "transcripts.json")["transcripts"] if (folder / "transcripts.json").exists() else [],
+        evaluation=evaluation,
+        rows=encode(table),
+        dose=sorted(dose, key=lambda row: row["layer"]),
+        transcripts=_listed(folder / "transcripts.json", "transcripts", TRANSCRIPT_KEYS),
     )
 
 
-def _json(path: Path) -> Any:
+def _record(path: Path, keys: Sequence[str]) -> Mapping[str, Any]:
+    """A JSON object that has certain keys."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ResultsError(f"{path} cannot be read ({error})", way_out=AGAIN) from error
+    _has(value, keys, str(path))
+    return dict(value)
+
+
+def _listed(path: Path, name: str, keys: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+    """The list of records in a JSON file; empty when the study has no such file."""
+    if not path.exists():
+        return []
+    found = _record(path, (name,))[name]
+    for one in found:
+        _has(one, keys, f"{path}, {name}")
+    return list(found)
+
+
+def _has(value: object, keys: Sequence[str], where: str) -> None:
+    lacks = [key for key in keys if key not in value] if isinstance(value, dict) else list(keys)
+    if lacks:
+        raise ResultsError(
+            f"{where} lacks {', '.join(lacks)}",
+            expected="a file that this version of doxa wrote",
+            way_out="Run the study into a new folder with this version of doxa",
+        )

@@ -1,10 +1,12 @@
 """The report: one HTML file that needs no network, the same as Markdown, and the figures as files."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup, escape
 
 from doxa.report.gather import Gathered, gather
 from doxa.report.referee import referee
@@ -13,9 +15,11 @@ from doxa.report.verdict import answer
 from doxa.words.store import write_atomic
 
 TEMPLATES = Path(__file__).parent / "templates"
-MARKS = {"yes": "answered", "no": "open", "absent": "not applicable"}
+MARKS = {"yes": "answered", "no": "open", "absent": "does not apply"}
 EXAMPLES = 4
-EXAMPLE_ARMS = 8
+"""Items of each task whose answers are shown."""
+EXAMPLE_ARMS = 16
+"""Arms whose answers are shown beside each other."""
 
 
 def write_report(folder: Path) -> Path:
@@ -45,7 +49,7 @@ def write_report(folder: Path) -> Path:
 def _context(gathered: Gathered) -> dict[str, Any]:
     plan = gathered.plan
     study = plan["study"]
-    override = f" --limit {study['limit']}" if study["limit"] else ""
+    override = f" --limit {study['limit']}" if study.get("limit") else ""
     return {
         "study": study,
         "plan": plan,
@@ -68,10 +72,11 @@ def examples(transcripts: Sequence[Mapping[str, Any]], arms: Sequence[str]) -> l
         own = [one for one in transcripts if one["task"] == task and one["run"] == 1]
         for item in list(dict.fromkeys(one["item"] for one in own))[:EXAMPLES]:
             answers = {one["arm"]: one for one in own if one["item"] == item}
-            present = [arm for arm in arms if arm in answers][: 2 * EXAMPLE_ARMS]
+            present = [arm for arm in arms if arm in answers][:EXAMPLE_ARMS]
             shown.append(
                 {
                     "task": task,
+                    "item": item,
                     "question": next(iter(answers.values()))["question"],
                     "answers": [(arm, answers[arm]["answer"]) for arm in present],
                 }
@@ -87,10 +92,25 @@ def _render(template: str, context: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["cell"] = _cell
+    environment.filters["code"] = code
+    environment.filters["plain"] = plain
+    environment.filters["verbatim"] = verbatim
     return environment.get_template(template).render(context)
 
 
-def _cell(value: object) -> str:
-    """A cell of a Markdown table: what a transcript or a name holds cannot break out of it."""
-    return str(value).replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+def code(value: str) -> Markup:
+    """Our own words for HTML: what stands in backticks is set as code."""
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(value))))
+
+
+def plain(value: object) -> str:
+    """Text inside Markdown, a cell of a table too: what a transcript or a name holds is shown and not obeyed."""
+    text = " ".join(str(value).split())
+    for mark in ("\\", "`", "|", "*", "~"):
+        text = text.replace(mark, f"\\{mark}")
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace("](", "]\\(")
+
+
+def verbatim(value: object) -> str:
+    """Text as a block of code in Markdown: every line is indented, so that none can end the block."""
+    return "\n".join(f"    {line}" for line in str(value).splitlines()) or "    (nothing)"

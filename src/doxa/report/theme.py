@@ -9,23 +9,28 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+WIDTH = 7.4
+"""Width of every figure in inches: all have the same size of text on the page."""
 INK, MUTED, GRID, PAPER = "#1b1d22", "#6a6f7b", "#e3e4e9", "#fefefe"
 BAND, BAND_EDGE = "#c9ccd6", "#a3a8b8"
-SERIES = ("#d1495b", "#2a7fb8", "#c17f0e", "#2c9a6a", "#8456c9", "#b3568f", "#5f7d1c", "#1d8f9a")
+ACCENT = "#d1495b"
+SERIES = ("#2a7fb8", "#c17f0e", "#2c9a6a", "#8456c9", "#b3568f", "#5f7d1c", "#1d8f9a", "#8a6d5b")
 VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--grid", PAPER: "--paper", BAND: "--band", BAND_EDGE: "--band-edge"}
 
-STYLE: dict[str, Any] = {
+STYLE: Any = {  # matplotlib 3.11 types its several hundred keys one by one, earlier ones do not
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9.0,
     "svg.fonttype": "none",
     "svg.hashsalt": "doxa",
+    "text.parse_math": False,
     "text.color": INK,
     "axes.labelcolor": INK,
     "axes.edgecolor": MUTED,
@@ -76,7 +81,7 @@ class Drawing:
         body = re.sub(r'\bid="', f'id="{self.name}-', body)
         body = re.sub(r'(href="#|url\(#)', rf"\g<1>{self.name}-", body)
         body = re.sub(r"font: ?[^;\"]*'DejaVu Sans'[^;\"]*", _system_font, body)
-        return body.replace("<svg", f'<svg role="img" data-name="{self.name}" aria-label="{self.name}"', 1)
+        return body.replace("<svg", f'<svg role="img" data-name="{self.name}" aria-label="{escape(self.caption)}"', 1)
 
 
 @contextmanager
@@ -91,10 +96,9 @@ def finish(figure: Figure, name: str, caption: str) -> Drawing:
     with style():
         svg, png = io.StringIO(), io.BytesIO()
         FigureCanvasSVG(figure)
-        figure.savefig(svg, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": "doxa"})
-        figure.savefig(
-            png, format="png", dpi=144, bbox_inches="tight", facecolor="white", metadata={"Software": "doxa"}
-        )
+        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": "doxa"})
+        figure.set_layout_engine("none")  # laid out once: both files have the same picture
+        figure.savefig(png, format="png", dpi=144, facecolor="white", metadata={"Software": "doxa"})
     return Drawing(name, caption, svg.getvalue(), png.getvalue())
 
 

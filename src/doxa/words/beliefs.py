@@ -58,9 +58,8 @@ def read_belief(name: str, folder: Path | None = None) -> Belief:
     else:
         other = f"{base.removesuffix('.md')}-{variant}" + (".md" if base.endswith(".md") else "")
     beside = belief.path.parent
-    shipped = beside == SHIPPED or other.startswith("beliefs/")
     try:
-        return _read(other, None if shipped else beside)
+        return _read(other, None if beside == SHIPPED else beside)
     except ProseError as error:
         raise ProseError(
             f"belief {base!r} has no {variant}: {error.found}",
@@ -78,7 +77,8 @@ def _read(name: str, folder: Path | None) -> Belief:
     stem = name.removeprefix("beliefs/").removesuffix(".md")
     places = [SHIPPED / f"{stem}.md"]
     if folder is not None:
-        places = [folder / name, folder / f"{name}.md", folder / Path(name).name, *places]
+        own = [folder / name, folder / Path(name).name]
+        places = [*own, *(path.with_name(f"{path.name}.md") for path in own), *places]
     for path in places:
         if path.is_file():
             prose = read_prose(path, allowed=KEYS, required=("name", "version"))

@@ -1,0 +1,94 @@
+import math
+import re
+
+import pytest
+
+from doxa.report.figures import Dot, ForestRow, forest, frontier
+from doxa.report.marks import colours_of
+from doxa.report.panels import DoseLine, Line, dose, dose_response, envelope, finite, small_multiples
+from doxa.report.theme import VARIABLES, Drawing
+
+
+def words(drawing: Drawing) -> list[str]:
+    return re.findall(r"<text[^>]*>([^<]*)</text>", drawing.svg)
+
+
+def test_forest_writes_every_estimate_and_survives_missing_ones() -> None:
+    rows = [
+        ForestRow("a - b", 1.5, 1.0, 2.0, [1.2, 1.8], {"twin": [-0.5, 0.5], "unrelated": [-0.1, 0.2]}, primary=True),
+        ForestRow("c - b", 0.25, None, None),
+        ForestRow("d - b", None, None, None),
+    ]
+    drawing = forest(rows, name="forest", axis="effect", caption="")
+    found = words(drawing)
+    assert {"+1.50", "[1.00, 2.00]", "+0.250", "missing", "nothing to estimate from"} <= set(found)
+    assert "twins, smallest to largest" in found
+    assert drawing == forest(rows, name="forest", axis="effect", caption="")
+
+
+def test_frontier_draws_no_damage_and_no_controls() -> None:
+    dots = [Dot("one", 0.0, 1.0, 0.3), Dot("one", 0.5, 2.0, 0.6), Dot("prompted", 0.1, 0.5)]
+    drawing = frontier(dots, colours_of(["one"]), name="f", x="damage", y="effect", caption="")
+    assert {"one", "prompted"} <= set(words(drawing))
+    assert "twins" not in words(drawing)
+    assert "nan" not in drawing.svg.lower()
+    assert "twins" in words(frontier([Dot("one", 0.2, 0.1, 0.3, "twin")], {}, name="f", x="", y="", caption=""))
+
+
+def test_dose_response_with_one_and_several_scored_strengths() -> None:
+    one = Line("one", [0.6], [1.0], [None], [None], {"twin": {0.6: [-1.0, 1.0]}})
+    two = Line(
+        "two", [-0.3, 0.6], [-1.0, 2.0], [-2.0, None], [0.0, None], {"twin": {-0.3: [0.0, 1.0], 0.6: [0.0, 2.0]}}
+    )
+    drawing = dose_response([one, two], colours_of(["one", "two"]), {"prompted": 0.4}, name="d", axis="y", caption="")
+    assert {"one", "two", "prompted"} <= set(words(drawing))
+    assert "−0.3" in words(drawing) or "-0.3" in words(drawing)
+
+
+def test_dose_with_gaps() -> None:
+    nan = float("nan")
+    line = DoseLine(
+        "a[strength=0.6]",
+        "a",
+        [0, 1, 2],
+        [0, 0.3, 0.6],
+        [nan, 0.2, 0.4],
+        [nan] * 3,
+        {"twin": ([nan, 0, 0], [nan, 1, 1])},
+    )
+    assert "a[strength=0.6]" in words(dose([line], {}, name="dose", caption=""))
+
+
+def test_small_multiples_in_one_panel_or_many() -> None:
+    line = Line("one", [0.3, 3.0], [0.1, 0.2], [None, 0.1], [None, 0.3])
+    panels = {f"score {index}": [line] for index in range(7)}
+    drawing = small_multiples(panels, colours_of(["one"]), {"score 1": {"baseline": 0.1}}, name="m", caption="")
+    assert {*panels, "baseline", "one"} <= set(words(drawing))
+    assert len(words(small_multiples({"s": [line]}, colours_of(["one"]), {}, name="m", caption=""))) > 3
+
+
+def test_envelope() -> None:
+    low, high = envelope([[1.0, None, None], [2.0, 5.0, None]])
+    assert (low[:2], high[:2]) == ([1.0, 5.0], [2.0, 5.0])
+    assert math.isnan(low[2])
+    assert math.isnan(high[2])
+    assert finite([1.0, None])[0] == 1.0
+    assert math.isnan(finite([None])[0])
+
+
+@pytest.mark.parametrize("name", ["a$b_c^d$", "<script>&"])
+def test_names_are_drawn_as_they_are(name: str) -> None:
+    drawing = forest([ForestRow(name, 1.0, 0.0, 2.0)], name="x", axis="", caption='say "<b>"')
+    assert "<script" not in drawing.svg
+    assert name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") in drawing.svg
+    assert 'aria-label="say &quot;&lt;b&gt;&quot;"' in drawing.inline
+
+
+def test_inline_follows_the_page() -> None:
+    drawing = forest([ForestRow("a - b", 1.0, 0.0, 2.0, [1.0], {"twin": [0.0, 1.0]})], name="x", axis="", caption="")
+    assert not any(colour in drawing.inline for colour in VARIABLES)
+    ids = re.findall(r'\bid="([^"]+)"', drawing.inline)
+    assert ids
+    assert all(one.startswith("x-") for one in ids)
+    for target in re.findall(r'(?:href="|url\()#([^")]+)', drawing.inline):
+        assert target in ids
