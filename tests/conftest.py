@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +9,7 @@ import pytest
 
 from doxa.models.handle import Model, load
 from doxa.words.study import Study, read_study, with_overrides
-from mini_study import LIMIT, save_model, write_study
-
-
-@dataclass
-class Stages:
-    """A progress that remembers: name, total and what was done before, stage by stage."""
-
-    seen: dict[str, tuple[int, int]] = field(default_factory=dict)
-    steps: dict[str, int] = field(default_factory=dict)
-
-    def stage(self, name: str, total: int, done: int = 0) -> None:
-        self.seen[name], self.steps[name] = (total, done), 0
-
-    def step(self, count: int = 1) -> None:
-        self.steps[list(self.seen)[-1]] += count
+from mini_study import LIMIT, Finished, Stages, save_model, write_study
 
 
 @pytest.fixture(scope="session")
@@ -49,17 +34,6 @@ def study_file(tmp_path: Path, tiny_folder: Path) -> Callable[..., Path]:
 def mini(study_file: Callable[..., Path]) -> Callable[..., Study]:
     """`mini(**changes)`: the small study as read, at most four items of a task."""
     return lambda **changes: with_overrides(read_study(study_file(**changes)), limit=LIMIT)
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A study that ran to its end."""
-
-    study: Study
-    file: Path
-    folder: Path
-    stages: Stages
-    seconds: float
 
 
 @pytest.fixture(scope="session")

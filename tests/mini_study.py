@@ -1,6 +1,7 @@
 """A study that runs in seconds: a tiny random model in a folder, a belief and pairs of its own, few items."""
 
 import os
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tokenizers.trainers import BpeTrainer
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 import doxa
+from doxa.words.study import Study
 
 DATA = Path(doxa.__file__).parent / "data"
 TEMPLATE = (
@@ -155,3 +157,28 @@ def run_in_process(study: Path, out: Path, journal: Path, stderr: Path) -> None:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     main(["run", str(study), "--out", str(out), "--limit", str(LIMIT)])
+
+
+@dataclass
+class Stages:
+    """A progress that remembers: name, total and what was done before, stage by stage."""
+
+    seen: dict[str, tuple[int, int]] = field(default_factory=dict)
+    steps: dict[str, int] = field(default_factory=dict)
+
+    def stage(self, name: str, total: int, done: int = 0) -> None:
+        self.seen[name], self.steps[name] = (total, done), 0
+
+    def step(self, count: int = 1) -> None:
+        self.steps[list(self.seen)[-1]] += count
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A study that ran to its end."""
+
+    study: Study
+    file: Path
+    folder: Path
+    stages: Stages
+    seconds: float

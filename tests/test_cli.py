@@ -11,7 +11,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 import doxa.run as runs
-from conftest import Finished
 from doxa.cli import Lines, main, study_named
 from doxa.evals.catalogue import TASKS
 from doxa.models.handle import load
@@ -19,7 +18,7 @@ from doxa.vectors.extract import extract
 from doxa.vectors.pairs import load_pairs
 from doxa.vectors.vector import save
 from doxa.words.errors import StudyError
-from mini_study import LIMIT, NO_CONTROLS, NOTHING_DECLARED, PAIRS, save_model
+from mini_study import LIMIT, NO_CONTROLS, NOTHING_DECLARED, PAIRS, Finished, save_model
 
 FAST: dict[str, Any] = {"tasks": [{"doxa/claims": {"belief": "conscious", "topics": 1}}], **NO_CONTROLS}
 StudyFile = Callable[..., Path]

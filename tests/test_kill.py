@@ -12,10 +12,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from conftest import Finished
 from doxa.bridge.logs import read_table, table_from_logs
 from doxa.words.schema import KEY
-from mini_study import run_in_process
+from mini_study import Finished, run_in_process
 
 PATIENCE = 300
 """Seconds after which a run that does not get on is a failure."""

@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 
 import doxa.run as module
-from conftest import Finished, Stages
 from doxa.bridge import queue
 from doxa.bridge.arms import prepare
 from doxa.bridge.logs import read_table, table_from_logs, write_table
@@ -25,7 +24,7 @@ from doxa.run import run
 from doxa.words.errors import EnvironmentFault, ResultsError
 from doxa.words.schema import KEY
 from doxa.words.study import Study
-from mini_study import BELIEF, NO_CONTROLS
+from mini_study import BELIEF, NO_CONTROLS, Finished, Stages
 
 Mini = Callable[..., Study]
 Contents = Callable[[Path], dict[str, Any]]

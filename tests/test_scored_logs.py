@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 from inspect_ai.log import read_eval_log
 
-from conftest import Finished
 from doxa.bridge.logs import table_from_logs
 from doxa.models.handle import Model
 from doxa.plan import Plan, make_plan
 from doxa.results import read_chunk
 from doxa.scored_logs import scored_groups, write_group
 from doxa.words.study import Study
+from mini_study import Finished
 
 Mini = Callable[..., Study]
 

@@ -226,4 +226,6 @@ def _generate(plan: Plan, tasks: Sequence[ArmTask], folder: Path, progress: Prog
 
 
 def _maker(entry: TaskEntry, arguments: Mapping[str, Any], limit: int | None) -> Callable[[], Any]:
-    return lambda: entry.generated(arguments, limit)
+    make = entry.generated
+    assert make is not None, "a task with open items generates"
+    return lambda: make(arguments, limit)

@@ -173,6 +173,7 @@ def _table(plan: Plan, invented: Invented) -> pd.DataFrame:
                 add("doxa/drift", "kl", f"neutral-{item}", 1, kl)
             for item in range(0 if vector_control else 10):
                 add("doxa/drift", "capability", f"question-{item}", 1, float(item < 7 - min(total, 3)))
+                add("doxa/drift", "margin", f"question-{item}", 1, float(noise.normal(1.0 - 0.2 * total)))
             for item in range(0 if arm.control else 16):
                 for run in range(1, invented.runs + 1):
                     for score in OPEN:

@@ -9,7 +9,7 @@ LABELS = {
     "stated": "open answers that state the belief (share)",
     "kl": "damage: KL on neutral text (nats)",
     "capability": "capability: right answers (share)",
-    "margin": "capability: margin of the answer (nats)",
+    "margin": "capability: answer margin (nats)",
     "other_language": "share in another language",
     "any_other_language": "answers with another language",
     "chinese": "share in Chinese",
@@ -18,7 +18,7 @@ LABELS = {
     "distinct_2": "distinct word pairs (share)",
     "loop": "answers that loop",
     "refusal": "answers that refuse",
-    "surprisal": "surprisal, unsteered model (nats)",
+    "surprisal": "surprisal to the unsteered model (nats)",
 }
 
 

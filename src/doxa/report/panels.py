@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from textwrap import fill
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -22,6 +23,8 @@ from doxa.report.marks import (
 from doxa.report.theme import INK, MUTED, WIDTH, Drawing, finish, style
 
 COLUMNS = 3
+TITLE = 28
+"""Letters that fit above a panel."""
 STRENGTH = "planned total strength, fraction of the residual norm"
 
 
@@ -143,7 +146,7 @@ def small_multiples(
                 _points(axes, line, colours[line.label], x, size=12)
             levels(axes, others.get(title, {}), looks)
             strength_axis(axes, every)
-            axes.set_title(title, fontsize=8)
+            axes.set_title(fill(title, TITLE), fontsize=8)
         handles: list[Artist] = [
             Line2D([], [], color=colours[label], marker="o", markersize=4, label=label) for label in shown
         ]
