@@ -63,6 +63,7 @@ def run_tasks(
         File names of the tasks' logs: those just made, and those of an earlier run that were finished.
 
     Raises:
+        KeyboardInterrupt: When the user has stopped it; finished samples are kept.
         EnvironmentFault: When a log did not finish; what did is kept.
     """
     if not tasks:
@@ -93,10 +94,10 @@ def run_tasks(
             fail_on_error=False,
             score=True,
         )
+    # After Ctrl-C Inspect leaves the logs of cancelled tasks out, and calls what is left finished.
+    if len(logs) < len(made) or any(log.status == "cancelled" for log in logs):
+        raise KeyboardInterrupt
     if not finished:
-        states = {log.status for log in logs}
-        if "cancelled" in states:
-            raise KeyboardInterrupt
         errors = [log.error.message for log in logs if log.error is not None]
         raise EnvironmentFault(
             f"{sum(log.status != 'success' for log in logs)} of {len(logs)} logs did not finish"
