@@ -1,5 +1,9 @@
 """Shared by the tests of the roof: a tiny model in a folder, a small study of it, and one finished run."""
 
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers on two cores; two threads in each would take turns waiting
+
 import time
 from collections.abc import Callable
 from pathlib import Path
