@@ -67,6 +67,7 @@ ARGUMENTS = {
     ("doxa/drift", "max_tokens"): ("MAX_TOKENS", "Length of the answers to open prompts."),
     ("doxa/drift", "temperature"): ("TEMPERATURE", "Of sampling them."),
     ("doxa/drift", "capability"): ("true", "Whether the capability questions are asked."),
+    ("doxa/drift", "texts"): ("all", "How many of the neutral texts."),
 }  # fmt: skip
 REFUSED = (
     {"models": ["smollm2", "other"]},

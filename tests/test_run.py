@@ -15,6 +15,7 @@ from doxa.bridge import queue
 from doxa.bridge.arms import prepare
 from doxa.bridge.logs import read_table, table_from_logs, write_table
 from doxa.evals import claims, drift
+from doxa.evals.drift import PROMPTED
 from doxa.evals.drift_items import open_prompts
 from doxa.models.handle import Model
 from doxa.models.score import OptionScores
@@ -108,7 +109,8 @@ def test_values_are_those_of_the_committed_chunks(finished: Finished, tiny: Mode
         for item in kept["items"]:
             for value in item["values"]:
                 row = table.loc[(chunk.arm.name, item["id"], value["score"])]
-                assert row["value"].item() == value["value"]
+                assert row["value"].item() == value["value"] or (math.isnan(row["value"]) and value["value"] is None)
+                assert row["reason"] == value["reason"]
                 seen += 1
     assert seen == 5 * (4 * 2 + 4 + 4) + 38 * (4 * 2 + 4)
     baseline = table.loc[("baseline", slice(None), "kl"), "value"]
@@ -116,6 +118,9 @@ def test_values_are_those_of_the_committed_chunks(finished: Finished, tiny: Mode
     steered = table.loc[("every[strength=0.6]", slice(None), "kl"), "value"]
     assert steered.min() > 1e-4
     assert all(math.isfinite(value) for value in steered)
+    prompted = table.loc[("prompted", slice(None), "kl"), :]
+    assert prompted["value"].isna().all()
+    assert set(prompted["reason"]) == {PROMPTED}
 
 
 def test_all_files_of_a_results_folder_are_there(finished: Finished) -> None:

@@ -1,11 +1,12 @@
 """Measure the scored items of a chunk: no generation, no Inspect loop, one arm at a time."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from doxa.bridge.arms import PreparedArm
 from doxa.evals.catalogue import Measured, TaskEntry
-from doxa.models.chat import Message, render
+from doxa.models.chat import Message, Rendered, render
 from doxa.models.handle import Model
 from doxa.models.score import Choice, OptionScores, divergence, score_choices
 from doxa.plan import Chunk
@@ -20,11 +21,11 @@ def measure(model: Model, chunk: Chunk, entry: TaskEntry, arm: PreparedArm) -> d
     """
     choices = [item for item in chunk.items if item.kind == "choice"]
     texts = [item for item in chunk.items if item.kind == "divergence"]
-    results: dict[str, list[OptionScores] | float] = {}
+    results: dict[str, list[OptionScores] | float | None] = {}
     receipts: dict[str, dict[str, Any]] = {}
     if choices:
         rows = [
-            Choice(render(model, _with_system(prompt, arm)), options, arm.plans)
+            Choice(_rendered(model, _with_system(prompt, arm)), options, arm.plans)
             for item in choices
             for prompt, options in zip(item.prompts, item.options, strict=True)
         ]
@@ -32,7 +33,9 @@ def measure(model: Model, chunk: Chunk, entry: TaskEntry, arm: PreparedArm) -> d
         for item in choices:
             results[item.id] = own = [next(scores) for _ in item.prompts]
             receipts[item.id] = _receipt(own)
-    if texts:
+    if arm.system_prompt is not None:
+        results |= {item.id: None for item in texts}  # bare text has no place for it
+    elif texts:
         distances = divergence(model, [item.prompts[0][0].content for item in texts], [arm.plans])
         results |= {item.id: float(distance) for item, distance in zip(texts, distances[0], strict=True)}
     return {
@@ -43,8 +46,13 @@ def measure(model: Model, chunk: Chunk, entry: TaskEntry, arm: PreparedArm) -> d
     }
 
 
+@lru_cache(maxsize=1024)  # most arms of a study read the same prompts
+def _rendered(model: Model, prompt: tuple[Message, ...]) -> Rendered:
+    return render(model, prompt)
+
+
 def _item(
-    item: Measured, entry: TaskEntry, result: list[OptionScores] | float, receipt: dict[str, Any] | None
+    item: Measured, entry: TaskEntry, result: list[OptionScores] | float | None, receipt: dict[str, Any] | None
 ) -> Mapping[str, Any]:
     return {
         "id": item.id,

@@ -24,8 +24,8 @@ from doxa.words.interventions import Steer
 from doxa.words.store import write_json
 from doxa.words.study import Study
 
-DOSE_CONTROLS = 10
-"""Controls of each family whose dose is measured: a band for the figure, at a quarter of the time of all 39."""
+DOSE_CONTROLS = 6
+"""Controls of each family whose dose is measured: a band for the figure, at a sixth of the time of all 39."""
 DOSE_CONVERSATIONS = 4
 """Reference conversations on which the dose of a study's arms is measured, as `doxa dose` measures it."""
 

@@ -82,8 +82,7 @@ def _sample(chunk: Chunk, item: Mapping[str, Any]) -> ScoredSample:
         of=arm.of,
         control=arm.control,
         factors=item["factors"],
-        # Controls are thousands of samples: their prompts are the same as the named arms', where they can be read.
-        prompt=() if arm.control else tuple(Message(**message) for message in item["input"][0]),
-        options=() if arm.control or not item["options"] else tuple(item["options"][0]),
+        prompt=tuple(Message(**message) for message in item["input"][0]),
+        options=tuple(item["options"][0]) if item["options"] else (),
         details={"receipt": item["receipt"]},
     )

@@ -210,13 +210,18 @@ def test_choices_are_scored_under_the_arm(offered: str, model: handle.Model, mak
 def test_divergence_is_of_the_raw_text_from_the_model_as_it_is(
     offered: str, model: handle.Model, make_arm: MakeArm
 ) -> None:
-    found = get(f"{offered}+mine", arm=str(make_arm(strength=0.9, prompt="You feel.")))
+    found = get(f"{offered}+mine", arm=str(make_arm(strength=0.9)))
     output = say(found, extra_body={"doxa": {"divergence": True}})
     plans = found.api._arm.plans  # type: ignore[attr-defined]
     assert own(output)["kl"] == pytest.approx(float(divergence(model, ["hello"], [plans])[0, 0]), abs=1e-6)
     assert own(output)["kl"] > 0
     assert own(output)["receipt"]["tokens_touched"] == len(render_text(model, "hello").tokens)
     assert own(say(get(offered), extra_body={"doxa": {"divergence": True}}))["kl"] == 0.0
+
+
+def test_bare_text_has_no_divergence_under_a_system_prompt(offered: str, make_arm: MakeArm) -> None:
+    prompted = get(f"{offered}+mine", arm=str(make_arm(strength=0.9, prompt="You feel.")))
+    assert own(say(prompted, extra_body={"doxa": {"divergence": True}}))["kl"] is None
 
 
 def test_surprisal_is_under_the_model_as_it_is(offered: str, model: handle.Model, make_arm: MakeArm) -> None:

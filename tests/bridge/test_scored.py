@@ -88,12 +88,17 @@ def test_arms_may_share_a_log(tmp_path: Path) -> None:
     assert log.eval.metadata is not None
     assert "arm" not in log.eval.metadata["doxa"]
     assert log.samples is not None
-    due = {f"block~twin:0{n}|{item}" for n in range(2) for item in ("i1", "i2")}
-    assert {str(one.id) for one in log.samples} == due
-    own = next(one for one in log.samples if one.id == "block~twin:01|i2").metadata["doxa"]
-    assert own == {
-        "factors": {"kind": "belief"}, "arm": "block~twin/01", "of": "block", "control": "twin", "item": "i2",
-    }  # fmt: skip
+    assert [one.id for one in log.samples] == ["i1", "i2"]
+    for one in log.samples:
+        assert one.metadata["doxa"] == {"factors": {"kind": "belief"}}
+        assert one.scores is not None
+        assert list(one.scores) == ["block~twin/00", "block~twin/01"]
+        last = one.scores["block~twin/01"]
+        assert last.value == {"shift": 0.25}
+        assert last.metadata == {
+            "reasons": {"margin": "not finite"},
+            "doxa": {"arm": "block~twin/01", "of": "block", "control": "twin"},
+        }
 
 
 def test_inspect_lists_and_summarises_it(tmp_path: Path) -> None:

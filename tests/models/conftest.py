@@ -128,3 +128,18 @@ def llama() -> Model:
 def model(request: pytest.FixtureRequest) -> Model:
     """Every architecture in turn, float32."""
     return tiny_model(request.param)
+
+
+@pytest.fixture(scope="session")
+def recurrent() -> Model:
+    """A tiny model of which some layers keep a state instead of keys and values."""
+    from transformers import Qwen3NextConfig, Qwen3NextForCausalLM
+
+    torch.manual_seed(0)
+    config = Qwen3NextConfig(
+        vocab_size=300, hidden_size=32, intermediate_size=48, moe_intermediate_size=16, num_hidden_layers=4,
+        shared_expert_intermediate_size=16, num_attention_heads=4, num_key_value_heads=2, head_dim=8, num_experts=2,
+        num_experts_per_tok=1, linear_num_value_heads=2, linear_num_key_heads=2, linear_key_head_dim=8,
+        linear_value_head_dim=8, max_position_embeddings=256, initializer_range=0.2,
+    )  # fmt: skip
+    return adopt("recurrent", Qwen3NextForCausalLM(config).eval(), tiny_tokenizer())

@@ -37,7 +37,8 @@ def test_divergence_equals_the_formula(model, batch_tokens):
 def test_divergence_by_parts_of_a_text(llama, monkeypatch):
     plans = [(random_plan(llama, 0),), (random_plan(llama, 1),)]
     whole = divergence(llama, TEXTS, plans)
-    monkeypatch.setattr(module, "_POSITIONS", 3)
+    monkeypatch.setattr(module, "_READ", 5)
+    monkeypatch.setattr(module, "_COMPARED", 3)
     torch.testing.assert_close(divergence(llama, TEXTS, plans), whole, rtol=1e-6, atol=0)
 
 

@@ -80,13 +80,3 @@ def test_a_cache_of_chosen_rows(model):
     whole = torch.cat([tokens[[1, 0, 1]], more], 1)
     expected = model.network(input_ids=whole).logits[:, -1]
     torch.testing.assert_close(reader.logits(features[:, -1]), expected, rtol=1e-4, atol=1e-4)
-
-
-def test_layers_may_be_taken_over_whole(llama):
-    cache = new_cache(llama)
-    reader_of(llama).features(
-        torch.tensor([[1], [2]]), torch.ones(2, 1, dtype=torch.bool), torch.zeros(2, 1).long(), cache
-    )
-    chosen = selected(cache, [1], above=0)
-    assert chosen.layers[0].keys is cache.layers[0].keys
-    assert chosen.layers[1].keys.shape[0] == 1

@@ -1,15 +1,14 @@
-from dataclasses import replace
-
 import pytest
 import torch
 from reference import logits_of, random_plan
 
 from doxa.models import strips as module
-from doxa.models.chat import Message, Rendered, render
+from doxa.models.blocks import residual_of
+from doxa.models.chat import Message, render
 from doxa.models.handle import adopt
 from doxa.models.passes import reader_of
 from doxa.models.receipt import prompt_mask
-from doxa.models.strips import Strip, caches_have_rows, run_strips, shared_blocks
+from doxa.models.strips import Strip, run_strips, shared_blocks
 
 pytestmark = pytest.mark.usefixtures("forget")
 
@@ -27,7 +26,7 @@ def prompts(model):
 
 
 def strip_of(prompt, plans=()):
-    return Strip(plans, prompt.tokens, prompt_mask(plans, prompt.roles), 0)
+    return Strip(plans, prompt.tokens, prompt_mask(plans, prompt.roles))
 
 
 def blocks_run(model, run):
@@ -63,35 +62,7 @@ def check(model, strips_and_prompts, features):
 def test_rows_of_several_arms(model, shared):
     plans = [(), (random_plan(model, 0, [1, 2]),), (random_plan(model, 1, [2], ["user"]),)]
     rows = [(strip_of(prompt, own), prompt) for own in plans for prompt in prompts(model)]
-    features, past = run_strips(model, [strip for strip, _ in rows], shared=shared)
-    assert past is None
-    check(model, rows, features)
-
-
-@pytest.mark.parametrize("shared", [None, 1])
-def test_going_on_from_chosen_rows(model, shared):
-    """Three steps: a beginning for each arm, unequal ends for chosen rows, and more behind the padding of those."""
-    plans = [(random_plan(model, 0, [1]),), (random_plan(model, 1, [1, 2]),)]
-    cut, ends, more = 9, [(5, 6, 7), (8,), (9, 10)], [(11,), (12, 13), (14, 15)]
-    beginning = prompts(model)[0].tokens[:cut]
-
-    def strip(own, tokens, start):
-        return Strip(own, tokens, torch.ones(1, len(tokens), dtype=torch.bool), start)
-
-    _, past = run_strips(model, [strip(own, beginning, 0) for own in plans], keep=True, shared=shared)
-    arms = [0, 1, 0]
-    second = [strip(plans[arm], end, cut) for arm, end in zip(arms, ends, strict=True)]
-    _, past = run_strips(model, second, past.rows(arms, shared), shared=shared)
-    rows = [2, 0, 1]
-    third = [strip(plans[arms[row]], more[row], cut + len(ends[row])) for row in rows]
-    features, past = run_strips(model, third, past.rows(rows, shared), shared=shared)
-    assert past.mask.sum(1).tolist() == [cut + len(ends[row]) + len(more[row]) for row in rows]
-    for place, row in enumerate(rows):
-        tokens = (*beginning, *ends[row], *more[row])
-        prompt = Rendered("", tokens, ("user",) * len(tokens))
-        expected = logits_of(model, prompt, plans=plans[arms[row]])[-len(more[row]) :]
-        found = reader_of(model).logits(features[place, : len(more[row])])
-        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    check(model, rows, run_strips(model, [strip for strip, _ in rows], shared=shared))
 
 
 def test_shared_blocks_are_run_once_for_distinct_rows(llama):
@@ -106,10 +77,10 @@ def test_shared_blocks_are_run_once_for_distinct_rows(llama):
 def test_what_is_kept_changes_no_bit(llama):
     rows = [strip_of(prompt, (random_plan(llama, 0, [1]),)) for prompt in prompts(llama)]
     others = [strip_of(prompt, (random_plan(llama, seed, [1]),)) for seed in (1, 2) for prompt in prompts(llama)]
-    cold, _ = run_strips(llama, rows, shared=1)
+    cold = run_strips(llama, rows, shared=1)
     module._kept.clear()
     run_strips(llama, others, shared=1)
-    warm, _ = run_strips(llama, rows, shared=1)
+    warm = run_strips(llama, rows, shared=1)
     assert torch.equal(cold, warm)
 
 
@@ -117,11 +88,11 @@ def test_what_is_kept_is_bounded(llama, monkeypatch):
     monkeypatch.setattr(module, "_KEPT_BYTES", 20_000)
     for seed in range(10):
         tokens = tuple(range(seed, seed + 40))
-        run_strips(llama, [Strip((), tokens, torch.zeros(0, 40, dtype=torch.bool), 0)], keep=True, shared=1)
+        run_strips(llama, [Strip((), tokens, torch.zeros(0, 40, dtype=torch.bool))], shared=1)
         kept = module._kept[llama]
-        assert sum(one.size() for one in kept.values()) <= 20_000
-        assert tokens in next(reversed(kept.values())).rows
-    assert len(kept) == 1
+        assert sum(residual_of(one).nbytes for one in kept.values()) <= 20_000
+        assert next(reversed(kept)) == (1, ((tokens, None),))
+    assert len(kept) == 3
 
 
 def test_blocks_are_as_they_were(llama):
@@ -170,28 +141,10 @@ def test_a_network_whose_blocks_hand_on_more_than_the_residual(llama, make_netwo
     assert shared_blocks(model, [(random_plan(model, 0, [2]),)]) is None
 
 
-def test_recurrent_states_have_no_rows(llama, make_network):
-    from transformers import Qwen3NextConfig, Qwen3NextForCausalLM
-
-    config = Qwen3NextConfig(
-        vocab_size=300, hidden_size=32, intermediate_size=48, moe_intermediate_size=16, num_hidden_layers=4,
-        shared_expert_intermediate_size=16, num_attention_heads=4, num_key_value_heads=2, head_dim=8, num_experts=2,
-        num_experts_per_tok=1, linear_num_value_heads=2, linear_num_key_heads=2, linear_key_head_dim=8,
-        linear_value_head_dim=8, max_position_embeddings=256,
-    )  # fmt: skip
-    model = adopt("recurrent", Qwen3NextForCausalLM(config).eval(), llama.tokenizer)
-    assert not caches_have_rows(model)
-    assert shared_blocks(model, [(random_plan(model, 0, [2]),)]) is None
-
-
-def test_padding_beyond_the_last_learned_position(make_model):
-    model = make_model("gpt2")
+@pytest.mark.parametrize("shared", [None, 1])
+def test_rows_as_wide_as_the_context(make_model, shared):
+    model = make_model("gpt2")  # it has learned positions, and none beyond the last
     none = torch.zeros(0, model.context_length, dtype=torch.bool)
-    long = Strip((), (5,) * model.context_length, none, 0)
-    short = replace(long, tokens=long.tokens[:-1], applied=none[:, 1:])
-    _, past = run_strips(model, [short, short], keep=True)
-    ends = [Strip((), (5,), none[:, :1], model.context_length - 1), Strip((), (5, 6, 7), none[:, :3], 10)]
-    features, _ = run_strips(model, ends, past)
-    whole, _ = run_strips(model, [long])
-    assert features.shape[1] == 3
-    torch.testing.assert_close(features[0, 0], whole[0, -1], rtol=0, atol=1e-4)
+    long, short = Strip((), (5,) * model.context_length, none), Strip((), (5, 6), none[:, :2])
+    features = run_strips(model, [long, short], shared=shared)
+    torch.testing.assert_close(features[1, :2], run_strips(model, [short])[0], rtol=0, atol=1e-4)

@@ -8,6 +8,7 @@ import torch
 from doxa.models.chat import Message, render
 from doxa.models.handle import Model
 from doxa.models.steering import SteeringPlan
+from doxa.models.strips import Strip
 from doxa.vectors import states
 from doxa.vectors.states import Row, residuals
 from doxa.words.errors import ModelError
@@ -41,51 +42,53 @@ def test_every_layer_is_read_whatever_the_padding(model: Model) -> None:
         assert torch.allclose(found[index], by_hand(model, row.rendered.tokens), atol=1e-5)
 
 
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """For every forward pass from now on the numbers of cells of its rows."""
+    ran: list[list[int]] = []
+    one_pass = states.read_strips
+
+    def watch(model: Model, strips: Sequence[Strip], layers: Sequence[int]) -> Any:
+        ran.append([len(strip.tokens) for strip in strips])
+        return one_pass(model, strips, layers)
+
+    monkeypatch.setattr(states, "read_strips", watch)
+    return ran
+
+
 def test_a_shared_beginning_is_run_once_for_each_set_of_plans(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = SteeringPlan((1, 3), torch.ones(2, 32), frozenset({"all"}))
     told = SteeringPlan((0,), -torch.ones(1, 32), frozenset({"prompt"}))
     rows = [row for own in ((), (plan,), (told, plan)) for row in rows_of(model, *own)]
     apart = [next(iter(residuals(model, [row])))[1] for row in rows]
-    ran: list[tuple[int, int]] = []
-    one_pass = states._pass
-
-    def watched(model: Model, rows: Sequence[Row], start: int, *more: Any) -> list[torch.Tensor]:
-        ran.append((len(rows), start))
-        return one_pass(model, rows, start, *more)
-
-    monkeypatch.setattr(states, "_pass", watched)
-    monkeypatch.setattr(states, "WORTH", 1)
+    ran = watched(monkeypatch)
     together = dict(residuals(model, rows))
     shared = len("<user\n")  # a special token, then one token a byte
-    assert ran == [(3, 0), (9, shared)]
+    assert ran == [[sum(len(row.rendered.tokens) for row in rows[:3]) - 2 * shared] * 3]
     assert all(torch.allclose(together[index], apart[index], atol=1e-5) for index in range(9))
 
 
-def test_a_beginning_with_other_speakers_is_not_shared(model: Model) -> None:
+def test_a_beginning_is_shared_where_the_same_speaker_writes_it(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     both = [Row(render(model, [Message("user", "Hello")]), generated=end) for end in (99, 3)]
-    assert states._shared(both) == 3
-    roles = ("template",) * len(both[0].rendered.roles)
+    tokens = len(both[0].rendered.tokens)
+    ran = watched(monkeypatch)
+    list(residuals(model, both))
+    roles = ("template",) * tokens
     stranger = Row(replace(both[0].rendered, roles=roles), generated=99)
-    assert states._shared([both[0], stranger]) == both[0].rendered.roles.index("user")
+    list(residuals(model, [both[0], stranger]))
+    assert ran == [[2 * tokens - 3], [2 * tokens - both[0].rendered.roles.index("user")]]
 
 
 def test_batches_hold_no_more_than_they_may(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = rows_of(model) * 3
+    plans = [SteeringPlan((layer,), torch.ones(1, 32), frozenset({"all"})) for layer in range(3)]
+    rows = [row for plan in plans for row in rows_of(model, plan)]
     whole = dict(residuals(model, rows))
-    sizes: list[tuple[int, int]] = []
-    run = states._run
-
-    def watched(model: Model, batch: Sequence[Row]) -> list[torch.Tensor]:
-        sizes.append((len(batch), max(len(row.rendered.tokens) for row in batch)))
-        return run(model, batch)
-
-    monkeypatch.setattr(states, "_run", watched)
-    longest = max(len(row.rendered.tokens) for row in rows)
-    monkeypatch.setattr(states, "_MAX_NUMBERS", 2 * longest * 5 * 32)
+    ran = watched(monkeypatch)
+    list(residuals(model, rows_of(model, plans[0])))
+    ((cells,),) = ran
+    ran.clear()
+    monkeypatch.setattr(states, "_MAX_NUMBERS", 2 * cells * 5 * 32)
     parts = dict(residuals(model, rows))
-    assert sum(size for size, _ in sizes) == 9
-    assert max(size for size, _ in sizes) > 1
-    assert all(size * time <= 2 * longest for size, time in sizes)
+    assert ran == [[cells, cells], [cells]]
     assert all(torch.allclose(parts[index], whole[index], atol=1e-5) for index in range(9))
 
 

@@ -3,7 +3,8 @@
 A log describes itself (law 3). In ours, and in those of doxa's tasks, stands
 
 - `eval.metadata["doxa"]`: study, model, arm, of, control, levels, task, version, seed, derivations;
-- `sample.metadata["doxa"]`: factors; where several arms share a log also arm, of, control, levels, item;
+- `sample.metadata["doxa"]`: factors; where every sample has an arm of its own also arm, of, control, levels, item;
+- `score.metadata["doxa"]`: arm, of, control, where several arms share a sample;
 - `score.metadata["reasons"]`: why a score has no value;
 - `output.metadata["doxa"]`: the arm that the provider applied, whatever the task.
 
@@ -11,7 +12,7 @@ In other logs a chosen column is the arm, and what is plain in a task's argument
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ _JSON_LOG = re.compile(rb'\s*\{\s*"version"\s*:\s*\d+\s*,\s*"status"\s*:')
 _LONG = 200  # characters: longer metadata is text, not a level of a factor
 
 
-Cell = tuple[str, str, int]  # family of logs that a retry continues, sample id, epoch
+Cell = tuple[str, str, int, str]  # family of logs that a retry continues, sample id, epoch, arm where several share it
 
 
 @dataclass(frozen=True)
@@ -179,16 +180,32 @@ def _take(reading: _Reading, log: EvalLog, name: str, arm: str | None) -> None:
         _add_derivation(reading.derivations.setdefault(str(about["task"]), {}), one, name)
     family = spec.task_id or spec.eval_id
     for sample in log.samples or []:
-        found = _sample(log, sample, about, arm)
-        cell = (family, str(sample.id), sample.epoch)
-        if cell not in reading.samples or found.rank >= reading.samples[cell].rank:
-            reading.samples[cell] = found
-        about |= {key: found.head[key] for key in ("arm", "of", "control")}
+        for sharing, found in _samples(log, sample, about, arm):
+            cell = (family, str(sample.id), sample.epoch, sharing)
+            if cell not in reading.samples or found.rank >= reading.samples[cell].rank:
+                reading.samples[cell] = found
+            about |= {key: found.head[key] for key in ("arm", "of", "control")}
     if log.status != "success":
         for item in spec.dataset.sample_ids or []:
             for run in range(1, (spec.config.epochs or 1) + 1):
                 head = {**about, "item": str(item), "run": run}
-                reading.expected[family, str(item), run] = _Sample(head, {}, (), "not run", _scorers(log), (False, ""))
+                missing = _Sample(head, {}, (), "not run", _scorers(log), (False, ""))
+                reading.expected[family, str(item), run, ""] = missing
+
+
+def _samples(
+    log: EvalLog, sample: EvalSample, about: Mapping[str, str | int], arm: str | None
+) -> Iterator[tuple[str, _Sample]]:
+    """What a sample is under every arm that shares it; mostly it is one arm's."""
+    whole = _sample(log, sample, about, arm)
+    whose = {name: _own(score.metadata) for name, score in (sample.scores or {}).items()}
+    if not any(own.get("arm") for own in whose.values()):
+        yield "", whole
+        return
+    for name, own in whose.items():
+        head = {**whole.head, **_arm(log, arm, own)}
+        scores = _valid(sample, scores_of(name, (sample.scores or {})[name], plain=True))
+        yield str(head["arm"]), replace(whole, head=head, scores=scores)
 
 
 def _sample(log: EvalLog, sample: EvalSample, about: Mapping[str, str | int], arm: str | None) -> _Sample:
@@ -197,8 +214,6 @@ def _sample(log: EvalLog, sample: EvalSample, about: Mapping[str, str | int], ar
     written = bool(sample.output.choices) and not (of_log.get("scored") or made.get("scored"))
     plain = bool(of_log)
     scores = [one for name, score in (sample.scores or {}).items() for one in scores_of(name, score, plain=plain)]
-    if sample.invalidation is not None:
-        scores = [replace(one, value=None, reason="invalidated") for one in scores]
     return _Sample(
         head={
             **about,
@@ -209,11 +224,17 @@ def _sample(log: EvalLog, sample: EvalSample, about: Mapping[str, str | int], ar
             "stop": sample.output.stop_reason if written else "",
         },
         factors=_factors(log, sample),
-        scores=tuple(scores),
+        scores=_valid(sample, scores),
         reason="not scored" if sample.error is None else f"error: {_first_line(sample.error.message)}",
         scorers=_scorers(log),
         rank=(sample.error is None, sample.completed_at or log.stats.completed_at or log.eval.created),
     )
+
+
+def _valid(sample: EvalSample, scores: Sequence[SampleScore]) -> tuple[SampleScore, ...]:
+    if sample.invalidation is None:
+        return tuple(scores)
+    return tuple(replace(one, value=None, reason="invalidated") for one in scores)
 
 
 def _own(metadata: Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -219,7 +219,8 @@ class DoxaAPI(ModelAPI):
             )
         if kind == "divergence":
             text = messages_of(input)[-1].content
-            kl = await QUEUE.ask(self._model, Divergence(text, self._arm.plans))
+            prompted = self._arm.system_prompt is not None  # bare text has no place for it
+            kl = None if prompted else await QUEUE.ask(self._model, Divergence(text, self._arm.plans))
             rendered = render_text(self._model, text)
             receipt = _receipt(self._arm, rendered)
             return self._output(_said(""), _read(rendered), scored=True, kl=kl, receipt=asdict(receipt))

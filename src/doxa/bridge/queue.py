@@ -19,7 +19,7 @@ from typing import Any, TypeAlias, cast
 import anyio
 
 from doxa.models.chat import Rendered
-from doxa.models.engine import Generation, Row, generate
+from doxa.models.engine import BATCH_ROWS, Generation, Row, generate, together
 from doxa.models.handle import Model
 from doxa.models.score import Choice, OptionScores, divergence, score_choices, surprisal
 from doxa.models.steering import SteeringPlan
@@ -76,12 +76,14 @@ class Batcher:
     Attributes:
         linger: Seconds of silence after which a batch is closed.
         patience: Seconds after which a batch is closed even though requests keep coming.
-        most: Requests in a batch, at most: as many as the engine runs at a time, so that answers come back early.
+        most: Requests that are gathered at a time. The more there are, the more alike are those that run together.
+        rows: Texts that are written together.
     """
 
     linger: float = 0.05
     patience: float = 0.5
-    most: int = 64
+    most: int = 1024
+    rows: int = BATCH_ROWS
     _waiting: Inbox = field(default_factory=queue.SimpleQueue)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _thread: threading.Thread | None = None
@@ -140,25 +142,34 @@ class Batcher:
             self._waiting.put(ticket)
 
     def _work(self, waiting: Inbox, stop: threading.Event) -> None:
+        pool: list[_Ticket] = []
         with contextlib.suppress(_Interrupt):
-            while not stop.is_set() and (first := waiting.get()) is not None:
-                for tickets in _groups(self._collect(first, waiting)):
+            while not stop.is_set() and self._collect(pool, waiting):
+                pool = [ticket for ticket in pool if ticket.wanted]
+                if pool:
+                    tickets = _next(pool, self.rows)
+                    pool = [ticket for ticket in pool if ticket not in tickets]
                     _settle(tickets, stop)
+        for ticket in pool:
+            ticket.settle(None, _given_up())
         with contextlib.suppress(queue.Empty):
             while True:
-                if (ticket := waiting.get_nowait()) is not None:
-                    ticket.settle(None, _given_up())
+                if (late := waiting.get_nowait()) is not None:
+                    late.settle(None, _given_up())
 
-    def _collect(self, first: _Ticket, waiting: Inbox) -> list[_Ticket]:
-        batch = [first]
+    def _collect(self, pool: list[_Ticket], waiting: Inbox) -> bool:
+        """Gather what has arrived, and wait for the first when there is nothing; False: closed."""
         end = time.monotonic() + self.patience
         with contextlib.suppress(queue.Empty):
-            while len(batch) < self.most:
-                ticket = waiting.get(timeout=max(min(self.linger, end - time.monotonic()), 0.0))
+            while len(pool) < self.most:
+                left = max(min(self.linger, end - time.monotonic()), 0.0)
+                ticket = waiting.get(timeout=left if pool else None)
                 if ticket is None:
-                    break  # closed, and `_work` sees it
-                batch.append(ticket)
-        return [ticket for ticket in batch if ticket.wanted]
+                    return False
+                if not pool:
+                    end = time.monotonic() + self.patience
+                pool.append(ticket)
+        return True
 
 
 class _Interrupt(BaseException):
@@ -232,12 +243,24 @@ def _divergences(model: Model, requests: Sequence[Divergence]) -> list[float]:
     return [found[one.plans, one.text] for one in requests]
 
 
-def _groups(tickets: Sequence[_Ticket]) -> list[list[_Ticket]]:
-    """Requests that one call of the engine can answer: same model, same kind."""
+def _next(pool: Sequence[_Ticket], rows: int) -> list[_Ticket]:
+    """Requests that one call of the engine can answer: same model, same kind.
+
+    What is quick comes first: it ends samples. Texts are written a few at a time, those with like prompts together.
+    """
     groups: dict[tuple[Model, type], list[_Ticket]] = {}
-    for ticket in tickets:
+    for ticket in pool:
         groups.setdefault((ticket.model, type(ticket.request)), []).append(ticket)
-    return list(groups.values())
+    for (_, kind), tickets in groups.items():
+        if kind is not Row:
+            return tickets
+    ordered = sorted(next(iter(groups.values())), key=_prompt_of)
+    return ordered[: together([-_prompt_of(ticket)[0] for ticket in ordered], rows)]
+
+
+def _prompt_of(ticket: _Ticket) -> tuple[int, tuple[int, ...]]:
+    tokens = cast(Row, ticket.request).prompt.tokens
+    return -len(tokens), tokens
 
 
 def _hand_back() -> Hand:

@@ -1,7 +1,8 @@
 """Proper Inspect logs of what was scored outside Inspect's loop: `inspect view` opens them, `read_eval_log` reads them.
 
-The arms of a control family share one log: what a sample's arm is stands in the sample's metadata. Given the same
-samples and time, a log has the same content.
+The arms of a control family share one log, and in it an item is one sample with one score for each arm: thousands
+of samples would take longer to write and read than to compute. Given the same samples and time, a log has the same
+content.
 """
 
 import tempfile
@@ -121,9 +122,12 @@ def write_scored_log(
     }
     name = f"doxa/{model}+{label}"
     identity = content_hash([own, name, created, dict(model_args or {}), dict(task_args or {})])[:22]
-    made = [_sample(one, name, shared=len(arms) > 1) for one in samples]
-    if len({(one.id, one.epoch) for one in made}) != len(made):
+    if len({(one.arm, one.item, one.run) for one in samples}) != len(samples):
         raise ValueError("an item is given twice for one arm and run")
+    together: dict[tuple[str, int], list[ScoredSample]] = {}
+    for one in samples:
+        together.setdefault((one.item, one.run), []).append(one)
+    made = [_sample(own, name, shared=len(arms) > 1) for own in together.values()]
     ids = list(dict.fromkeys(str(one.id) for one in made))
     log = EvalLog(
         status="success",
@@ -153,33 +157,40 @@ def write_scored_log(
         whole.replace(path)
 
 
-def _sample(one: ScoredSample, model: str, *, shared: bool) -> EvalSample:
-    """One sample; where arms share a log, its id says which arm it belongs to."""
-    own: dict[str, Json] = {"factors": dict(one.factors), **one.details}
-    if shared:
-        own |= {"arm": one.arm, "of": one.of, "control": one.control, "item": one.item}
+def _sample(arms: Sequence[ScoredSample], model: str, *, shared: bool) -> EvalSample:
+    """One item under one arm; where arms share a log, under all of them, each with a score that says whose it is."""
+    one = arms[0]
+    own: dict[str, Json] = {"factors": dict(one.factors), **({} if shared else one.details)}
     messages: list[ChatMessage] = [
         _MESSAGES[message.role](content=message.content, id=f"{one.item}-{index}")
         for index, message in enumerate(one.prompt)
     ]
+    if shared:
+        scores = {
+            each.arm: _score(each.values, {"arm": each.arm, "of": each.of, "control": each.control, **each.details})
+            for each in arms
+        }
+    else:
+        scores = {SCORER: _score(one.values)}
     return EvalSample(
-        id=f"{one.arm}|{one.item}".replace("/", ":") if shared else one.item,
+        id=one.item,
         epoch=one.run,
         input=messages or one.item,
         choices=list(one.options) or None,
         target="",
         messages=messages,
         output=ModelOutput(model=model),
-        scores={SCORER: _score(one.values)},
+        scores=scores,
         metadata={"doxa": own},
-        uuid=content_hash([model, one.arm, one.item, one.run])[:22],
+        uuid=content_hash([model, one.item, one.run])[:22],
     )
 
 
-def _score(values: Mapping[str, tuple[float | None, str]]) -> Score:
+def _score(values: Mapping[str, tuple[float | None, str]], whose: Mapping[str, Json] | None = None) -> Score:
     return Score(
         value={name: value for name, (value, _) in values.items() if value is not None},
-        metadata={"reasons": {name: reason for name, (value, reason) in values.items() if value is None}},
+        metadata={"reasons": {name: reason for name, (value, reason) in values.items() if value is None}}
+        | ({} if whose is None else {"doxa": dict(whose)}),
     )
 
 

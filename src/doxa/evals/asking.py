@@ -65,13 +65,17 @@ async def ask(state: TaskState, item: Measured) -> TaskState:
     return state
 
 
+def was_asked(state: TaskState) -> bool:
+    """Whether the provider was asked to score the sample's item."""
+    return "answers" in state.metadata["doxa"]
+
+
 def answers_of(state: TaskState, item: Measured) -> tuple[OptionScores, ...] | float | None:
-    """What the provider answered, as `TaskEntry.read` takes it; None when it was not asked."""
-    answers: Sequence[Mapping[str, Any]] | None = state.metadata["doxa"].get("answers")
-    if answers is None:
-        return None
+    """What the provider answered, as `TaskEntry.read` takes it; only of what `was_asked`."""
+    answers: Sequence[Mapping[str, Any]] = state.metadata["doxa"]["answers"]
     if item.kind == "divergence":
-        return float(answers[0]["kl"])
+        kl = answers[0]["kl"]
+        return None if kl is None else float(kl)
     return tuple(
         OptionScores(tuple(each["logprobs"]), tuple(each["tokens"]), _receipt(each["receipt"])) for each in answers
     )

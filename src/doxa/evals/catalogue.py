@@ -85,7 +85,7 @@ class TaskEntry:
     name: str
     version: int
     measured: Callable[[Arguments, int | None], tuple[Measured, ...]]
-    read: "Callable[[Measured, Sequence[OptionScores] | float], tuple[Value, ...]]"
+    read: "Callable[[Measured, Sequence[OptionScores] | float | None], tuple[Value, ...]]"
     generated: "Callable[[Arguments, int | None], Task] | None"
     derivations: tuple[Derivation, ...]
     primary: tuple[str, ...]

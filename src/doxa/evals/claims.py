@@ -111,13 +111,14 @@ def measured(arguments: Arguments, limit: int | None = None) -> tuple[Measured, 
     return tuple(items)
 
 
-def read(item: Measured, answers: Sequence[OptionScores] | float) -> tuple[Value, ...]:
+def read(item: Measured, answers: Sequence[OptionScores] | float | None) -> tuple[Value, ...]:
     """Score an item: `log_odds` and `order_gap` of a statement, `correct` of a fact.
 
     Args:
         item: The item.
         answers: The scores of its options for each of its two answer orders.
     """
+    assert answers is not None
     assert not isinstance(answers, float)
     first, second = (one.logprobs[0] - one.logprobs[1] for one in answers)
     log_odds = (first + second) / 2

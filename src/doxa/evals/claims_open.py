@@ -67,7 +67,7 @@ def generated(arguments: Arguments, limit: int | None = None) -> "Task":
     return claims_open(**arguments, limit=limit)
 
 
-def read(item: Measured, answers: "Sequence[OptionScores] | float") -> tuple[Value, ...]:
+def read(item: Measured, answers: "Sequence[OptionScores] | float | None") -> tuple[Value, ...]:
     """There is nothing to read (see `measured`)."""
     raise AssertionError(f"{NAME} measures nothing, so it cannot read {item.id}")
 

@@ -38,12 +38,13 @@ NAME = "doxa/drift"
 VERSION = 1
 MAX_TOKENS = 32
 TEMPERATURE = 0.7
-ARGUMENTS = ("max_tokens", "temperature", "capability")
+ARGUMENTS = ("max_tokens", "temperature", "capability", "texts")
 
 EMPTY = "the answer is empty"
 NO_LANGUAGE = "no piece of the answer is long and clear enough to tell its language"
 ONE_WORD = "the answer has fewer than two words"
 NO_COUNT = "the provider does not count tokens"
+PROMPTED = "a system prompt stands before a conversation, and this is bare text"
 NOT_FINITE = "the model's probabilities are not finite"
 
 
@@ -51,7 +52,8 @@ def measured(arguments: Arguments, limit: int | None) -> tuple[Measured, ...]:
     """The scored items: neutral texts and capability questions, at most `limit` of each.
 
     Args:
-        arguments: The task's arguments in a study; `capability: false` leaves out the capability questions.
+        arguments: The task's arguments in a study; `capability: false` leaves out the capability questions, `texts`
+            is the number of neutral texts, all by default.
         limit: None for all.
 
     Raises:
@@ -66,14 +68,21 @@ def measured(arguments: Arguments, limit: int | None) -> tuple[Measured, ...]:
             options=(),
             factors={"part": "neutral", "kind": text.kind, "language": text.language},
         )
-        for text in neutral_texts()[:limit]
+        for text in neutral_texts()[: arguments.get("texts")][:limit]
     ]
     asked = questions()[:limit] if arguments.get("capability", True) else ()
     return (*neutral, *(capability_item(question) for question in asked))
 
 
-def read(item: Measured, answers: Sequence[OptionScores] | float) -> tuple[Value, ...]:
-    """Score a measured item: `kl` in nats per position, or `capability` and `margin`."""
+def read(item: Measured, answers: Sequence[OptionScores] | float | None) -> tuple[Value, ...]:
+    """Score a measured item: `kl` in nats per position, or `capability` and `margin`.
+
+    Args:
+        item: The item.
+        answers: The scores of its options, or its divergence; None under a system prompt, which bare text has not.
+    """
+    if answers is None:
+        return (Value("kl", None, PROMPTED),)
     if not isinstance(answers, float):
         return read_capability(answers)
     return (Value("kl", answers) if math.isfinite(answers) else Value("kl", None, NOT_FINITE),)
@@ -151,6 +160,9 @@ def _check(arguments: Arguments) -> None:
     for name in arguments:
         if name not in ARGUMENTS:
             raise StudyError(f"{NAME} has no argument {name!r}", way_out=nearest(name, ARGUMENTS))
+    texts, most = arguments.get("texts"), len(neutral_texts())
+    if texts is not None and (not isinstance(texts, int) or isinstance(texts, bool) or not 1 <= texts <= most):
+        raise StudyError(f"{NAME}: texts {texts!r}", expected=f"a whole number from 1 to {most}", way_out="Change it")
 
 
 ENTRY = TaskEntry(

@@ -9,7 +9,7 @@ from inspect_ai.model import ChatMessageUser, GenerateConfig
 from inspect_ai.scorer import Score, Scorer, Target, scorer
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
-from doxa.evals.asking import answers_of, ask, ask_surprisal, cannot_score, sample_of
+from doxa.evals.asking import answers_of, ask, ask_surprisal, cannot_score, sample_of, was_asked
 from doxa.evals.catalogue import Value
 from doxa.evals.drift import MAX_TOKENS, NAME, TEMPERATURE, VERSION, measured, read, read_answer
 from doxa.evals.drift_items import Text, open_prompts
@@ -81,9 +81,8 @@ def _score() -> Scorer:
     async def score(state: TaskState, target: Target) -> Score:
         item = items.get(str(state.sample_id))
         if item is not None:
-            answers = answers_of(state, item)
-            if answers is not None:
-                return to_inspect_score(read(item, answers))
+            if was_asked(state):
+                return to_inspect_score(read(item, answers_of(state, item)))
             names = ("kl",) if item.kind == "divergence" else ("capability", "margin")
             return to_inspect_score([Value(name, None, cannot_score()) for name in names])
         own = state.metadata["doxa"]

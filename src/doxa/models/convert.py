@@ -9,10 +9,13 @@ import json
 import mmap
 import shutil
 import struct
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, redirect_stderr
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stderr
+from functools import lru_cache
 from pathlib import Path
 
+import gguf
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from tokenizers.pre_tokenizers import Digits, Sequence
@@ -122,7 +125,8 @@ def damage(folder: Path) -> str | None:
 def _convert(file: Path, folder: Path) -> None:
     try:
         digits_apart = _digits_apart(file)
-        with quiet(), redirect_stderr(io.StringIO()):  # the bar of its GGUF reader cannot be turned off
+        # The bar of its GGUF reader cannot be turned off.
+        with quiet(), redirect_stderr(io.StringIO()), _reading_once():
             tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, trust_remote_code=False)
             network = AutoModelForCausalLM.from_pretrained(
                 file.parent, gguf_file=file.name, dtype=torch.float32, trust_remote_code=False
@@ -162,6 +166,29 @@ def _convert(file: Path, folder: Path) -> None:
     write_json(
         folder / MANIFEST, {"conversion": CONVERSION, "file": file.name, "sha256": sha256_of(file), "files": files}
     )
+
+
+class _Reader(gguf.GGUFReader):
+    """A reader that takes slices of an ordinary array: those of a `np.memmap` cost ten times as much."""
+
+    def _build_fields(self, offs: int, count: int) -> int:
+        self.data = np.asarray(self.data)  # type: ignore[assignment]
+        offset: int = super()._build_fields(offs, count)
+        return offset
+
+
+@contextmanager
+def _reading_once() -> Iterator[None]:
+    """Transformers reads the whole file three times and makes the map of tensor names for every module: once is enough.
+
+    It imports both by name where it uses them, so that what stands in the package `gguf` meanwhile is what it takes.
+    """
+    usual = {name: vars(gguf)[name] for name in ("GGUFReader", "get_tensor_name_map")}
+    try:
+        vars(gguf).update(GGUFReader=lru_cache(_Reader), get_tensor_name_map=lru_cache(gguf.get_tensor_name_map))
+        yield
+    finally:
+        vars(gguf).update(usual)
 
 
 def _digits_apart(file: Path) -> bool:

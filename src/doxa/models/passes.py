@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 from inspect import signature
-from typing import cast
+from typing import TypeAlias, cast
 from weakref import WeakKeyDictionary
 
 import torch
@@ -18,6 +18,9 @@ from torch import Tensor, nn
 from transformers import DynamicCache
 
 from doxa.models.handle import Model
+
+Attention: TypeAlias = Tensor | dict[str, Tensor]
+"""A mask that says what each token sees, additive [rows, 1, time, time]; or one for each kind of layer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +45,7 @@ class Reader:
     def features(
         self,
         tokens: Int[Tensor, "rows time"],
-        mask: Bool[Tensor, "rows past_and_time"],
+        mask: Bool[Tensor, "rows past_and_time"] | Attention,
         positions: Int[Tensor, "rows time"],
         cache: DynamicCache | None = None,
         *,
@@ -52,7 +55,7 @@ class Reader:
 
         Args:
             tokens: Token ids; padding may be anything.
-            mask: False where a token is padding, in the cache and in `tokens`.
+            mask: False where a token is padding, in the cache and in `tokens`; or who sees whom (`branching`).
             positions: Position ids of `tokens`.
             cache: Keys and values of earlier tokens; grows by `tokens`.
             last: Keep the last position only.
@@ -64,7 +67,7 @@ class Reader:
         optional = {"position_ids": positions, "logits_to_keep": 1 if last else 0}
         output = network(
             input_ids=tokens,
-            attention_mask=mask.long(),
+            attention_mask=mask.long() if isinstance(mask, Tensor) and mask.dtype == torch.bool else mask,
             past_key_values=cache,
             use_cache=cache is not None,
             **{name: value for name, value in optional.items() if name in self.accepted},
@@ -115,17 +118,16 @@ def new_cache(model: Model) -> DynamicCache:
     return DynamicCache(config=model.network.config)
 
 
-def selected(cache: DynamicCache, rows: Sequence[int] | Int[Tensor, " rows"], *, above: int = -1) -> DynamicCache:
+def selected(cache: DynamicCache, rows: Sequence[int] | Int[Tensor, " rows"]) -> DynamicCache:
     """A cache of some rows of another, in the order given; a row may stand in it several times.
 
     Args:
         cache: Stays as it is.
         rows: Which rows.
-        above: Layers up to this one are taken over whole.
     """
     chosen = copy(cache)
     chosen.layers = [copy(layer) for layer in cache.layers]
     index = cast(torch.LongTensor, torch.as_tensor(rows))
-    for layer in chosen.layers[above + 1 :]:
+    for layer in chosen.layers:
         layer.reorder_cache(index)  # it puts new tensors in the place of the old ones
     return chosen

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from jaxtyping import Bool
@@ -52,10 +53,17 @@ class Tally:
 
     def receipt(self) -> Receipt:
         """What was added until now."""
-        sums: dict[int, Tensor] = {}
-        for plan, used in zip(self._plans, self._used.tolist(), strict=True):
-            for layer, addition in zip(plan.layers, plan.additions, strict=True):
-                if used and bool(addition.any()):
-                    sums[layer] = sums.get(layer, 0) + addition.double()
-        layers = tuple(sorted(sums))
-        return Receipt(layers, tuple(float(sums[layer].norm()) for layer in layers), self._touched)
+        used = tuple(plan for plan, was in zip(self._plans, self._used.tolist(), strict=True) if was)
+        return Receipt(*_norms(used), self._touched)
+
+
+@lru_cache(maxsize=64)  # the many rows of an arm have the same plans
+def _norms(used: tuple[SteeringPlan, ...]) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """Layers at which some plans add something, and the L2 norm of what they add there together."""
+    sums: dict[int, Tensor] = {}
+    for plan in used:
+        for layer, addition in zip(plan.layers, plan.additions, strict=True):
+            if bool(addition.any()):
+                sums[layer] = sums.get(layer, 0) + addition.double()
+    layers = tuple(sorted(sums))
+    return layers, tuple(float(sums[layer].norm()) for layer in layers)
