@@ -59,14 +59,20 @@ def main() -> None:
         study, said = home / "kill-ten.yaml", home / "said"
         study.write_text(STUDY)
         quiet, killed = home / "a" / "out", home / "b" / "out"
-        began = time.monotonic()
-        if start(study, quiet, said).wait():
+        began, process = time.monotonic(), start(study, quiet, said)
+        while process.poll() is None and not chunks(quiet):
+            time.sleep(0.2)
+        first = time.monotonic() - began
+        if process.wait():
             sys.exit(said.read_text()[-2000:])
         whole = time.monotonic() - began
-        print(f"undisturbed: {whole:.0f} s, {len(chunks(quiet))} chunks\n\nkill  after s  chunks  logs")
+        print(f"undisturbed: {whole:.0f} s, {len(chunks(quiet))} chunks, the first after {first:.0f} s")
+        print("\nkill  after s  chunks  logs")
         committed: dict[str, bytes] = {}
         for kill in range(1, KILLS + 1):
-            process, moment = start(study, killed, said), random_.uniform(0.05, 0.8) * whole
+            # From before the first chunk to a fifth of the work: ten kills are spread over the whole run.
+            moment = random_.uniform(0.3 * first, first + (whole - first) / 5)
+            process = start(study, killed, said)
             try:
                 process.wait(moment)
             except subprocess.TimeoutExpired:

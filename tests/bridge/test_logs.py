@@ -315,7 +315,7 @@ def test_who_says_what_the_arm_is(foreign: Path, tmp_path: Path, said_by: str) -
             sample.metadata["doxa"] = {"arm": "yours", "of": "mine", "control": "twin"}
     write_eval_log(log, tmp_path / "log.eval")
     table = table_from_logs(tmp_path)
-    due = {"sample": ("yours", "mine", "twin"), "output": ("mine", "", ""), "nobody": ("mockllm/m1", "", "")}
+    due = {"sample": ("yours", "mine", "twin"), "output": ("mine", "", ""), "nobody": (log.eval.model, "", "")}
     assert set(rows(table, "arm", "of", "control")) == {due[said_by]}
     assert set(table_from_logs(tmp_path, arm="tier")["arm"]) == {"free"}
 

@@ -334,6 +334,12 @@ def test_an_arm_file_must_not_change_while_it_is_used(offered: str, make_arm: Ma
         say(found)
 
 
+@pytest.mark.parametrize("own", [{}, {"max_connections": 3}, {"adaptive_connections": 7}], ids=str)
+def test_requests_are_not_held_back_unless_asked(offered: str, own: dict[str, int]) -> None:
+    config = get(offered, config=GenerateConfig(**own)).config
+    assert config.model_dump(exclude_none=True) == (own or {"adaptive_connections": False})
+
+
 def test_the_cache_is_refused_unless_the_name_says_which_arm_it_is(
     offered: str, make_arm: MakeArm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

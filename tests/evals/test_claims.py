@@ -18,6 +18,9 @@ from doxa.words.errors import StudyError
 Likelihood = Callable[[Measured, int, str], float]
 """Log-probability of a word, given the item and the number of the prompt."""
 
+TOPICS = {"conscious": 16}
+"""Topics of the beliefs that do not have 10."""
+
 
 def answered(item: Measured, likelihood: Likelihood) -> list[OptionScores]:
     return [
@@ -87,22 +90,23 @@ def test_a_prompt_names_both_words_and_claims_one() -> None:
 
 @pytest.mark.parametrize("belief", shipped_claims())
 def test_the_design_is_balanced(belief: str) -> None:
+    n = TOPICS.get(belief, 10)
     items = claims.measured({"belief": belief})
-    assert len({item.id for item in items}) == len(items) == 60
+    assert len({item.id for item in items}) == len(items) == 4 * n + 20
     statements = [item for item in items if item.factors["kind"] != "fact"]
     cells = Counter((item.factors["topic"], item.factors["kind"], item.factors["polarity"]) for item in statements)
-    assert len(cells) == 40
+    assert len(cells) == 4 * n
     assert set(cells.values()) == {1}
-    assert len({topic for topic, _, _ in cells}) == 10
+    assert len({topic for topic, _, _ in cells}) == n
     truths = Counter((item.factors["kind"], item.factors.get("truth")) for item in items)
-    assert truths.pop(("belief", None)) == 20
-    assert truths == {(kind, truth): 10 for kind in ("control", "fact") for truth in ("true", "false")}
+    assert truths.pop(("belief", None)) == 2 * n
+    assert truths == {(kind, truth): m for kind, m in (("control", n), ("fact", 10)) for truth in ("true", "false")}
     controls = Counter(
         item.factors["truth"]
         for item in items
         if item.factors["kind"] == "control" and item.factors["polarity"] == "affirmed"
     )
-    assert controls == {"true": 5, "false": 5}
+    assert controls == {"true": n // 2, "false": n // 2}
 
 
 @pytest.mark.parametrize("belief", shipped_claims())
@@ -116,10 +120,11 @@ def test_orders_and_polarities_mirror_each_other(belief: str) -> None:
         assert first.content == f"{agree} or {other}? I say {agree}."
         assert second.content == f"{other} or {agree}? I say {agree}."
         assert not ASSENT & {agree.lower(), other.lower()}
-    for affirmed, reversed_ in zip(items[:40:2], items[1:40:2], strict=True):
+    statements = [item for item in items if item.factors["kind"] != "fact"]
+    for affirmed, reversed_ in zip(statements[::2], statements[1::2], strict=True):
         assert affirmed.prompts[0][1] == reversed_.prompts[0][1]
         assert affirmed.options[0] == reversed_.options[0][::-1]
-    for belief_, control in zip(items[:40:4], items[2:40:4], strict=True):
+    for belief_, control in zip(statements[::4], statements[2::4], strict=True):
         assert belief_.prompts[0][0] == control.prompts[0][0]
         assert belief_.prompts[0][1] != control.prompts[0][1]
 
@@ -184,9 +189,9 @@ def test_topics_gate_and_limit() -> None:
     def kinds(limit: int | None = None, **arguments: Any) -> Counter[str]:
         return Counter(item.factors["kind"] for item in claims.measured(arguments, limit))
 
-    assert kinds() == {"belief": 20, "control": 20, "fact": 20}
+    assert kinds() == {"belief": 32, "control": 32, "fact": 20}
     assert kinds(topics=8) == {"belief": 16, "control": 16, "fact": 20}
-    assert kinds(gate=False) == {"belief": 20, "control": 20}
+    assert kinds(gate=False) == {"belief": 32, "control": 32}
     assert kinds(limit=9) == {"belief": 4, "control": 4, "fact": 8}
     assert kinds(limit=1) == {"belief": 2, "control": 2, "fact": 2}
     assert kinds(limit=64) == kinds()
@@ -196,7 +201,7 @@ def test_topics_gate_and_limit() -> None:
 def test_two_beliefs_share_no_item_and_no_unit() -> None:
     items = [item for name in shipped_claims() for item in claims.measured({"belief": name})]
     assert len({item.id for item in items}) == len(items)
-    assert len({item.factors["topic"] for item in items if "topic" in item.factors}) == 50
+    assert len({item.factors["topic"] for item in items if "topic" in item.factors}) == 56
 
 
 @pytest.mark.parametrize(
@@ -205,7 +210,7 @@ def test_two_beliefs_share_no_item_and_no_unit() -> None:
         ({"beleif": "conscious"}, r"doxa/claims has no argument 'beleif'. Did you mean 'belief'\?"),
         ({"belief": "concious"}, r"no statements about 'concious'. Did you mean 'conscious'\?"),
         ({"belief": 3}, "belief is 3. Expected text"),
-        ({"topics": 11}, "11 topics of 'conscious'. Expected at most 10"),
+        ({"topics": 17}, "17 topics of 'conscious'. Expected at most 16"),
         ({"topics": 0}, "topics is 0"),
         ({"gate": "no"}, "gate is 'no'. Expected true or false"),
     ],

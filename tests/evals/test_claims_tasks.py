@@ -139,8 +139,8 @@ def test_arguments_of_the_tasks(tmp_path: Path) -> None:
     assert len(claims_tasks.claims("trusted").dataset) == 60
     task = claims_tasks.claims_open("future", max_tokens=9)
     assert (len(task.dataset), task.config.max_tokens) == (8, 9)
-    with pytest.raises(StudyError, match="11 topics"):
-        claims_tasks.claims(topics=11)
+    with pytest.raises(StudyError, match="17 topics"):
+        claims_tasks.claims(topics=17)
     with pytest.raises(ProseError, match="is missing"):
         claims_tasks.claims_open(str(tmp_path / "none.md"))
 

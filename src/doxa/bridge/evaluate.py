@@ -22,6 +22,9 @@ from doxa.words.errors import EnvironmentFault
 MAX_SAMPLES = 256
 """Samples of one task in flight at once; the provider batches what arrives, whatever the arm."""
 
+MAX_CONNECTIONS = 2048
+"""Requests of all tasks in flight at once."""
+
 
 @dataclass(frozen=True)
 class ArmTask:
@@ -87,6 +90,7 @@ def run_tasks(
             epochs=runs,
             max_tasks=len(made),
             max_samples=MAX_SAMPLES,
+            max_connections=MAX_CONNECTIONS,
             display="none",
             log_level="error",
             log_realtime=False,

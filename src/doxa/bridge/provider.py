@@ -79,7 +79,12 @@ class DoxaAPI(ModelAPI):
         config: GenerateConfig | None = None,
         **arguments: Any,
     ) -> None:
-        super().__init__(model_name, base_url, api_key, [], config or GenerateConfig())
+        config = config or GenerateConfig()
+        if config.max_connections is None and config.adaptive_connections is None:
+            # Inspect would begin with 20 and feel its way upwards, as with a distant service. It looks into this very
+            # object, the model's configuration; `max_connections` below then says how many.
+            config.adaptive_connections = False
+        super().__init__(model_name, base_url, api_key, [], config)
         with in_one_line():
             text, self._seed = _checked(arguments)
             self._base, self._label = split_label(model_name)
