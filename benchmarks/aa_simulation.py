@@ -9,7 +9,8 @@ heavy-tailed (t5) and skewed (exponential); 3 % of the rows are missing.
 
 * `nothing acts`: no arm differs from the baseline except by noise (A/A).
 * `twin`, `unrelated`: the target is one more draw from that family, so nothing may stand out against it.
-* `planted`: the effects that `doxa.stats.power` promises to find with probability .8.
+* `planted`: the effects that `doxa.stats.power` promises to find with probability .8: a prompt by its p, a vector by
+  standing out from both families (outside both bands, and adjusted p at most .05 in both).
 
 Ranks are discrete and two units may tie around the median, so uniformity is tested on randomised ranks:
 u = (rank - g U) / (m + 1) with g units tied with the target and U uniform is exactly uniform under the null.
@@ -63,7 +64,7 @@ class Outcome:
     studies: int = 0
     covered: dict[tuple[str, str], int] = field(default_factory=dict)
     ranks: dict[tuple[str, str, str], list[float]] = field(default_factory=dict)
-    alarms: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("Holm", *BOTH, "both", "bands"), 0))
+    alarms: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("Holm", *BOTH, "stands out"), 0))
     found: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("prompt", "vector", "vector adjusted"), 0))
 
     def coverage(self) -> dict[tuple[str, str], float]:
@@ -193,17 +194,18 @@ def _record(
         family: {(v.contrast, v.score) for v in evaluation.verdicts if v.family == family and _at_most(v.p_adjusted)}
         for family in BOTH
     }
-    both = low["twin"] & low["unrelated"]
+    outside = {cell for cell, answer in evaluation.outside_both.items() if answer}
+    out = {(contrast, score) for (contrast, _, score), answer in evaluation.stands_out.items() if answer}
     outcome.alarms["Holm"] += any(_at_most(one.p_adjusted) for one in evaluation.estimates)
     for family in BOTH:
         outcome.alarms[family] += bool(low[family])
-    outcome.alarms["both"] += bool(both)
-    outcome.alarms["bands"] += evaluation.outside_both["block - baseline", "simulated", "belief"] is True
+    outcome.alarms["stands out"] += bool(out)
     prompt = next(e for e in evaluation.estimates if (e.contrast, e.score) == ("prompted - baseline", "belief"))
     alone = [v for v in evaluation.verdicts if (v.contrast, v.score) == ("every - baseline", "yes")]
     outcome.found["prompt"] += _at_most(prompt.p)
-    outcome.found["vector"] += all(_at_most(v.p) for v in alone)
-    outcome.found["vector adjusted"] += CHOSEN in both
+    # As if this cell alone had been declared: its rank p is not adjusted.
+    outcome.found["vector"] += all(_at_most(v.p) for v in alone) and ("every - baseline", "simulated", "yes") in outside
+    outcome.found["vector adjusted"] += CHOSEN in out
 
 
 def _at_most(p: float | None, alpha: float = 0.05) -> bool:
@@ -227,7 +229,7 @@ def main() -> None:
     print(f"{arguments.studies} studies a scenario, seed {arguments.seed}\n")
     print(
         "| scenario | coverage, worst and best cell | rank KS p, chosen cell: twin, unrelated (lowest of 9) | "
-        "alarms: Holm t, max-T twin, unrelated, both; outside both bands |"
+        "alarms: Holm t, max-T twin, unrelated; stands out |"
     )
     print("|---|---|---|---|")
     for one in outcomes:

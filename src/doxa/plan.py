@@ -249,4 +249,5 @@ def _arm_summary(arm: Arm) -> dict[str, Any]:
         "levels": dict(arm.levels),
         "prompted": any(isinstance(one, Prompt) for one in arm.interventions),
         "steered": any(isinstance(one, Steer) for one in arm.interventions),
+        "vectors": [one.vector.name for one in arm.interventions if isinstance(one, Steer)],
     }

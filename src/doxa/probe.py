@@ -12,6 +12,7 @@ from doxa.models.chat import Message, render
 from doxa.models.engine import Row, Sampling, generate
 from doxa.models.handle import Model, load
 from doxa.plan import Plan, counts, plan_to_json
+from doxa.stats.controls import ALPHA, BOTH
 from doxa.stats.power import detectable, detectable_against_controls
 from doxa.vectors.dose import DoseRow, doses
 from doxa.vectors.extract import extract
@@ -19,6 +20,7 @@ from doxa.vectors.gguf import export_gguf
 from doxa.vectors.library import obtain
 from doxa.vectors.pairs import load_pairs
 from doxa.vectors.vector import save
+from doxa.words.contrasts import Contrast
 from doxa.words.errors import StudyError
 from doxa.words.interventions import Steer
 from doxa.words.study import Study
@@ -76,12 +78,15 @@ def summary(plan: Plan, minutes: Mapping[str, float] | None) -> Summary:
     written = plan_to_json(plan)
     numbers = counts(plan)
     first = plan.entries[0]
-    units = _units(plan)
-    effect = detectable(units, 1.0) if units >= 2 else None
+    units, tests, held = _units(plan), len(_declared(plan)) * len(first.primary), len(_held(plan)) * len(first.primary)
+    effect = detectable(units, 1.0, alpha=ALPHA / tests) if units >= 2 and tests else None
     controls = plan.study.steer_controls
     fewest = min(controls.twins, controls.unrelated)
-    cells = max(len(plan.study.primary), 1)
-    beside = detectable_against_controls(fewest, (1.0, 1.0), cells=cells) if fewest and plan.controls else None
+    beside = (
+        [detectable_against_controls(fewest, (1.0, 1.0), noise=noise, cells=held) for noise in (0.0, 1.0)]
+        if held
+        else None
+    )
     lines = [
         f"study {plan.study.name}: {plan.study.question}".rstrip(": "),
         f"model {plan.model.name}, {plan.model.dtype} on {plan.model.device}, fingerprint {plan.fingerprint[:12]}",
@@ -94,14 +99,16 @@ def summary(plan: Plan, minutes: Mapping[str, float] | None) -> Summary:
             f"about {minutes['total']:.0f} minutes ({minutes['scoring']:.0f} scoring, {minutes['generating']:.0f} "
             "generating), and vectors, dose, logs and report on top"
         )
-    if effect is not None and first.primary:
+    if effect is not None:
         lines.append(
             f"smallest effect on {first.primary[0]} found with power .80: {effect:.2f} standard deviations of the "
-            f"difference over {units} units"
+            f"difference over {units} units (tests declared: {tests}, by Holm)"
         )
     if beside is not None:
         lines.append(
-            f"and {beside:.1f} standard deviations of the controls to lie outside both families ({cells} declared)"
+            f"to stand out from both control families with power .80: {beside[0]:.1f} standard deviations of the "
+            f"controls' effects if these are exact, {beside[1]:.1f} if their spread is all noise of the items "
+            f"(contrasts declared and held against controls: {held})"
         )
     facts = {
         **written["counts"],
@@ -109,9 +116,25 @@ def summary(plan: Plan, minutes: Mapping[str, float] | None) -> Summary:
         "units": units,
         "detectable_sd": effect,
         "detectable_against_controls_sd": beside,
+        "tests_declared": tests,
+        "tests_against_controls": held,
         "minutes": dict(minutes) if minutes is not None else None,
     }
     return Summary("\n".join(lines), facts)
+
+
+def _declared(plan: Plan) -> list[Contrast]:
+    """The contrasts of the declared family: the primary ones, all when none is named."""
+    return [one for one in plan.study.contrasts if not plan.study.primary or one.name in plan.study.primary]
+
+
+def _held(plan: Plan) -> list[Contrast]:
+    """Those of the declared family that are held against controls of both families on the study's first task."""
+    steered = {arm.name for arm in plan.arms if any(isinstance(one, Steer) for one in arm.interventions)}
+    scored = {(chunk.arm.of, chunk.arm.control) for chunk in plan.chunks if chunk.task == 0}
+    whole = {name for name in steered if all((name, family) in scored for family in BOTH)}
+    terms = {one.name: {term.arm for term in one.terms} & steered for one in _declared(plan)}
+    return [one for one in _declared(plan) if terms[one.name] and terms[one.name] <= whole]
 
 
 def _units(plan: Plan) -> int:

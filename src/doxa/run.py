@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import pandas as pd
+
 from doxa.bridge.arms import PreparedArm, prepare
 from doxa.bridge.evaluate import ArmTask, logs_of, run_tasks, transcripts
 from doxa.bridge.logs import table_from_logs, write_table
@@ -17,7 +19,7 @@ from doxa.report.page import write_report
 from doxa.resolve import arm_path, materialise, vector_of
 from doxa.results import LOGS, adopt_chunk, archive_logs, commit_chunk, held, open_folder, read_chunk
 from doxa.scored_logs import ScoredGroup, scored_groups, write_group
-from doxa.stats.evaluate import evaluate, to_json
+from doxa.stats.evaluate import Evaluation, evaluate, to_json
 from doxa.vectors.dose import doses
 from doxa.words.arms import Arm
 from doxa.words.interventions import Steer
@@ -101,14 +103,7 @@ def finish(plan: Plan, folder: Path, progress: Progress) -> Path:
     table = table_from_logs(folder / LOGS)
     write_table(table, folder)
     progress.step()
-    evaluation = evaluate(
-        table,
-        plan.study.contrasts,
-        primary=plan.study.primary,
-        scores=[(plan.entries[0].name, score) for score in plan.entries[0].primary],
-        kinds={score: kind for one in plan.entries for score, kind in one.kinds.items()},
-    )
-    write_json(folder / "estimates.json", to_json(evaluation))
+    write_json(folder / "estimates.json", to_json(infer(plan, table)))
     progress.step()
     write_json(folder / "transcripts.json", {"transcripts": transcripts(folder / LOGS)})
     progress.step()
@@ -116,6 +111,23 @@ def finish(plan: Plan, folder: Path, progress: Progress) -> Path:
     report = write_report(folder)
     progress.step()
     return report
+
+
+def infer(plan: Plan, table: pd.DataFrame) -> Evaluation:
+    """The estimates of a study from its table: its contrasts, with the leading scores of its first task declared.
+
+    Raises:
+        ResultsError: When the table is not one of this study.
+    """
+    first = plan.entries[0]
+    return evaluate(
+        table,
+        plan.study.contrasts,
+        primary=plan.study.primary,
+        scores=[(first.name, score) for score in first.primary],
+        kinds={score: kind for one in plan.entries for score, kind in one.kinds.items()},
+        steered=[arm.name for arm in plan.arms if any(isinstance(one, Steer) for one in arm.interventions)],
+    )
 
 
 def _materialise(plan: Plan, model: Model, folder: Path, progress: Progress) -> dict[str, Arm]:

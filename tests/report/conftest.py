@@ -1,6 +1,8 @@
 """A results folder like that of the study `first`, made of invented numbers: no model is loaded.
 
-Steering by the target adds `effect` to the stated belief; controls scatter around 0 with `spread`.
+Steering by the target adds `effect` to the stated belief; controls scatter around 0 with `spread`. A prompt adds 1.2,
+its neutral prompt `neutral`. The arms in `without` have no row at all, vector controls have `control_topics` of 8
+topics.
 """
 
 import json
@@ -16,7 +18,8 @@ import pytest
 from doxa.cli import study_named
 from doxa.plan import Plan, plan_to_json
 from doxa.report.page import write_report
-from doxa.stats.evaluate import evaluate, to_json
+from doxa.run import infer
+from doxa.stats.evaluate import to_json
 from doxa.words import schema
 from doxa.words.arms import Arm, Pin, write_arm
 from doxa.words.controls import controls_of
@@ -44,6 +47,9 @@ class Invented:
     drift: bool = True
     null_dose: bool = False
     runs: int = 2
+    neutral: float = 0.2
+    without: tuple[str, ...] = ()
+    control_topics: int = 8
 
 
 Make = Callable[..., Path]
@@ -84,15 +90,7 @@ def _write(folder: Path, study: Study, invented: Invented) -> Path:
     folder.mkdir(exist_ok=True)
     _json(folder / "plan.json", plan_to_json(plan))
     table.to_parquet(folder / "table.parquet")
-    first = plan.entries[0]
-    evaluation = evaluate(
-        table,
-        study.contrasts,
-        primary=study.primary,
-        scores=[(first.name, score) for score in first.primary],
-        kinds={score: kind for one in plan.entries for score, kind in one.kinds.items()},
-    )
-    _json(folder / "estimates.json", to_json(evaluation))
+    _json(folder / "estimates.json", to_json(infer(plan, table)))
     _json(folder / "dose.json", {"rows": _dose(plan, invented)})
     _json(folder / "transcripts.json", {"transcripts": _transcripts(plan, invented)})
     for arm in everyone:
@@ -123,7 +121,7 @@ def _shift(arm: Arm, invented: Invented, rng: np.random.Generator) -> float:
     if arm.name in invented.same_as_baseline or not arm.interventions:
         return 0.0
     if not any(isinstance(one, Steer) for one in arm.interventions):
-        return 1.2 if not arm.control else 0.2
+        return {"": 1.2, "neutral": invented.neutral}.get(arm.control, 0.2)
     if arm.control:
         return float(rng.normal(0.0, invented.spread))
     return invented.effect * _total(arm) / 0.6 * (1.0 if "block" in arm.name else 0.4)
@@ -133,6 +131,8 @@ def _table(plan: Plan, invented: Invented) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     tasks = [task.name for task in plan.study.tasks]
     for index, arm in enumerate((*plan.arms, *plan.controls)):
+        if arm.name in invented.without:
+            continue
         rng = np.random.default_rng(index)
         shift, total = _shift(arm, invented, rng), abs(_total(arm))
         noise = np.random.default_rng(0 if arm.name in invented.same_as_baseline or not arm.interventions else index)
@@ -161,7 +161,7 @@ def _table(plan: Plan, invented: Invented) -> pd.DataFrame:
 
         vector_control = arm.control in ("twin", "unrelated")
         if "doxa/claims" in tasks:
-            for item in range(8):
+            for item in range(invented.control_topics if vector_control else 8):
                 for place, score in enumerate(CLAIMS):
                     value = 0.3 * item - 1 + shift * (1 - 0.3 * place) + float(noise.normal(0, 0.4))
                     add("doxa/claims", score, f"conscious/topic-{item}", 1, value)

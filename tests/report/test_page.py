@@ -43,7 +43,7 @@ def test_everything_is_written(written: Path) -> None:
         assert (written / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     page = (written / "report.html").read_text(encoding="utf-8")
     assert re.findall(r'<svg role="img" data-name="([\w-]+)"', page) == list(FIGURES)
-    assert (written / "summary.txt").read_text(encoding="utf-8").startswith("Outside the bands")
+    assert (written / "summary.txt").read_text(encoding="utf-8").startswith("Stands out from both")
     text = (written / "report.md").read_text(encoding="utf-8")
     for name in FIGURES:
         assert f"](figures/{name}.svg)" in text

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from doxa.report.gather import gather
@@ -57,8 +58,9 @@ def test_all_controls_turn_the_twins_green(make_results: Callable[..., Path], st
     assert about(answers, "wording").state == "yes"
     assert about(answers, "damage").state == "no"
     assert about(answers, "missing").words == "Nothing."
-    assert "not declared" in about(answers, "Manipulation").words
-    assert about(answers, "Manipulation").state == "no"
+    assert about(answers, "Manipulation").state == "yes"
+    assert "Paraphrases of prompted beyond its neutral prompt: 0" not in about(answers, "wording").words
+    assert "(t over 5 paraphrases)" in about(answers, "wording").words
 
 
 def test_without_steering_and_prompts(make_results: Callable[..., Path], study_of: Callable[..., Study]) -> None:
@@ -69,3 +71,80 @@ def test_without_steering_and_prompts(make_results: Callable[..., Path], study_o
     assert about(answers, "vector?").state == "absent"
     assert about(answers, "gate").state == "absent"
     assert about(answers, "Manipulation").state == "no"
+
+
+def test_a_neutral_prompt_that_does_as_much_turns_the_manipulation_check_red(make_results: Callable[..., Path]) -> None:
+    right = about(asked(make_results()), "Manipulation")
+    assert right.state == "yes"
+    assert "prompted - its neutral prompt: +0.7" in right.words
+    wrong = about(asked(make_results(neutral=1.2)), "Manipulation")
+    assert wrong.state == "no"
+    assert "prompted - baseline: +1." in wrong.words
+    assert "nothing shows that this belief can be moved here" in wrong.words
+
+
+def test_controls_count_where_they_have_the_leading_score(
+    make_results: Callable[..., Path], study_of: Callable[..., Study]
+) -> None:
+    steer = {"steer": {"vector": "conscious", "layers": 0.5, "strength": 0.6}}
+    study = study_of(
+        arms={"baseline": [], "one": [steer]},
+        tasks=["doxa/claims", "doxa/drift"],
+        contrasts=["one - baseline"],
+        controls={"steer": {"twins": 19, "unrelated": 19}},
+    )
+    assert about(asked(make_results(study)), "twins").state == "yes"
+    twins = about(asked(make_results(study, control_topics=0)), "twins")
+    assert twins.state == "no"
+    assert twins.words.startswith("No arm has twins or unrelated vectors with a value of belief.")
+
+
+def test_two_vectors_are_named(make_results: Callable[..., Path], study_of: Callable[..., Study]) -> None:
+    steers = {name: {"vector": name, "layers": 0.5, "strength": 0.6} for name in ("conscious", "conscious-answers")}
+    study = study_of(
+        arms={"baseline": [], "a": [{"steer": steers["conscious"]}], "b": [{"steer": steers["conscious-answers"]}]},
+        tasks=["doxa/claims"],
+        contrasts=["a - baseline", "b - baseline"],
+        controls={"steer": {"twins": 0, "unrelated": 0}},
+    )
+    answers = asked(make_results(study))
+    one = about(answers, "vector?")
+    assert (one.state, "conscious: a; conscious-answers: b" in one.words) == ("yes", True)
+
+
+def test_an_arm_without_rows_is_missing(make_results: Callable[..., Path]) -> None:
+    answers = asked(make_results(without=("every[strength=0.6]",)))
+    missing = about(answers, "missing").words
+    assert "every[strength=0.6] - baseline: no row of belief in every[strength=0.6]" in missing
+
+
+def test_items_that_an_arm_was_never_asked_are_missing(first: Path) -> None:
+    gathered = gather(first)
+    lost = [
+        replace(one, missing={"baseline": 0, "block[strength=0.6]": 2})
+        if (one.contrast, one.score) == ("block[strength=0.6] - baseline", "belief")
+        else one
+        for one in gathered.evaluation.estimates
+    ]
+    evaluation = replace(gathered.evaluation, estimates=tuple(lost), missing=())
+    (one,) = [a for a in referee(replace(gathered, evaluation=evaluation)) if "missing" in a.question]
+    assert "block[strength=0.6] belief: 2 rows that another arm of block[strength=0.6] - baseline has" in one.words
+
+
+def test_the_gate_tells_apart_why_there_is_none(
+    make_results: Callable[..., Path], study_of: Callable[..., Study]
+) -> None:
+    study = study_of(
+        arms={"a": [{"prompt": "beliefs/conscious"}], "b": [{"prompt": "beliefs/deployed"}]},
+        tasks=["doxa/claims"],
+        contrasts=["a - b"],
+    )
+    assert about(asked(make_results(study)), "gate").words == "No arm is without interventions."
+
+
+def test_an_interval_without_degrees_of_freedom_is_one(first: Path) -> None:
+    gathered = gather(first)
+    binary = [replace(one, df=None) for one in gathered.evaluation.estimates]
+    evaluation = replace(gathered.evaluation, estimates=tuple(binary))
+    (one,) = [a for a in referee(replace(gathered, evaluation=evaluation)) if "unit" in a.question]
+    assert one.state == "yes"

@@ -16,6 +16,7 @@ from doxa.stats.controls import (
     max_t,
     outside_both,
     prediction_t,
+    stands_out,
     verdict_from_json,
     verdict_to_json,
     verdicts,
@@ -265,3 +266,39 @@ def test_json(table: pd.DataFrame, minus: Minus) -> None:
     assert verdict_from_json(written) == verdict
     with pytest.raises(ResultsError, match="a verdict with the keys"):
         verdict_from_json({"rank": 1})
+
+
+def test_a_steered_arm_without_controls_leaves_no_null(make_rows: Make, make_table: Make, minus: Minus) -> None:
+    """Both arms do the same: replacing one of them by its twins alone would make zero stand out."""
+    random = np.random.default_rng(3)
+    items = [f"i{i}" for i in range(6)]
+
+    def values(shift: float) -> dict[str, float]:
+        return {item: shift + 0.05 * float(random.normal()) for item in items}
+
+    arms = [make_rows("block", values(3.0)), make_rows("every", values(3.0)), make_rows("baseline", values(0.0))]
+    arms += [make_rows(f"block~twin/{j:02d}", values(0.0), of="block", control="twin") for j in range(20)]
+    rows = encode(make_table(*arms))
+    difference, alone = minus("block", "every"), minus("block", "baseline")
+    naive = control_effects(rows, difference, "y", "task", "twin")
+    assert naive is not None
+    assert verdicts([naive], [])[0].outside
+    assert control_effects(rows, difference, "y", "task", "twin", steered=["block", "every"]) is None
+    assert control_effects(rows, alone, "y", "task", "twin", steered=["block", "every"]) is not None
+    # Not told, an arm with controls of another family is known to be steered.
+    more = [make_rows(f"every~unrelated/{j:02d}", values(0.0), of="every", control="unrelated") for j in range(20)]
+    assert control_effects(encode(make_table(*arms, *more)), difference, "y", "task", "twin") is None
+
+
+@pytest.mark.parametrize(
+    ("p", "outside", "due"),
+    [((0.05, 0.05), (True, True), True), ((0.05, 0.075), (True, True), False), ((0.05, 0.05), (True, False), False)],
+)
+def test_what_stands_out(p: tuple[float, float], outside: tuple[bool, bool], due: bool) -> None:
+    found = []
+    for family, own, out in zip(("twin", "unrelated"), p, outside, strict=True):
+        one = judge(np.array([9.0 if out else 1.0, *np.linspace(0.1, 1.9, 39)]))
+        found.append(replace(one, family=family, p_adjusted=own))
+    assert stands_out(found) == {("block - baseline", "task", "y"): due}
+    assert stands_out(found[:1]) == {("block - baseline", "task", "y"): None}
+    assert stands_out([replace(one, p_adjusted=None) for one in found]) == {("block - baseline", "task", "y"): None}

@@ -268,3 +268,53 @@ def test_json_has_null_and_never_nan(two: Callable[[ScoreKind, int], pd.DataFram
     assert not any(isinstance(v, float) and math.isnan(v) for v in vars(alone).values())
     with pytest.raises(ResultsError, match="an estimate with the keys"):
         estimate_from_json({"value": 1.0})
+
+
+def test_runs_of_other_arms_do_not_change_the_method(
+    two: Callable[[ScoreKind, int], pd.DataFrame], make_rows: Make, make_table: Make, minus: Minus
+) -> None:
+    table = two("binary", 1)
+    other = make_rows("other", runs(np.random.default_rng(1), "binary", 3))
+    alone, beside = (
+        estimate(t, minus("block", "baseline"), "y", kind="binary") for t in (table, make_table(table, other))
+    )
+    assert alone == beside
+    assert beside.method == "Bonett-Price, exact McNemar"
+    assert beside.n["runs"] == 1
+
+
+def test_a_level_over_groups_is_not_held_against_zero(make_rows: Make, make_table: Make) -> None:
+    values = {tier: {f"{tier}{i}": 5.0 + i for i in range(7)} for tier in ("free", "paid")}
+    levels = {tier: {"tier": dict.fromkeys(own, tier)} for tier, own in values.items()}
+    table = make_table(*(make_rows("a", own, factors=levels[tier]) for tier, own in values.items()))
+    terms = {weight: Term(weight, "a", (("tier", "free"),)) for weight in (0.5, 1.0)}
+    paid = {weight: Term(weight, "a", (("tier", "paid"),)) for weight in (0.5, -1.0)}
+    level = estimate(table, Contrast("level", (terms[0.5], paid[0.5])), "y")
+    gap = estimate(table, Contrast("gap", (terms[1.0], paid[-1.0])), "y")
+    assert (level.value, level.p) == (8.0, None)
+    assert level.low is not None
+    assert gap.p == pytest.approx(1.0)
+
+
+def test_items_that_never_show_it_in_many_runs_are_only_so_many_items(make_rows: Make, make_table: Make) -> None:
+    table = make_table(make_rows("a", {item: [0.0] * 100 for item in ITEMS}))
+    found = estimate(table, Contrast("a", (Term(1.0, "a"),)), "y", kind="binary")
+    assert (found.value, found.low, found.flags) == (0.0, 0.0, ("no_events",))
+    assert found.high is not None
+    assert found.high > float(wilson(0, 8).high or 0)
+
+
+def test_differences_as_small_as_rounding_are_not_tested(make_rows: Make, make_table: Make, minus: Minus) -> None:
+    random = np.random.default_rng(0)
+    base = {item: float(value) for item, value in zip(ITEMS, 5 * random.normal(size=8), strict=True)}
+
+    def beside(scale: float) -> Estimate:
+        other = {item: value + scale * float(random.normal()) for item, value in base.items()}
+        table = make_table(make_rows("block", other), make_rows("baseline", base))
+        return estimate(table, minus("block", "baseline"), "y")
+
+    same, other = beside(1e-6), beside(1e-2)
+    assert (same.method, same.flags) == ("equal up to rounding", ("rounding",))
+    assert (same.low, same.high, same.p) == (None, None, None)
+    assert other.method == "t over items"
+    assert other.p is not None

@@ -148,9 +148,9 @@ def test_json_is_the_same_whatever_the_order_of_the_rows(table: pd.DataFrame, co
     assert text == json.dumps(to_json(run(table.sample(frac=1, random_state=1), contrasts)), allow_nan=False)
     assert from_json(json.loads(text)) == found
     assert json.loads(text)["format"] == FORMAT
-    assert json.loads(text)["outside_both"] == [
-        {"contrast": "block - baseline", "task": "task", "score": "y", "outside": True}
-    ]
+    cell = {"contrast": "block - baseline", "task": "task", "score": "y"}
+    assert json.loads(text)["outside_both"] == [{**cell, "outside_both": True}]
+    assert json.loads(text)["stands_out"] == [{**cell, "stands_out": True}]
 
 
 def test_estimates_of_another_version_are_refused(table: pd.DataFrame, contrasts: list[Contrast]) -> None:

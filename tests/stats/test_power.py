@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from doxa.stats.controls import BOTH, ControlEffects, ControlVerdict, stands_out, verdicts
 from doxa.stats.power import detectable, detectable_against_controls
 
 
@@ -26,11 +27,35 @@ def test_five_items_find_nothing() -> None:
     assert detectable(10, 0.0) == 0
 
 
-@pytest.mark.parametrize(("m", "power"), [(19, 0.87), (39, 0.95)])
-def test_controls_agree_with_the_power_that_was_simulated_elsewhere(m: int, power: float) -> None:
-    """Effect 3 SD between vectors, noise of each effect a third of it (statistics facts, 3c)."""
-    found = detectable_against_controls(m, math.sqrt(1 + 1 / 9), power=power, noise=1 / 3)
-    assert found == pytest.approx(3.0, rel=0.06)
+@pytest.mark.parametrize(("noise", "cells"), [(0.0, 1), (0.8, 1), (0.8, 3), (1.0, 3)])
+def test_an_effect_stands_out_as_often_as_promised(noise: float, cells: int) -> None:
+    """Through the verdicts of a report: effects of SD 1 in both families, the target's own noise a part of it."""
+    effect = detectable_against_controls(39, (1.0, 1.0), noise=noise, cells=cells)
+    random = np.random.default_rng(7)
+    studies, hits = 600, 0
+    for _ in range(studies):
+        found: list[ControlVerdict] = []
+        # A cell without an effect holds one more draw of its controls.
+        target = np.array([effect + noise * random.standard_normal(), *random.standard_normal(cells - 1)])
+        for family in BOTH:
+            units = np.vstack([target, random.standard_normal((39, cells))])
+            own = [
+                ControlEffects(
+                    contrast=f"c{cell}",
+                    score="score",
+                    task="task",
+                    family=family,
+                    indices=tuple(f"{index:02d}" for index in range(39)),
+                    effects=units[:, cell],
+                    items=np.full(40, 9),
+                    unequal=False,
+                    lost=0,
+                )
+                for cell in range(cells)
+            ]
+            found += verdicts(own, [(one.contrast, one.task, one.score) for one in own])
+        hits += stands_out(found)["c0", "task", "score"] is True
+    assert hits / studies == pytest.approx(0.8, abs=3 * (0.16 / studies) ** 0.5)
 
 
 def test_more_controls_fewer_cells_and_fewer_families_find_more() -> None:

@@ -18,7 +18,10 @@ FAMILIES = ("twin", "unrelated")
 
 @dataclass(frozen=True)
 class ForestRow:
-    """One contrast: its estimate, the points it rests on, and the effects of its controls by family."""
+    """One contrast: its estimate, the points it rests on, and the effects of its controls by family.
+
+    `beside` is the estimate on the items of a family's controls, where these were scored on other items.
+    """
 
     label: str
     value: float | None
@@ -26,6 +29,7 @@ class ForestRow:
     high: float | None
     points: Sequence[float] = ()
     controls: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    beside: Mapping[str, float] = field(default_factory=dict)
     primary: bool = False
 
 
@@ -51,6 +55,8 @@ def forest(rows: Sequence[ForestRow], *, name: str, axis: str, caption: str) -> 
                 effects = row.controls.get(family)
                 if effects:
                     band(axes, family, min(effects), y + bottom, max(effects) - min(effects), 0.32)
+                if family in row.beside:
+                    axes.scatter([row.beside[family]], [y + bottom + 0.16], marker="D", s=22, color=INK, zorder=5)
             if row.value is None:
                 axes.annotate(
                     "nothing to estimate from", (0, y), xytext=(4, 0), textcoords="offset points", va="center"
@@ -86,6 +92,9 @@ def _forest_handles(rows: Sequence[ForestRow]) -> list[Artist]:
     if any(not row.primary for row in rows):
         handles.append(Line2D([], [], color=INK, marker="o", linewidth=2.2, label="exploratory, with interval"))
     handles.append(Line2D([], [], color=MUTED, marker="o", markersize=3, linewidth=0, alpha=0.7, label="one item"))
+    if any(row.beside for row in rows):
+        label = "on the items of the controls"
+        handles.append(Line2D([], [], color=INK, marker="D", markersize=4, linewidth=0, label=label))
     return [*handles, *band_handles(family for row in rows for family in row.controls if family in FAMILIES)]
 
 

@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from doxa.stats.estimate import Estimate, applies, per_item
+from doxa.stats.estimate import Estimate, applies, estimate, per_item
 from doxa.stats.evaluate import Evaluation, from_json
 from doxa.stats.table import Rows, encode
 from doxa.words.contrasts import Contrast, Term
@@ -98,6 +98,29 @@ class Gathered:
                 if weights == {arm: 1.0, self.baseline: -1.0} and len(contrast.terms) == 2:
                     return one
         return None
+
+    def between(self, arm: str, other: str, score: str) -> Estimate | None:
+        """The difference of any two arms, controls too, paired by item; None when one has no row of the score."""
+        task = self.task_of(score)
+        contrast = Contrast(f"{arm} - {other}", (Term(1.0, arm), Term(-1.0, other)))
+        if task is None or not applies(self.rows, contrast, score, task):
+            return None
+        kinds = {name: kind for one in self.plan["tasks"] for name, kind in one["kinds"].items()}
+        return estimate(self.rows, contrast, score, task=task, kind=kinds.get(score, "unbounded"))
+
+    def without_rows(self, contrast: str) -> list[str]:
+        """The arms of a declared contrast that have no row of the leading score."""
+        lead = self.lead
+        task = self.task_of(lead) if lead is not None else None
+        terms = self.contrasts[contrast].terms if contrast in self.contrasts else ()
+        if lead is None or task is None:
+            return [term.arm for term in terms]
+        return [t.arm for t in terms if not applies(self.rows, Contrast(t.arm, (replace(t, weight=1.0),)), lead, task)]
+
+    def controls_of(self, arm: str, family: str) -> list[str]:
+        """The controls of an arm that have a value of the leading score."""
+        own = [one["name"] for one in self.plan["arms"] if (one["of"], one["control"]) == (arm, family)]
+        return [name for name in own if self.lead is not None and self.level(name, self.lead) is not None]
 
     def level(self, arm: str, score: str) -> float | None:
         """Mean of any arm, a control too, over its items."""

@@ -7,15 +7,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from doxa.report.gather import CONTROLS, Gathered
 from doxa.report.numbers import counted, interval, listed, number, whole
-from doxa.report.verdict import DAMAGE, GATE, gate
+from doxa.report.verdict import DAMAGE, GATE, GATE_SCORE, gate
 from doxa.stats.controls import FEWEST_FOR_RANK
+from doxa.stats.intervals import mean_t
 
 State = Literal["yes", "no", "absent"]
 
 FEWEST_PARAPHRASES = 5
 """Paraphrases of a prompt below which its wording is described and not tested."""
+SHOWN = 12
+"""Lines of what is missing that the box holds; the rest is in a table."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ def _baseline(gathered: Gathered) -> Answer:
 def _unit(gathered: Gathered) -> Answer:
     question = "Over what unit?"
     for one in gathered.evaluation.estimates:
-        if one.score == gathered.lead and one.df is not None:
+        if one.score == gathered.lead and one.low is not None:
             n = ", ".join(counted(one.n[level], level[:-1]) for level in ("items", "runs", "seeds"))
             return Answer(
                 question,
@@ -67,11 +72,16 @@ def _unit(gathered: Gathered) -> Answer:
 
 def _gate(gathered: Gathered) -> Answer:
     question = "Does the forced choice measure anything on this model (known-facts gate)?"
-    accuracy = gate(gathered)
-    if accuracy is None and all(task["name"] != "doxa/claims" for task in gathered.plan["tasks"]):
+    if all(task["name"] != "doxa/claims" for task in gathered.plan["tasks"]):
         return Answer(question, "absent", "The study asks no forced choice about a belief.")
+    if gathered.baseline is None:
+        return Answer(question, "no", "No arm is without interventions.", "Add an arm `baseline: []`.")
+    if gathered.task_of(GATE_SCORE) is None:
+        way_out = "Leave `gate` out of the arguments of doxa/claims."
+        return Answer(question, "no", "No known facts were asked.", way_out)
+    accuracy = gate(gathered)
     if accuracy is None:
-        return Answer(question, "no", "No known facts were asked.", "Leave `gate` out of the arguments of doxa/claims.")
+        return Answer(question, "no", "No answer of the baseline to a known fact has a value.", "Use another model.")
     words = f"The baseline is right on {accuracy:.0%} of known facts (gate {GATE:.0%}, chance 50%)."
     if accuracy >= GATE:
         return Answer(question, "yes", words)
@@ -79,26 +89,35 @@ def _gate(gathered: Gathered) -> Answer:
 
 
 def _manipulation(gathered: Gathered) -> Answer:
-    question = "Manipulation check: does anything move the stated belief at all?"
+    question = "Manipulation check: does stating the belief in a prompt move it, more than a neutral prompt does?"
     prompted = [name for name, arm in gathered.arms.items() if arm["prompted"] and not arm["steered"]]
-    if not prompted or gathered.lead is None:
-        way_out = "Add `prompted: [{prompt: beliefs/...}]` and its contrast with the baseline."
-        return Answer(question, "no", "No arm states the belief in a prompt.", way_out)
-    said, moved = [], False
+    if not prompted or gathered.lead is None or gathered.baseline is None:
+        way_out = "Add the arms `baseline: []` and `prompted: [{prompt: beliefs/...}]`."
+        return Answer(question, "no", "No arm states the belief in a prompt beside a baseline.", way_out)
+    said, moved, neutral = [], False, False
     for name in prompted:
-        one = gathered.declared(name, gathered.lead)
-        if one is None:
-            said.append(f"{name}: its contrast with the baseline is not declared.")
-            continue
-        moved |= one.low is not None and one.low > 0
-        said.append(f"{name}: {number(one.value, sign=True)} {interval(one.low, one.high)}.")
+        others = [(gathered.baseline, gathered.baseline)]
+        others += [(one, "its neutral prompt") for one in gathered.controls_of(name, "neutral")]
+        neutral |= len(others) > 1
+        found = [(words, gathered.between(name, other, gathered.lead)) for other, words in others]
+        said += [
+            f"{name} - {words}: {number(one.value, sign=True)} {interval(one.low, one.high)}."
+            for words, one in found
+            if one is not None
+        ]
+        above = [one is not None and one.low is not None and one.low > 0 for _, one in found]
+        moved |= len(above) > 1 and all(above)
+    words = " ".join(said)
     if moved:
-        return Answer(question, "yes", " ".join(said))
+        return Answer(question, "yes", words)
+    if not neutral:
+        way_out = "Give the belief file a `neutral` prompt; it is scored by itself."
+        return Answer(question, "no", f"{words} No neutral prompt was scored.", way_out)
     return Answer(
         question,
         "no",
-        f"{' '.join(said)} No interval lies above 0.",
-        "Declare `prompted - baseline`, ask about more topics, or use a larger model.",
+        f"{words} No prompt lies above both, so nothing shows that this belief can be moved here.",
+        "Ask about more topics, or use a larger model.",
     )
 
 
@@ -107,75 +126,83 @@ def _twins(gathered: Gathered) -> Answer:
     steered = [arm["name"] for arm in gathered.arms.values() if arm["steered"]]
     if not steered:
         return Answer(question, "absent", "Nothing is steered.")
-    counts = {
-        name: {
-            family: sum(arm["of"] == name and arm["control"] == family for arm in gathered.plan["arms"])
-            for family in CONTROLS
-        }
-        for name in steered
-    }
-    have = [name for name in steered if min(counts[name].values()) >= FEWEST_FOR_RANK]
-    without = [name for name in steered if name not in have]
-    said = [
-        f"{name}: {counts[name]['twin']} twins and {counts[name]['unrelated']} unrelated vectors."
-        for name in steered
-        if any(counts[name].values())
-    ]
-    words = " ".join(said) or "No arm has twins or unrelated vectors."
+    counts = {name: [len(gathered.controls_of(name, family)) for family in CONTROLS] for name in steered}
+    without = [name for name in steered if min(counts[name]) < FEWEST_FOR_RANK]
+    said = [f"{name}: {twins} twins and {other} unrelated vectors." for name, (twins, other) in counts.items() if twins]
+    words = " ".join(said) or f"No arm has twins or unrelated vectors with a value of {gathered.lead}."
     if not without:
         return Answer(question, "yes", words)
     return Answer(
         question,
         "no",
         f"{words} Without enough controls, hence without a verdict: {listed(without)}.",
-        "Leave `arms` out under `controls: {steer: ...}`: every steered arm then gets 39 of each.",
+        "Leave `arms` and `tasks` out under `controls: {steer: ...}`: every steered arm then gets 39 of each.",
     )
 
 
 def _paraphrases(gathered: Gathered) -> Answer:
     question = "Is it more than a change of wording (paraphrases, neutral prompt)?"
     prompted = [name for name, arm in gathered.arms.items() if arm["prompted"]]
-    if not prompted or gathered.lead is None:
+    lead = gathered.lead
+    if not prompted or lead is None:
         return Answer(question, "absent", "No arm has a prompt.")
-    said, enough = [], True
+    said, tested, enough = [], [], True
     for name in prompted:
-        said.append(f"{name} itself: {number(gathered.value(name, gathered.lead), sign=True)}")
-        for family, least in (("neutral", 1), ("paraphrase", FEWEST_PARAPHRASES)):
-            own = [arm["name"] for arm in gathered.plan["arms"] if (arm["of"], arm["control"]) == (name, family)]
-            levels = [level for one in own if (level := gathered.level(one, gathered.lead)) is not None]
-            enough &= len(levels) >= least
-            shown = listed([number(level, sign=True) for level in levels]) or "none"
-            said.append(f"{name}, {family}: {shown}")
-    words = f"Levels of {gathered.lead}: {'; '.join(said)}."
+        levels = {
+            family: [gathered.level(one, lead) for one in gathered.controls_of(name, family)]
+            for family in ("neutral", "paraphrase")
+        }
+        shown = {family: listed([number(level, sign=True) for level in own]) for family, own in levels.items()}
+        said.append(f"{name} itself: {number(gathered.value(name, lead), sign=True)}")
+        said += [f"{name}, {family}: {words or 'none'}" for family, words in shown.items()]
+        enough &= len(levels["paraphrase"]) >= FEWEST_PARAPHRASES and len(levels["neutral"]) == 1
+        if enough:
+            (neutral,) = levels["neutral"]
+            beyond = mean_t(np.array(levels["paraphrase"], dtype=float) - float(neutral or 0.0), null=None)
+            tested.append(
+                f"Paraphrases of {name} beyond its neutral prompt: {number(beyond.value, sign=True)} "
+                f"{interval(beyond.low, beyond.high)} (t over {len(levels['paraphrase'])} paraphrases)."
+            )
+    words = f"Levels of {lead}: {'; '.join(said)}."
     if enough:
-        return Answer(question, "yes", words)
+        return Answer(question, "yes", " ".join([words, *tested]))
     return Answer(
         question,
         "no",
-        f"{words} Fewer than {FEWEST_PARAPHRASES} paraphrases describe and do not test.",
+        f"{words} Fewer than {FEWEST_PARAPHRASES} paraphrases and a neutral prompt describe and do not test.",
         "Write 5 paraphrases and set `controls: {prompt: {paraphrases: 5}}`.",
     )
 
 
 def _one_vector(gathered: Gathered) -> Answer:
     question = "Is it the belief, or this one vector?"
-    if not any(arm["steered"] for arm in gathered.arms.values()):
+    vectors: dict[str, list[str]] = {}
+    for name, arm in gathered.arms.items():
+        for vector in arm["vectors"]:
+            vectors.setdefault(vector, []).append(name)
+    if not vectors:
         return Answer(question, "absent", "Nothing is steered.")
+    if len(vectors) == 1:
+        return Answer(
+            question,
+            "no",
+            f"One set of pairs gives one vector ({next(iter(vectors))}): n = 1 for a claim about the belief.",
+            "Write a second set of pairs independently and add its arms.",
+        )
+    said = [f"{vector}: {listed(arms)}" for vector, arms in vectors.items()]
     return Answer(
         question,
-        "no",
-        "One set of pairs gives one vector: n = 1 for a claim about the belief.",
-        "Write a second set of pairs independently and add its arms.",
+        "yes",
+        f"{len(vectors)} vectors, each of them n = 1 for its belief: {'; '.join(said)}. Compare their contrasts.",
     )
 
 
 def _damage(gathered: Gathered) -> Answer:
     question = "Equal strength is not equal damage: what else did it do?"
-    values = {name: gathered.value(name, DAMAGE) for name in gathered.arms}
-    known = [f"{name} {number(v)}" for name, v in values.items() if v is not None and name != gathered.baseline]
-    if known:
-        return Answer(question, "yes", f"KL on neutral text (nats): {'; '.join(known)}. See the frontier.")
-    return Answer(question, "no", "Damage was not measured.", "Add the task doxa/drift.")
+    if gathered.task_of(DAMAGE) is None:
+        return Answer(question, "no", "Damage was not measured.", "Add the task doxa/drift.")
+    values = [f"{name} {number(gathered.value(name, DAMAGE))}" for name in gathered.arms if name != gathered.baseline]
+    return Answer(question, "yes", f"KL on neutral text (nats): {'; '.join(values)}. See the frontier.")
 
 
 def _family(gathered: Gathered) -> Answer:
@@ -198,10 +225,21 @@ def _tiers(gathered: Gathered) -> Answer:
 
 def _missing(gathered: Gathered) -> Answer:
     question = "What is missing, by arm?"
-    lost = [one for one in gathered.evaluation.missing if one["missing"]]
-    if not lost:
+    evaluation = gathered.evaluation
+    lines = [
+        f"{name}: no row of {gathered.lead} in {listed(arms)}"
+        for name in evaluation.contrasts
+        if (arms := gathered.without_rows(name))
+    ]
+    lost = [one for one in evaluation.missing if one["missing"]]
+    known = {(one["arm"], one["score"]) for one in lost}
+    lines += [f"{one['arm']} {one['control']} {one['score']}: {one['missing']} of {one['rows']}" for one in lost]
+    for one in evaluation.estimates:
+        for arm, count in one.missing.items():
+            if count and (arm, one.score) not in known:  # items that the arm was never asked
+                known.add((arm, one.score))
+                lines.append(f"{arm} {one.score}: {count} rows that another arm of {one.contrast} has")
+    if not lines:
         return Answer(question, "yes", "Nothing.")
-    lines = [f"{one['arm']} {one['control']} {one['score']}: {one['missing']} of {one['rows']}" for one in lost[:12]]
-    lines = [" ".join(line.split()) for line in lines]
-    more = f" and {len(lost) - 12} more; see the table above" if len(lost) > 12 else ""
-    return Answer(question, "yes", f"{'; '.join(lines)}{more}.")
+    more = f" and {len(lines) - SHOWN} more; see the table above" if len(lines) > SHOWN else ""
+    return Answer(question, "yes", f"{'; '.join(' '.join(line.split()) for line in lines[:SHOWN])}{more}.")

@@ -1,5 +1,7 @@
 """The sections of a report: which figure and which table answers what."""
 
+from collections.abc import Sequence
+
 from doxa.report.doses import dose_response_section, dose_section, drift_section, frontier_section
 from doxa.report.figures import ForestRow, forest
 from doxa.report.gather import AGAIN, CONTROLS, Gathered
@@ -7,13 +9,16 @@ from doxa.report.labels import label
 from doxa.report.numbers import counted, interval, number, ordinal, p_value, whole
 from doxa.report.parts import Section, Table
 from doxa.report.verdict import Finding, findings
+from doxa.stats.controls import CONTROL_FLAGS, ControlVerdict
 from doxa.stats.estimate import Estimate, per_item
 from doxa.stats.evaluate import NOTES
+from doxa.stats.intervals import FLAGS
 from doxa.words.arms import read_arm
 from doxa.words.difference import differences
 from doxa.words.errors import ResultsError, StudyError
 
 HEAD = ("contrast", "estimate", "interval", "n", "df", "method", "p", "p adjusted")
+NO_CELLS = ("missing", "–", "–", "–", "–", "–", "–")
 
 
 def sections(gathered: Gathered) -> list[Section]:
@@ -51,16 +56,17 @@ def _effects(gathered: Gathered) -> Section | None:
     )
     table = [
         [
-            *_cells(one.estimate),
+            *(_cells(one.estimate) if one.estimate is not None else (one.contrast, *NO_CELLS)),
             *(_rank(one, family) for family in CONTROLS),
-            _lost(one.estimate),
-            "declared" if one.estimate.primary else "exploratory",
+            _lost(one.estimate) if one.estimate is not None else "all",
+            "declared" if one.primary else "exploratory",
+            _remarks(one.estimate, one.verdicts),
         ]
         for one in found
     ]
-    head = [*HEAD, "rank, twins", "rank, unrelated", "rows missing", ""]
-    sentences = [[one.sentence] for one in found if not one.estimate.primary]
-    tables = [Table(head, table, wrap=(0, 10))]
+    head = [*HEAD, "beside twins", "beside unrelated", "rows missing", "", "remarks"]
+    sentences = [[one.sentence] for one in found if not one.primary]
+    tables = [Table(head, table, wrap=(0, 10, 12))]
     if sentences:
         tables.append(Table(["exploratory contrasts"], sentences, "Exploratory contrasts in words", (0,)))
     return Section(
@@ -73,6 +79,8 @@ def _effects(gathered: Gathered) -> Section | None:
 
 def _forest_row(gathered: Gathered, one: Finding) -> ForestRow:
     estimate = one.estimate
+    if estimate is None:
+        return ForestRow(one.contrast, None, None, None, primary=one.primary)
     units = per_item(gathered.rows, gathered.contrasts[one.contrast], estimate.score, task=estimate.task)
     return ForestRow(
         one.contrast,
@@ -81,7 +89,8 @@ def _forest_row(gathered: Gathered, one: Finding) -> ForestRow:
         estimate.high,
         [float(unit) for unit in units],
         {verdict.family: list(verdict.effects.values()) for verdict in one.verdicts},
-        estimate.primary,
+        {verdict.family: verdict.effect for verdict in one.verdicts if verdict.items != estimate.n["items"]},
+        one.primary,
     )
 
 
@@ -101,8 +110,15 @@ def _cells(one: Estimate) -> list[str]:
 def _rank(one: Finding, family: str) -> str:
     for verdict in one.verdicts:
         if verdict.family == family:
-            return f"{ordinal(verdict.rank)} of {verdict.m + 1}, p {p_value(verdict.p)}"
+            return f"{ordinal(verdict.rank)} of {verdict.m + 1}, p {p_value(verdict.p)}; by t, p {p_value(verdict.p_t)}"
     return "no controls"
+
+
+def _remarks(estimate: Estimate | None, verdicts: Sequence[ControlVerdict] = ()) -> str:
+    """What the flags of an estimate and of its verdicts mean; that a contrast is exploratory has its own column."""
+    said = [FLAGS[flag] for flag in (estimate.flags if estimate is not None else ())]
+    said += [CONTROL_FLAGS[flag] for one in verdicts for flag in one.flags if flag != "exploratory"]
+    return "; ".join(dict.fromkeys(said)) or "–"
 
 
 def _lost(one: Estimate) -> str:
@@ -129,9 +145,9 @@ def _differences(gathered: Gathered) -> Section | None:
 
 def _all_estimates(gathered: Gathered) -> Section:
     estimates = gathered.evaluation.estimates
-    rows = [[one.task, one.score, *_cells(one), _lost(one)] for one in estimates]
+    rows = [[one.task, one.score, *_cells(one), _lost(one), _remarks(one)] for one in estimates]
     words = "The adjusted p (Holm) is for the declared family; the rest is exploratory, with p not adjusted."
-    table = Table(["task", "score", *HEAD, "rows missing"], rows, f"{len(rows)} estimates", wrap=(2, 10))
+    table = Table(["task", "score", *HEAD, "rows missing", "remarks"], rows, f"{len(rows)} estimates", wrap=(2, 10, 11))
     return Section("estimates", "Every estimate", [words], tables=[table])
 
 

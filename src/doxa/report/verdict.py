@@ -6,16 +6,18 @@ from typing import Literal
 
 from doxa.report.gather import CONTROLS, Gathered
 from doxa.report.numbers import counted, interval, listed, number, ordinal, p_value, p_words
-from doxa.stats.controls import FEWEST_FOR_RANK, ControlVerdict
+from doxa.stats.controls import ALPHA, CONTROL_FLAGS, FEWEST_FOR_RANK, ROUNDING, ControlVerdict
 from doxa.stats.estimate import Estimate
 
 GATE_SCORE, GATE = "correct", 0.7
 """Known-facts gate: below this accuracy of the baseline a forced choice measures nothing (chance is .5)."""
 DAMAGE = "kl"
 FAMILY = {"twin": "its twins", "unrelated": "unrelated vectors"}
-ALPHA = 0.05
+NO_EVIDENCE = {"belief": "not evidence of this belief"}
+"""What an effect that does not stand out is not, by the leading score."""
+_TOLD = ("unequal_items", "lost_controls")  # flags that a sentence does not leave to the table
 
-Tone = Literal["found", "inside", "unknown", "none"]
+Tone = Literal["found", "not found", "unknown", "none"]
 
 
 @dataclass(frozen=True)
@@ -24,15 +26,18 @@ class Finding:
 
     Attributes:
         contrast: Its name.
-        estimate: Value, interval and method.
+        primary: Whether it belongs to the declared family; otherwise it is exploratory.
+        estimate: Value, interval and method; None when an arm has no row of the score.
         verdicts: Beside each family of noise controls.
         sentence: The finding in words.
-        tone: `found` (outside both families), `inside` (inside a band), `unknown` (no or too few controls) or `none`
-            (identical outputs, or nothing to estimate from).
+        tone: `found`: it stands out from both families (`doxa.stats.controls.stands_out`). `not found`: it was held
+            against both and does not. `unknown`: exploratory, or no or too few controls. `none`: identical outputs, or
+            nothing to estimate from.
     """
 
     contrast: str
-    estimate: Estimate
+    primary: bool
+    estimate: Estimate | None
     verdicts: tuple[ControlVerdict, ...]
     sentence: str
     tone: Tone
@@ -44,16 +49,17 @@ def findings(gathered: Gathered) -> list[Finding]:
     if score is None:
         return []
     task = gathered.task_of(score)
+    estimates = {one.contrast: one for one in evaluation.estimates if (one.task, one.score) == (task, score)}
     found = []
     for name in evaluation.contrasts:
-        for estimate in evaluation.estimates:
-            if (estimate.contrast, estimate.task, estimate.score) == (name, task, score):
-                verdicts = tuple(
-                    one
-                    for one in evaluation.verdicts
-                    if (one.contrast, one.task, one.score) == (name, task, score) and one.family in CONTROLS
-                )
-                found.append(_finding(estimate, verdicts, steered=_steered(gathered, name)))
+        verdicts = tuple(
+            one
+            for one in evaluation.verdicts
+            if (one.contrast, one.task, one.score) == (name, task, score) and one.family in CONTROLS
+        )
+        sentence, tone = _said(gathered, name, estimates.get(name), verdicts)
+        primary = name in evaluation.primary
+        found.append(Finding(name, primary, estimates.get(name), verdicts, f"{name}: {sentence}", tone))
     return found
 
 
@@ -64,9 +70,9 @@ def gate(gathered: Gathered) -> float | None:
 
 def answer(gathered: Gathered) -> list[str]:
     """The answer to the study's question, a sentence each."""
-    said = [_summary(gathered)]
     found = findings(gathered)
-    said += [one.sentence for one in found if one.estimate.primary]
+    said = [_summary(gathered, found)]
+    said += [one.sentence for one in found if one.primary]
     said += _damage(gathered, found)
     limit = gathered.plan["study"].get("limit")
     if limit:
@@ -74,44 +80,61 @@ def answer(gathered: Gathered) -> list[str]:
     return said
 
 
-def _summary(gathered: Gathered) -> str:
+def _summary(gathered: Gathered, found: Sequence[Finding]) -> str:
     accuracy = gate(gathered)
     if accuracy is not None and accuracy < GATE:
         return (
             f"Not measurable here: on plain facts the unsteered model is right in {accuracy:.0%} of the forced "
             f"choices, below the gate of {GATE:.0%}. What follows supports no claim about a belief."
         )
-    judged = [one for one in findings(gathered) if one.tone in ("found", "inside")]
-    outside = [one for one in judged if one.tone == "found"]
-    if outside:
-        return f"Outside the bands of both control families: {listed([one.contrast for one in outside])}."
-    if judged:
+    out = [one.contrast for one in found if one.tone == "found"]
+    if out:
+        return f"Stands out from both control families, adjusted for all that was declared: {listed(out)}."
+    if any(one.tone == "not found" for one in found):
         return (
-            "Nothing lies outside the bands of both control families: what these vectors did to the stated belief, "
-            "other vectors of the same size do as well."
+            f"No declared contrast stands out from both control families: what is found here is {_nothing(gathered)}."
         )
-    return "No contrast was held against enough controls, so nothing here is evidence of a belief."
+    return f"No declared contrast was held against enough controls: what is found here is {_nothing(gathered)}."
 
 
-def _finding(estimate: Estimate, verdicts: tuple[ControlVerdict, ...], *, steered: bool) -> Finding:
-    name = estimate.contrast
-    if estimate.method == "identical outputs":
-        return Finding(name, estimate, verdicts, f"{name}: the outputs of the arms are identical.", "none")
+def _nothing(gathered: Gathered) -> str:
+    return NO_EVIDENCE.get(gathered.lead or "", "not shown to be more than other vectors of that size do")
+
+
+def _said(
+    gathered: Gathered, name: str, estimate: Estimate | None, verdicts: tuple[ControlVerdict, ...]
+) -> tuple[str, Tone]:
+    if estimate is None:
+        return f"missing; {listed(gathered.without_rows(name)) or 'an arm'} has no row of {gathered.lead}.", "none"
+    if "identical" in estimate.flags:
+        return f"the outputs of the arms in {estimate.task} are identical.", "none"
+    if "rounding" in estimate.flags:
+        return f"the arms are equal up to rounding in {estimate.task}.", "none"
     if estimate.value is None:
-        return Finding(name, estimate, verdicts, f"{name}: missing; no item has a value in every arm.", "none")
+        return "missing; no item has a value in every arm.", "none"
     moved = (
-        f"{name}: {number(estimate.value, sign=True)} {interval(estimate.low, estimate.high)} "
+        f"{number(estimate.value, sign=True)} {interval(estimate.low, estimate.high)} "
         f"(n = {counted(estimate.n['units'], estimate.unit)})"
     )
     if not verdicts:
-        ending = (
-            "not held against controls, so it is no evidence."
-            if steered
-            else "a prompt has no noise controls: compare its neutral prompt and paraphrases in the referee's box."
-        )
-        return Finding(name, estimate, (), f"{moved}; {ending}", "unknown")
-    ending, tone = _place(verdicts)
-    return Finding(name, estimate, verdicts, f"{moved}; {listed([_rank(one) for one in verdicts])}; {ending}", tone)
+        return f"{moved}; {_without_controls(gathered, name)}", "unknown"
+    fewer = min(verdicts, key=lambda one: one.items)
+    if fewer.items != estimate.n["items"]:
+        there = counted(fewer.items, "item")
+        moved += f", and {number(fewer.effect, sign=True)} on the {there} that its controls were scored on"
+    ending, tone = _place(verdicts, _nothing(gathered), primary=estimate.primary)
+    told = [CONTROL_FLAGS[flag] for flag in _TOLD if any(flag in one.flags for one in verdicts)]
+    return "; ".join([moved, listed([_rank(one) for one in verdicts]), *told, ending]), tone
+
+
+def _without_controls(gathered: Gathered, contrast: str) -> str:
+    terms = gathered.contrasts[contrast].terms if contrast in gathered.contrasts else ()
+    arms = [gathered.arms[term.arm] for term in terms if term.arm in gathered.arms]
+    if any(arm["steered"] for arm in arms):
+        return "not held against controls, so it is no evidence."
+    if any(arm["prompted"] for arm in arms):
+        return "a prompt has no noise controls: compare its neutral prompt and paraphrases in the referee's box."
+    return "no arm of it is steered or prompted."
 
 
 def _rank(verdict: ControlVerdict) -> str:
@@ -120,34 +143,35 @@ def _rank(verdict: ControlVerdict) -> str:
     return f"{ordinal(verdict.rank)} of {verdict.m + 1} among {family} ({p_words(verdict.p)}{adjusted})"
 
 
-def _place(verdicts: Sequence[ControlVerdict]) -> tuple[str, Tone]:
+def _place(verdicts: Sequence[ControlVerdict], nothing: str, *, primary: bool) -> tuple[str, Tone]:
     """Where the effect lies beside the bands, and what that means."""
     inside = [FAMILY.get(one.family, one.family) for one in verdicts if not one.outside]
     if inside:
-        return f"inside the band of {listed(inside)}: not evidence of this belief.", "inside"
+        return f"inside the band of {listed(inside)}: {nothing}.", "not found"
     few = min(one.m for one in verdicts)
     if few < FEWEST_FOR_RANK:
         return f"too few controls for a verdict ({few}; at least {FEWEST_FOR_RANK} are needed).", "unknown"
     if {one.family for one in verdicts} < set(CONTROLS):
         return "outside its band; the other control family was not scored.", "unknown"
     sides = {"above" if one.effect > one.high else "below" for one in verdicts}
-    where = f"{sides.pop()} both bands" if len(sides) == 1 else "above one band and below the other"
-    weak = [one.p_adjusted for one in verdicts if one.p_adjusted is not None and one.p_adjusted > ALPHA]
-    doubt = f", though not at {p_value(ALPHA)} once adjusted for all that was declared" if weak else ""
-    return f"outside, {where}{doubt}.", "found"
-
-
-def _steered(gathered: Gathered, contrast: str) -> bool:
-    terms = gathered.contrasts[contrast].terms if contrast in gathered.contrasts else ()
-    return any(gathered.arms[term.arm]["steered"] for term in terms if term.arm in gathered.arms)
+    where = f"outside, {sides.pop()} both bands" if len(sides) == 1 else "outside, above one band and below the other"
+    if not primary:
+        return f"{where}; exploratory, not adjusted for all that was looked at.", "unknown"
+    adjusted = [one.p_adjusted for one in verdicts if one.p_adjusted is not None]
+    if len(adjusted) < len(verdicts):
+        return f"{where}; the declared contrasts share too few controls for an adjusted p, hence no verdict.", "unknown"
+    if max(adjusted) > ALPHA + ROUNDING:
+        return f"{where}, but not at {p_value(ALPHA)} once adjusted for all that was declared: {nothing}.", "not found"
+    return f"{where}.", "found"
 
 
 def _damage(gathered: Gathered, found: Sequence[Finding]) -> list[str]:
     """Equal total is not yet fair: what the primary arms did to neutral text."""
+    if gathered.task_of(DAMAGE) is None:
+        return []
     arms: list[str] = []
     for one in found:
-        if one.estimate.primary and one.contrast in gathered.contrasts:
+        if one.primary and one.contrast in gathered.contrasts:
             arms += [term.arm for term in gathered.contrasts[one.contrast].terms if term.arm != gathered.baseline]
-    values = {arm: gathered.value(arm, DAMAGE) for arm in dict.fromkeys(arms)}
-    known = [f"{arm} {number(value)}" for arm, value in values.items() if value is not None]
+    known = [f"{arm} {number(gathered.value(arm, DAMAGE))}" for arm in dict.fromkeys(arms)]
     return [f"Damage on neutral text (KL of next-token distributions, nats): {listed(known)}."] if known else []

@@ -2,8 +2,10 @@
 
 Unit 0 is the target, units 1 to m are its controls of one family: control j of a contrast is the contrast with every
 steered arm replaced by its own control j (twin j is one rotation in every placement, so a contrast of two placements
-has a null too); arms without controls, such as the baseline, stay. Under the null the m + 1 units are exchangeable,
-jointly over all contrasts and scores, so everything below is exact as long as all m + 1 units are treated alike:
+has a null too); arms that are not steered, such as the baseline, stay. A steered arm without controls would keep its
+true vector while the others lose theirs, which is no null, so a contrast with one has no verdict. Under the null the
+m + 1 units are exchangeable, jointly over all contrasts and scores, so everything below is exact as long as all m + 1
+units are treated alike:
 
 * centred rank: d_j is the effect of unit j minus the median of all m + 1,
   p = (1 + #{j >= 1: |d_j| >= |d_0|}) / (m + 1). Controls do not average to zero effect, and an uncentred rank can have
@@ -11,10 +13,12 @@ jointly over all contrasts and scores, so everything below is exact as long as a
 * max-T over a family of cells (contrast x score): every cell is scaled by its own root mean square of d over all
   m + 1 units, and unit 0's largest value is compared with every unit's largest value, stepping down.
 
+An effect stands out when it lies outside the bands of both families and its adjusted p is at most .05 in both.
+
 Sources: Phipson & Smyth 2010 (the + 1); Westfall & Young 1993, algorithm 2.8 (step-down max-T).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -31,6 +35,10 @@ FEWEST_FOR_RANK = 19
 """Controls with which a rank can reach p = .05."""
 FEWEST_FOR_T = 4
 """Controls with which the prediction-t was found to hold its size (.05 normal, at most .078 lognormal)."""
+ALPHA = 0.05
+"""Level of the test by which an effect stands out."""
+ROUNDING = 1e-12
+"""Of a p that is a multiple of 1 / (m + 1)."""
 BOTH = ("twin", "unrelated")
 """The families that a vector has to stand out against."""
 
@@ -141,11 +149,22 @@ def families_of(rows: Rows) -> tuple[str, ...]:
     return tuple(sorted({family for _, family in rows.controls}))
 
 
-def control_effects(rows: Rows, contrast: Contrast, score: str, task: str, family: str) -> ControlEffects | None:
+def control_effects(
+    rows: Rows, contrast: Contrast, score: str, task: str, family: str, steered: Collection[str] | None = None
+) -> ControlEffects | None:
     """The effects of a contrast and of its controls, on the items that the controls were scored on.
 
+    Args:
+        rows: A coded table.
+        contrast: The contrast.
+        score: Name of the score.
+        task: Its task.
+        family: The control family.
+        steered: The arms that are steered; None: not known, then those that have controls of any family.
+
     Returns:
-        None when no arm of the contrast has scored controls of this family, or the target has no value on their items.
+        None when no arm of the contrast has scored controls of this family, a steered one has none, or the target has
+        no value on their items.
     """
     blocks = blocks_of(rows, contrast, score, task)
     scored = np.any(np.stack([block.panel.scored for block in blocks]), axis=0)
@@ -155,7 +174,8 @@ def control_effects(rows: Rows, contrast: Contrast, score: str, task: str, famil
         found = {index: arm for index, arm in by_index.items() if scored[rows.arms[arm]]}
         if found:
             replaced[term.arm] = found
-    if not replaced:
+    known = {arm for arm, _ in rows.controls} if steered is None else steered
+    if not replaced or any(term.arm in known and term.arm not in replaced for term in contrast.terms):
         return None
     indices = sorted(set[str].intersection(*(set(found) for found in replaced.values())))
     total = np.zeros(1 + len(indices))
@@ -163,11 +183,11 @@ def control_effects(rows: Rows, contrast: Contrast, score: str, task: str, famil
     unequal = False
     for block in blocks:
         codes = np.array([_codes_of(block.panel, term, indices, replaced) for term in block.terms])
-        steered = [row for row, term in enumerate(block.terms) if term.arm in replaced]
+        own = [row for row, term in enumerate(block.terms) if term.arm in replaced]
         # Only the items of the controls: they may have been given fewer than the target.
         common = (
-            (block.panel.rows[codes[steered, 1:]] > 0).any(axis=(0, 1))
-            if steered
+            (block.panel.rows[codes[own, 1:]] > 0).any(axis=(0, 1))
+            if own
             else np.ones(len(block.panel.items), dtype=bool)
         )
         sums = np.einsum("t,tui->ui", block.weights, block.panel.means[codes][:, :, common])
@@ -286,6 +306,20 @@ def outside_both(found: Sequence[ControlVerdict]) -> dict[tuple[str, str, str], 
         both = [by_family[name] for name in BOTH if name in by_family]
         enough = len(both) == len(BOTH) and all(one.m >= FEWEST_FOR_RANK for one in both)
         answers[key] = all(one.outside for one in both) if enough else None
+    return answers
+
+
+def stands_out(found: Sequence[ControlVerdict]) -> dict[tuple[str, str, str], bool | None]:
+    """Whether each (contrast, task, score) stands out: outside both bands, and p_adjusted at most .05 in both families.
+
+    Returns:
+        None for a cell outside the declared family, or with a missing or too small family.
+    """
+    answers = outside_both(found)
+    for one in found:
+        key = (one.contrast, one.task, one.score)
+        if one.family in BOTH and answers[key] is not None:
+            answers[key] = None if one.p_adjusted is None else bool(answers[key] and one.p_adjusted <= ALPHA + ROUNDING)
     return answers
 
 

@@ -71,6 +71,11 @@ class Block:
         return summed
 
     @property
+    def runs(self) -> int:
+        """Largest number of runs that an item has in one of the terms' arms."""
+        return int(self.panel.rows[self.codes].max(initial=0))
+
+    @property
     def counts(self) -> Int[np.ndarray, "terms complete"]:
         """Runs with a value."""
         counts: Int[np.ndarray, "terms complete"] = self.panel.counts[self.codes][:, self.complete]
@@ -112,7 +117,12 @@ def design_of(contrast: Contrast, blocks: Sequence[Block]) -> Design:
     """The design of a contrast: its weights sum to one (a level) or zero, in one block or several."""
     if len(blocks) > 1:
         return "groups"
-    return "level" if sum(term.weight for term in contrast.terms) > 0.5 else "difference"
+    return "level" if _is_level(contrast.terms) else "difference"
+
+
+def _is_level(terms: Sequence[Term]) -> bool:
+    """Weights that sum to one make a level, which is not held against 0; a difference's sum to zero."""
+    return sum(term.weight for term in terms) > 0.5
 
 
 # The methods of the decision table: each takes blocks and a level.
@@ -146,7 +156,7 @@ def _rate_level(blocks: Sequence[Block], level: float) -> Interval:
     block = blocks[0]
     if np.any(block.weights < 0):
         return _share_level(blocks, level)
-    if block.panel.runs == 1 and len(block.terms) == 1:
+    if block.runs == 1 and len(block.terms) == 1:
         return wilson(float(block.sums.sum()), len(block.complete), level=level)
     return wilson_clustered(block.sums, float(block.counts.sum()), level=level)
 
@@ -154,14 +164,15 @@ def _rate_level(blocks: Sequence[Block], level: float) -> Interval:
 def _rate_difference(blocks: Sequence[Block], level: float) -> Interval:
     block = blocks[0]
     low, high = _span(block)
-    if block.panel.runs == 1 and len(block.terms) == 2 and high == 1:
+    if block.runs == 1 and len(block.terms) == 2 and high == 1:
         return bonett_price(block.sums, level=level)
     runs = float(block.counts.mean()) if block.counts.size else 1.0
     return pseudo_items(block.sums, runs, span=(high - low) / 2, level=level)
 
 
 def _mean_groups(blocks: Sequence[Block], level: float) -> Interval:
-    return welch([block.sums for block in blocks], level=level)
+    null = None if _is_level([term for block in blocks for term in block.terms]) else 0.0
+    return welch([block.sums for block in blocks], level=level, null=null)
 
 
 def _share_groups(blocks: Sequence[Block], level: float) -> Interval:

@@ -1,6 +1,6 @@
 """Everything that a study infers from its table, as one plain record: `estimates.json`, which a report reads."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -12,6 +12,7 @@ from doxa.stats.controls import (
     control_effects,
     families_of,
     outside_both,
+    stands_out,
     verdict_from_json,
     verdict_to_json,
     verdicts,
@@ -23,7 +24,7 @@ from doxa.words import schema
 from doxa.words.contrasts import Contrast, Term
 from doxa.words.errors import ResultsError, StudyError, nearest
 
-FORMAT = 1
+FORMAT = 2
 """Version of the record and of the formulas behind it: a change that moves a number raises it (law 11)."""
 FEW_ITEMS = 10
 """Items below which a report says that there are few."""
@@ -39,7 +40,7 @@ NOTES = {
 
 _KEYS = (
     *("format", "table_version", "contrasts", "primary", "scores", "level"),
-    *("estimates", "arms", "verdicts", "outside_both", "missing", "notes"),
+    *("estimates", "arms", "verdicts", "outside_both", "stands_out", "missing", "notes"),
 )
 
 
@@ -74,6 +75,11 @@ class Evaluation:
         """Whether each (contrast, task, score) lies outside both control families; None where that is not known."""
         return outside_both(self.verdicts)
 
+    @property
+    def stands_out(self) -> dict[tuple[str, str, str], bool | None]:
+        """Whether each (contrast, task, score) stands out from both families; None where that is not known."""
+        return stands_out(self.verdicts)
+
 
 def evaluate(
     table: pd.DataFrame,
@@ -83,6 +89,7 @@ def evaluate(
     families: Sequence[str] | None = None,
     *,
     kinds: Mapping[str, ScoreKind] | None = None,
+    steered: Collection[str] | None = None,
     level: float = 0.95,
 ) -> Evaluation:
     """Estimate every contrast and every named arm for every score, and hold steering against its controls.
@@ -95,6 +102,7 @@ def evaluate(
             declared family, within which p-values are adjusted; every other cell is exploratory.
         families: Control families; None means all that the table has.
         kinds: Kind of each score that is not unbounded.
+        steered: Names of the arms that are steered; None: not known (`control_effects`).
         level: Confidence level.
 
     Raises:
@@ -132,7 +140,7 @@ def evaluate(
     notes += [_note("no_score", task=task, score=score) for task, score in leading if (task, score) not in rows.cells]
     notes.append(_note("family", contrasts=len(first), scores=len(leading), cells=len(declared)))
     arms = _one_arm(rows, kinds, level)
-    judged, found = _judge(rows, possible, declared, families_of(rows) if families is None else families)
+    judged, found = _judge(rows, possible, declared, families_of(rows) if families is None else families, steered)
     return Evaluation(
         contrasts=tuple(known),
         primary=first,
@@ -158,10 +166,13 @@ def to_json(one: Evaluation) -> dict[str, Any]:
         "estimates": [estimate_to_json(each) for each in one.estimates],
         "arms": [estimate_to_json(each) for each in one.arms],
         "verdicts": [verdict_to_json(each) for each in one.verdicts],
-        "outside_both": [
-            {"contrast": contrast, "task": task, "score": score, "outside": outside}
-            for (contrast, task, score), outside in sorted(one.outside_both.items())
-        ],
+        **{
+            name: [
+                {"contrast": contrast, "task": task, "score": score, name: answer}
+                for (contrast, task, score), answer in sorted(answers.items())
+            ]
+            for name, answers in (("outside_both", one.outside_both), ("stands_out", one.stands_out))
+        },
         "missing": [dict(each) for each in one.missing],
         "notes": [dict(each) for each in one.notes],
     }
@@ -228,12 +239,13 @@ def _judge(
     cells: Sequence[tuple[Contrast, str, str]],
     declared: Sequence[tuple[str, str, str]],
     families: Sequence[str],
+    steered: Collection[str] | None,
 ) -> tuple[list[ControlVerdict], list[Mapping[str, Any]]]:
     """The verdicts of every family, and notes on declared cells that have none."""
     judged: list[ControlVerdict] = []
     notes: list[Mapping[str, Any]] = []
     for family in families:
-        effects = [control_effects(rows, contrast, score, task, family) for contrast, task, score in cells]
+        effects = [control_effects(rows, contrast, score, task, family, steered) for contrast, task, score in cells]
         inside = verdicts([one for one in effects if one is not None], declared)
         judged += inside
         have = {_key(one) for one in inside}

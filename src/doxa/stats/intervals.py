@@ -24,6 +24,7 @@ FLAGS = {
     "no_events": "the rate is exactly 0 or 1 in the sample: behaviour that few units show can be missed",
     "no_test": "this method has an interval and no test",
     "identical": "the outputs of the two arms are identical",
+    "rounding": "the arms differ by rounding only: no interval and no test",
 }
 """What each flag of an estimate means."""
 
@@ -134,7 +135,9 @@ def wilson(events: float, n: float, *, level: float = 0.95) -> Interval:
 def wilson_clustered(rates: Float[np.ndarray, " items"], rows: float, *, level: float = 0.95) -> Interval:
     """One rate over items with several runs each: Wilson with an effective number of observations.
 
-    deff = max(1, (s²(rates) / K) / (p̂ (1 - p̂) / n)); n_eff = n / deff · (z / t_{K-1})², K items and n rows.
+    deff = max(1, (s²(rates) / K) / (p̂ (1 - p̂) / n)); n_eff = n / deff · (z / t_{K-1})², K items and n rows. Without any
+    event (or without any that is none) rows say nothing about how alike the runs of an item are; then n_eff is that of
+    K observations: items that never show the behaviour in many runs are still only K items.
 
     Args:
         rates: Rate of each item over its runs.
@@ -151,7 +154,7 @@ def wilson_clustered(rates: Float[np.ndarray, " items"], rows: float, *, level: 
     if k < FEWEST_FOR_INTERVAL:
         return Interval(rate, method=method, flags=("no_interval",))
     binomial = rate * (1 - rate) / rows
-    effect = max(1.0, float(np.var(rates, ddof=1)) / k / binomial) if binomial > 0 else 1.0
+    effect = max(1.0, float(np.var(rates, ddof=1)) / k / binomial) if binomial > 0 else max(1.0, rows / k)
     effective = rows / effect * (_z_quantile(level) / _t_quantile(level, k - 1)) ** 2
     return replace(wilson(rate * effective, effective, level=level), value=rate, df=float(k - 1), method=method)
 
@@ -215,7 +218,7 @@ def pseudo_items(
     return _tested(Interval(value, low, high, se, df, _p_of_t(centre / se, df), method), n, 0.0)
 
 
-def welch(groups: Sequence[Float[np.ndarray, " units"]], *, level: float = 0.95) -> Interval:
+def welch(groups: Sequence[Float[np.ndarray, " units"]], *, level: float = 0.95, null: float | None = 0.0) -> Interval:
     """Sum of the means of independent groups of (already weighted) units: t with Welch-Satterthwaite df.
 
     V = Σ s²/n; df = V² / Σ ((s²/n)² / (n - 1)). p by inversion.
@@ -223,6 +226,7 @@ def welch(groups: Sequence[Float[np.ndarray, " units"]], *, level: float = 0.95)
     Args:
         groups: For every group its units, multiplied by the weight of the group.
         level: Confidence level.
+        null: Value that the test is against; None: no test.
 
     Source: Welch 1947; Satterthwaite 1946.
     """
@@ -240,9 +244,8 @@ def welch(groups: Sequence[Float[np.ndarray, " units"]], *, level: float = 0.95)
     df = variance**2 / sum(part**2 / (n - 1) for part, n in zip(parts, sizes, strict=True))
     se = math.sqrt(variance)
     half = _t_quantile(level, df) * se
-    return _tested(
-        Interval(value, value - half, value + half, se, df, _p_of_t(value / se, df), method), min(sizes), 0.0
-    )
+    p = None if null is None else _p_of_t((value - null) / se, df)
+    return _tested(Interval(value, value - half, value + half, se, df, p, method), min(sizes), null)
 
 
 def mover(parts: Sequence[Interval]) -> Interval:

@@ -49,7 +49,6 @@ class Panel:
         counts: Runs with a value.
         rows: Runs, with or without a value.
         scored: Which arms have a row.
-        runs: Largest number of runs that any item has in any arm.
         binary: Whether every value is 0 or 1.
         low: Smallest value of a row (inf without any).
         high: Largest value of a row (-inf without any).
@@ -63,7 +62,6 @@ class Panel:
     counts: Int[np.ndarray, "arms items"]
     rows: Int[np.ndarray, "arms items"]
     scored: Bool[np.ndarray, " arms"]
-    runs: int
     binary: bool
     low: float
     high: float
@@ -263,7 +261,6 @@ def _reduce(rows: Rows, task: str, score: str, levels: Levels) -> Panel:
         counts=count.reshape(shape),
         rows=total.reshape(shape),
         scored=np.asarray(total.reshape(shape).any(axis=1)),
-        runs=int(total.max(initial=0)),
         binary=bool(np.isin(known, (0.0, 1.0)).all()),
         low=float(known.min(initial=np.inf)),
         high=float(known.max(initial=-np.inf)),

@@ -1,0 +1,106 @@
+"""Do what the pages say, in an empty folder: `python -m tests.follow_docs FOLDER`.
+
+Every command and every snippet of the README, the tutorial and the how-tos is executed in the order of the pages.
+Files that a page shows are written. Runs are cut short (`--limit 4 --runs 1`; evals `--limit 2`). Left out are
+installing, the tests themselves, and `inspect view`, which `tests/look_at_logs.py` opens.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from doxa.models.embedded import embedded_folder
+
+ROOT = Path(__file__).parent.parent
+PAGES = ("README.md", "docs/tutorial.md", "docs/how-to-belief.md", "docs/how-to-model.md")
+BLOCK = re.compile(
+    r"^```(?P<kind>\w*)[^\S\n]*(?P<info>[^\n]*)\n(?P<body>.*?)^```$|(?:^\n|\A)(?P<lines>(?: {4}[^\n]+\n)+)",
+    re.MULTILINE | re.DOTALL,
+)
+FILES = {"yaml": "mine.yaml", "json": "mine.json"}
+"""What a page calls a file that it shows without a name."""
+PROGRAMS = ("doxa", "inspect")
+CUT = {"doxa run": "--limit 4 --runs 1", "inspect eval": "--limit 2 --display none"}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that a page tells its reader to do.
+
+    Attributes:
+        page: The page.
+        kind: `command`, `python` or `file`.
+        text: What is executed, or what the file holds.
+        name: Of a file.
+    """
+
+    page: str
+    kind: str
+    text: str
+    name: str = ""
+
+
+def steps(page: str) -> Iterator[Step]:
+    """What a page tells its reader to do, in order."""
+    for found in BLOCK.finditer((ROOT / page).read_text(encoding="utf-8")):
+        if found["lines"]:
+            for line in found["lines"].splitlines():
+                for part in line.split("&&"):
+                    if part.split()[0] in PROGRAMS:
+                        yield Step(page, "command", part.strip())
+        elif found["info"].startswith("file="):
+            yield Step(page, "file", found["body"], found["info"].removeprefix("file="))
+        elif found["kind"] in FILES:
+            yield Step(page, "file", found["body"], FILES[found["kind"]])
+        elif found["kind"] == "python":
+            yield Step(page, "python", found["body"])
+
+
+def command(text: str) -> list[str] | None:
+    """A command as it is executed, cut short; None when it is left out."""
+    words = shlex.split(text)
+    verb = " ".join(words[:2])
+    if verb == "inspect view":
+        return None
+    program = str(Path(sys.executable).parent / words[0])
+    more = shlex.split(CUT.get(verb, ""))
+    return [program, *words[1:], *([] if more and more[0] in words else more)]
+
+
+def follow(folder: Path) -> None:
+    """Do everything in a folder.
+
+    Raises:
+        SystemExit: When a step fails; it names the page and the step.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(embedded_folder()[0], folder / "my-model", dirs_exist_ok=True)
+    for page in PAGES:
+        for step in steps(page):
+            if step.kind == "file":
+                path = folder / step.name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(step.text, encoding="utf-8")
+                continue
+            words = [sys.executable, "-c", step.text] if step.kind == "python" else command(step.text)
+            if words is None:
+                continue
+            shown = step.text.strip().splitlines()[-1] if step.kind == "python" else shlex.join(words[1:])
+            began = time.monotonic()
+            done = subprocess.run(words, cwd=folder, capture_output=True, text=True, env=dict(os.environ), check=False)
+            print(f"{page}: {shown}: {time.monotonic() - began:.0f} s", flush=True)
+            if done.returncode:
+                sys.exit(f"{page} says\n{step.text}\nand that fails:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m tests.follow_docs FOLDER")
+    follow(Path(sys.argv[1]))
