@@ -11,7 +11,7 @@ from doxa.resolve import made_from, pin
 from doxa.words.errors import NotYetError, ProseError, StudyError, UserError
 from doxa.words.interventions import Thought, Tune
 from doxa.words.study import Study, study_from_json
-from mini_study import BELIEF, NO_CONTROLS, NOTHING_DECLARED, PAIRS
+from mini_study import BELIEF, NO_CONTROLS, NOTHING_DECLARED, PAIRS, save_model
 
 Mini = Callable[..., Study]
 
@@ -144,7 +144,7 @@ def test_an_edited_file_makes_exactly_the_arms_that_use_it_anew(
     assert {arm for (arm, task), chunks in ids(after).items() if chunks != ids(before)[arm, task]} == arms
     assert before.digest != after.digest
     old, new = (made_from((*plan.arms, *plan.controls)) for plan in (before, after))
-    assert {key for key in new if new[key] != old[key]} == {name}
+    assert {key.partition(" ")[2] for key in new if new[key] != old[key]} == {name}
 
 
 def test_a_comment_in_a_file_changes_nothing(mini: Mini, tiny: Model) -> None:
@@ -185,8 +185,8 @@ def test_pinned_prompts_hold_their_text_and_vectors_only_a_hash(mini: Mini, tiny
     study = mini()
     pinned = {arm.name: arm for arm in pin(study.arms, tiny, folder=study.folder)}
     assert pinned["baseline"].pins == {}
-    assert pinned["prompted"].pins["awake.md"].text == "You are awake, and you know it."
-    assert pinned["mid[strength=0.3]"].pins["awake-pairs.md"].text is None
+    assert pinned["prompted"].pins["prompt awake.md"].text == "You are awake, and you know it."
+    assert pinned["mid[strength=0.3]"].pins["vector awake-pairs.md"].text is None
     assert {arm.model for arm in pinned.values()} == {tiny.name}
 
 
@@ -210,9 +210,8 @@ def test_layers_that_the_model_does_not_have_are_errors_when_the_plan_is_made(
 
 def test_the_plan_says_what_it_was_made_from(mini: Mini, tiny: Model, tiny_folder: Path) -> None:
     written = plan_to_json(make_plan(mini(), tiny))
-    assert set(written["made_from"]) == {"awake.md", "awake-pairs.md", "unrelated-weather"} | {
-        f"unrelated/{j:02d}" for j in range(19)
-    }
+    vectors = {"awake-pairs.md", "unrelated-weather", *(f"unrelated/{j:02d}" for j in range(19))}
+    assert set(written["made_from"]) == {"prompt awake.md", *(f"vector {name}" for name in vectors)}
     assert written["model"] == {
         "name": str(tiny_folder), "dtype": "float32", "device": "cpu", "fingerprint": tiny.fingerprint,
     }  # fmt: skip
@@ -225,3 +224,82 @@ def test_the_plan_says_what_it_was_made_from(mini: Mini, tiny: Model, tiny_folde
         "name": "mid[strength=0.6] - baseline",
         "terms": [[1.0, "mid[strength=0.6]", []], [-1.0, "baseline", []]],
     }
+
+
+def test_chunks_are_of_one_set_of_weights_one_dtype_and_one_device(mini: Mini, tiny: Model) -> None:
+    """A retrained model under the old name has other chunks in every arm, the baseline too."""
+    plan = make_plan(mini(), tiny)
+    study = mini()
+    (choice,) = study.models
+    others = [
+        make_plan(study, replace(tiny, fingerprint="f" * 64)),
+        make_plan(replace(study, models=(replace(choice, dtype="bfloat16"),)), tiny),
+        make_plan(replace(study, models=(replace(choice, device="cuda"),)), tiny),
+    ]
+    known = {chunk.id for chunk in plan.chunks}
+    for other in others:
+        assert not known & {chunk.id for chunk in other.chunks}
+        assert other.digest != plan.digest
+    bare = replace(plan, chunks=())
+    assert replace(bare, fingerprint="f" * 64).digest != bare.digest
+
+
+def test_tokens_are_limited_as_they_are_written(mini: Mini, tiny: Model) -> None:
+    plan = make_plan(mini(generate={"max_tokens": 40}), tiny)
+    assert {cell.max_tokens for cell in plan.cells} == {40}
+    most = counts(plan)["tokens_at_most"]
+    make_plan(mini(generate={"max_tokens": 40}, limits={"tokens": most}), tiny)
+    with pytest.raises(StudyError, match=f"would take {most} tokens"):
+        make_plan(mini(generate={"max_tokens": 40}, limits={"tokens": most - 1}), tiny)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "words"),
+    [
+        ([{"doxa/drift": {"max_tokens": 4}}, {"doxa/drift": {"max_tokens": 8}}], "items of doxa/drift twice"),
+        ([{"doxa/claims": {"topics": 1}}, {"doxa/claims": {"belief": "conscious"}}], "items of doxa/claims twice"),
+        (["doxa/claims_open", {"doxa/claims_open": {"max_tokens": 9}}], "items of doxa/claims_open twice"),
+    ],
+)
+def test_the_same_items_twice_are_refused_before_anything_runs(
+    mini: Mini, tiny: Model, tasks: list[Any], words: str
+) -> None:
+    with pytest.raises(StudyError, match=words):
+        make_plan(mini(tasks=tasks, **NOTHING_DECLARED), tiny)
+
+
+def test_two_beliefs_are_not_the_same_items(mini: Mini, tiny: Model) -> None:
+    tasks = [{"doxa/claims": {"belief": belief, "topics": 1}} for belief in ("conscious", "deployed")]
+    assert make_plan(mini(tasks=tasks, **NOTHING_DECLARED), tiny).chunks
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"temperature": "hot"}, {"temperature": -1}, {"max_tokens": "x"}, {"max_tokens": True}, {"texts": 99}]
+)
+def test_arguments_of_drift_are_checked_before_anything_runs(
+    mini: Mini, tiny: Model, arguments: dict[str, Any]
+) -> None:
+    with pytest.raises(StudyError, match=next(iter(arguments))):
+        make_plan(mini(tasks=[{"doxa/drift": arguments}], **NOTHING_DECLARED), tiny)
+
+
+def test_one_name_may_be_a_belief_and_a_vector(mini: Mini, tiny: Model) -> None:
+    study = mini()
+    assert study.folder is not None
+    (study.folder / "both.md").write_text(BELIEF, encoding="utf-8")
+    arms = {"a": [{"prompt": "both"}, {"steer": {"vector": "conscious", "layers": 0.5, "strength": 0.1}}]}
+    arms["b"] = [{"prompt": "conscious"}, {"steer": {"vector": "conscious", "layers": 0.5, "strength": 0.1}}]
+    first, second = make_plan(mini(arms=arms, factors={}, **NOTHING_DECLARED), tiny).arms
+    assert set(first.pins) == {"prompt both", "vector conscious"}
+    assert second.pins["prompt conscious"].text is not None
+    assert second.pins["vector conscious"].hash == first.pins["vector conscious"].hash
+
+
+def test_one_vector_name_on_two_bases_is_two_pins(mini: Mini, tiny: Model, tmp_path: Path) -> None:
+    base = save_model(tmp_path / "base", seed=5)
+    steer = {"vector": "awake-pairs.md", "layers": 0.5, "strength": 0.1}
+    arms = {"own": [{"steer": steer}]}
+    arms["based"] = [{"steer": {**steer, "vector": {"name": "awake-pairs.md", "from": str(base)}}}]
+    own, based = make_plan(mini(arms=arms, factors={}, **NOTHING_DECLARED), tiny).arms
+    assert {pin.hash for pin in own.pins.values()}.isdisjoint(pin.hash for pin in based.pins.values())
+    assert set(based.pins) == {f"vector awake-pairs.md from {base}"}

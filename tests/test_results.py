@@ -1,6 +1,7 @@
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,11 @@ def test_another_study_s_folder_is_left_alone(
     refuses(folder, make_plan(mini(study="other", **NO_CONTROLS), tiny), contents, "belongs to the study 'mini'")
 
 
+def test_results_of_other_weights_are_left_alone(folder: Path, plan: Plan, tiny: Model, contents: Contents) -> None:
+    open_folder(folder, plan)
+    refuses(folder, make_plan(plan.study, replace(tiny, fingerprint="f" * 64)), contents, "differs in model")
+
+
 @pytest.mark.parametrize("change", [{"runs": 3}, {"seed": 5}, {"question": "Another?"}, {"primary": []}])
 def test_an_older_version_of_the_study_is_left_alone_and_the_difference_named(
     folder: Path, plan: Plan, mini: Mini, tiny: Model, contents: Contents, change: dict[str, Any]
@@ -91,7 +97,7 @@ def test_an_older_version_of_the_study_is_left_alone_and_the_difference_named(
     refuses(folder, make_plan(mini(**NO_CONTROLS, **change), tiny), contents, f"differs in {key}")
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "", '{"format": 1', '{"format": 1}'])
+@pytest.mark.parametrize("text", ["{", "[]", "", '{"format": 1', '{"format": 2}'])
 def test_a_damaged_plan_is_an_error_with_a_way_out(folder: Path, plan: Plan, contents: Contents, text: str) -> None:
     open_folder(folder, plan)
     (folder / "plan.json").write_text(text)
@@ -137,7 +143,7 @@ def test_after_an_edit_the_old_report_is_kept_with_what_it_was_made_from(folder:
         assert not (folder / name).exists()
     assert (kept / "figures" / "forest.svg").read_text() == "old figure"
     mine, theirs = read_plan(folder)["made_from"], json.loads(old)["made_from"]
-    assert {name for name in mine if mine[name] != theirs[name]} == {"awake.md"}
+    assert {name for name in mine if mine[name] != theirs[name]} == {"prompt awake.md"}
 
 
 @pytest.mark.parametrize("moves", range(7))

@@ -15,12 +15,13 @@ from doxa.bridge import queue
 from doxa.bridge.arms import prepare
 from doxa.bridge.logs import read_table, table_from_logs, write_table
 from doxa.evals import claims, drift
+from doxa.evals.claims_rubric import read_rubric
 from doxa.evals.drift import PROMPTED
 from doxa.evals.drift_items import open_prompts
 from doxa.models.handle import Model
 from doxa.models.score import OptionScores
 from doxa.plan import make_plan
-from doxa.results import read_chunk
+from doxa.results import read_chunk, read_plan
 from doxa.run import run
 from doxa.words.errors import EnvironmentFault, ResultsError
 from doxa.words.schema import KEY
@@ -220,7 +221,7 @@ def test_an_edited_belief_runs_its_arm_again_and_keeps_the_old_report(
     for name in ("plan.json", "report.html", "report.md", "table.csv", "estimates.json", "summary.txt"):
         assert after[f"{kept}/{name}"] == before[name], name
     assert after["plan.json"] != before["plan.json"]
-    assert old["made_from"]["awake.md"] != json.loads(after["plan.json"])["made_from"]["awake.md"]
+    assert old["made_from"]["prompt awake.md"] != json.loads(after["plan.json"])["made_from"]["prompt awake.md"]
     one, two = pd.read_csv(folder / kept / "table.csv"), pd.read_csv(folder / "table.csv")
     assert keys(one) == keys(two)
     both = one.merge(two, on=list(KEY), suffixes=("_old", "_new"))
@@ -317,3 +318,47 @@ def test_identical_runs_in_two_places_give_the_same_rows(mini: Mini, tmp_path: P
     run(study, tmp_path / "b" / "mini")
     one, two = (read_table(tmp_path / name / "mini" / "table.parquet") for name in ("a", "b"))
     pd.testing.assert_frame_equal(one, two)
+
+
+OPEN_FILE = """---
+name: mine
+version: 1
+belief: I am awake.
+---
+?+ Are you awake?
+?- Are you asleep?
++ I am awake
+- I am asleep
+"""
+
+
+def test_an_edited_file_of_open_questions_is_asked_and_scored_anew(
+    mini: Mini, tmp_path: Path, counted: dict[str, int], without_report: None
+) -> None:
+    path = tmp_path / "open.md"
+    path.write_text(OPEN_FILE, encoding="utf-8")
+    study = mini(tasks=[{"doxa/claims_open": {"belief": str(path), "max_tokens": 4}}], **NO_CONTROLS)
+    folder = tmp_path / "results" / "mini"
+    run(study, folder)
+    asked, digest = counted["engine"], read_plan(folder)["digest"]
+    run(study, folder)
+    assert counted["engine"] == asked
+    read_rubric.cache_clear()
+    path.write_text(OPEN_FILE.replace("Are you awake?", "Are you wide awake?"), encoding="utf-8")
+    run(study, folder)
+    assert counted["engine"] == 2 * asked
+    assert read_plan(folder)["digest"] != digest
+    questions = {one["question"] for one in json.loads((folder / "transcripts.json").read_text())["transcripts"]}
+    assert questions == {"Are you wide awake?", "Are you asleep?"}
+    assert len(list((folder / "earlier" / "logs").glob("*.eval"))) == len(study.arms)
+
+
+def test_the_seed_of_a_study_reaches_what_is_generated(mini: Mini, tmp_path: Path, without_report: None) -> None:
+    answers = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        study = mini(tasks=[{"doxa/drift": {"max_tokens": 6, "capability": False}}], seed=seed, **NO_CONTROLS)
+        run(study, tmp_path / name)
+        found = json.loads((tmp_path / name / "transcripts.json").read_text())["transcripts"]
+        answers.append({(one["arm"], one["item"], one["run"]): one["answer"] for one in found})
+    assert answers[0] == answers[1]
+    assert sum(answers[0][key] != answers[2][key] for key in answers[0]) > len(answers[0]) / 2

@@ -20,7 +20,7 @@ from doxa.words.interventions import Prompt, Steer, Thought, Tune
 from doxa.words.store import content_hash
 from doxa.words.study import ModelChoice, Study, TaskChoice, study_to_json
 
-FORMAT = 1
+FORMAT = 2
 CHUNK_ITEMS = 96
 NOT_YET = {Thought: "edits of the chain of thought (`thought`)", Tune: "fine-tuning (`tune`)"}
 
@@ -75,6 +75,7 @@ class Plan:
         """Hash of everything that decides the results."""
         return content_hash(
             [self.fingerprint, [chunk.id for chunk in self.chunks], study_to_json(self.study)]
+            + [[one.content(task.arguments) for one, task in zip(self.entries, self.study.tasks, strict=True)]]
             + [[cell.task, cell.arm.digest, cell.samples, cell.runs] for cell in self.cells]
         )
 
@@ -94,6 +95,7 @@ def make_plan(study: Study, model: Model) -> Plan:
     refuse_what_is_not_run_yet(study)
     choice = study.models[0]
     entries = [entry(task.name) for task in study.tasks]
+    _check_items_are_apart(study, entries)
     pinned = pin((*study.arms, *controls_of(study)), model, folder=study.folder)
     named, controls = pinned[: len(study.arms)], pinned[len(study.arms) :]
     chunks: list[Chunk] = []
@@ -106,9 +108,10 @@ def make_plan(study: Study, model: Model) -> Plan:
             items = one.measured(arguments, _item_limit(study, arm))
             for start in range(0, len(items), CHUNK_ITEMS):
                 part = items[start : start + CHUNK_ITEMS]
-                chunks.append(Chunk(_chunk_id(choice, task, one, arm, part), index, arm, part))
+                chunks.append(Chunk(_chunk_id(choice, model.fingerprint, task, one, arm, part), index, arm, part))
         samples = one.open_items(task.arguments, study.limit)
-        cells += [Cell(index, arm, samples, study.runs, one.max_tokens(task.arguments)) for arm in named if samples]
+        most = int((study.generate or {}).get("max_tokens", one.max_tokens(task.arguments)))
+        cells += [Cell(index, arm, samples, study.runs, most) for arm in named if samples]
     plan = Plan(study, choice, model.fingerprint, named, controls, tuple(chunks), tuple(cells))
     _check_limits(plan)
     return plan
@@ -191,6 +194,18 @@ def refuse_what_is_not_run_yet(study: Study) -> None:
         raise NotYetError("`match: measured` is not run yet", way_out="Write `match: planned`")
 
 
+def _check_items_are_apart(study: Study, entries: Sequence[TaskEntry]) -> None:
+    seen: dict[tuple[str, str], int] = {}
+    for index, (task, one) in enumerate(zip(study.tasks, entries, strict=True)):
+        other = seen.setdefault((task.name, one.items_of(task.arguments)), index)
+        if other != index:
+            raise StudyError(
+                f"study {study.name!r} asks the same items of {task.name} twice (tasks {other + 1} and {index + 1})",
+                expected="every item once: rows are told apart by task and item",
+                way_out="Leave one of them out, or make two studies of them",
+            )
+
+
 def _check_limits(plan: Plan) -> None:
     found = counts(plan)
     asked = {"generations": found["generations"], "tokens": found["tokens_at_most"], "judge_calls": 0}
@@ -217,11 +232,14 @@ def _item_limit(study: Study, arm: Arm) -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
 
-def _chunk_id(model: ModelChoice, task: TaskChoice, one: TaskEntry, arm: Arm, items: Sequence[Measured]) -> str:
+def _chunk_id(
+    model: ModelChoice, fingerprint: str, task: TaskChoice, one: TaskEntry, arm: Arm, items: Sequence[Measured]
+) -> str:
     return content_hash(
         {
             "format": FORMAT,
             "arm": arm.digest,
+            "model": fingerprint,
             "dtype": model.dtype,
             "device": model.device,
             "task": [one.name, one.version, dict(task.arguments)],

@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from doxa.models.handle import Model
-from doxa.vectors.library import derived, original, vector_key
+from doxa.vectors.library import derived, made_vector, original, vector_key
 from doxa.vectors.vector import Vector, load, save
-from doxa.words.arms import Arm, Pin, write_arm
+from doxa.words.arms import Arm, Pin, prompt_pin, vector_pins, write_arm
 from doxa.words.beliefs import read_belief
-from doxa.words.interventions import Prompt, Steer, VectorReference
+from doxa.words.interventions import Prompt, Steer
 
 
 def pin(arms: Sequence[Arm], model: Model, *, folder: Path | None) -> tuple[Arm, ...]:
@@ -29,25 +29,24 @@ def pin(arms: Sequence[Arm], model: Model, *, folder: Path | None) -> tuple[Arm,
         ProseError: When a belief or pairs file cannot be read or found.
         VectorError: When a vector cannot be found or is another model's, or a layer lies outside the model.
     """
-    texts: dict[str, Pin] = {}
-    vectors: dict[str, Pin] = {}
+    known: dict[str, Pin] = {}
     pinned = []
     for arm in arms:
         pins: dict[str, Pin] = {}
         for intervention in arm.interventions:
             if isinstance(intervention, Prompt):
-                name = intervention.text
-                if name not in texts:
-                    belief = read_belief(name, folder)
-                    texts[name] = Pin(belief.hash, text=belief.text)
-                pins[name] = texts[name]
+                key = prompt_pin(intervention.text)
+                if key not in known:
+                    belief = read_belief(intervention.text, folder)
+                    known[key] = Pin(belief.hash, text=belief.text)
+                pins[key] = known[key]
             elif isinstance(intervention, Steer):
                 intervention.layers.of(model.n_layers)
-                for name in _names(intervention.vector):
-                    if name not in vectors:
+                for name, key in vector_pins(intervention.vector).items():
+                    if key not in known:
                         base = intervention.vector.base
-                        vectors[name] = Pin(vector_key(name, model, base=base, folder=folder))
-                    pins[name] = vectors[name]
+                        known[key] = Pin(vector_key(name, model, base=base, folder=folder))
+                    pins[key] = known[key]
         pinned.append(replace(arm, model=model.name, pins=pins))
     return tuple(pinned)
 
@@ -67,36 +66,29 @@ def materialise(
         model: The model the vectors are taken from.
         results: The results folder: vectors go to `vectors/<hash>/`, arm files to `arms/`.
         folder: The study's folder.
-        progress: Called with the name of each vector before it is made or fetched.
+        progress: Called with the name of each vector that is there.
 
     Returns:
-        The arms with the folder of every vector, relative to the arm file, in their pins.
+        The arms with the folder of every vector, relative to the arm file, and its digest in their pins.
 
     Raises:
         VectorError: When a vector cannot be made for this model.
-        EnvironmentFault: When the disk is full.
+        EnvironmentFault: When the disk is full, or a vector in the results folder is damaged.
     """
-    folders: dict[str, str] = {}
+    found: dict[str, Pin] = {}
     for arm in arms:
-        for name, one in arm.pins.items():
-            if one.text is None and name not in folders:
-                kept = results / "vectors" / one.hash[:16]
+        for one in (each for each in arm.interventions if isinstance(each, Steer)):
+            for name, key in vector_pins(one.vector).items():
+                if key in found:
+                    continue
+                kept = results / "vectors" / arm.pins[key].hash[:16]
                 if not kept.is_dir():
-                    if progress is not None:
-                        progress(name)
-                    vector = original(name, model, base=_base_of(arm, name), folder=folder)
-                    save(vector, kept)
-                folders[name] = os.path.join("..", "vectors", one.hash[:16])
-    made = tuple(
-        replace(
-            arm,
-            pins={
-                name: one if one.text is not None else replace(one, folder=folders[name])
-                for name, one in arm.pins.items()
-            },
-        )
-        for arm in arms
-    )
+                    save(original(name, model, base=one.vector.base, folder=folder), kept)
+                place = os.path.join("..", "vectors", kept.name)
+                found[key] = replace(arm.pins[key], folder=place, made=load(kept).digest)
+                if progress is not None:
+                    progress(name)
+    made = tuple(replace(arm, pins={key: found.get(key, one) for key, one in arm.pins.items()}) for arm in arms)
     for arm in made:
         write_arm(arm_path(results, arm), arm)
     return made
@@ -109,21 +101,10 @@ def arm_path(results: Path, arm: Arm) -> Path:
 
 def vector_of(model: Model, arm: Arm, steer: Steer, *, results: Path) -> Vector:
     """The vector of a steered arm whose vectors were materialised: its twin or rescaled, as its reference says."""
-
-    def find(name: str) -> Vector:
-        return load(results / "arms" / (arm.pins[name].folder or ""))
-
-    return derived(steer.vector, model, find)
+    keys = vector_pins(steer.vector)
+    return derived(steer.vector, model, lambda name: made_vector(arm.pins[keys[name]], results / "arms"))
 
 
 def made_from(arms: Sequence[Arm]) -> Mapping[str, str]:
     """What a plan was made from: each pinned name and its hash."""
     return {name: one.hash for arm in arms for name, one in sorted(arm.pins.items())}
-
-
-def _names(reference: VectorReference) -> tuple[str, ...]:
-    return (reference.name,) if reference.norms_of is None else (reference.name, reference.norms_of)
-
-
-def _base_of(arm: Arm, name: str) -> str | None:
-    return next(one.vector.base for one in arm.interventions if isinstance(one, Steer) and name in _names(one.vector))

@@ -114,12 +114,12 @@ def make_arm(tmp_path: Path, make_vector: Callable[..., Vector]) -> Callable[...
         pins: dict[str, Any] = {}
         if prompt is not None:
             interventions.append({"prompt": "beliefs/made-up"})
-            pins["beliefs/made-up"] = {"hash": "0" * 64, "text": prompt}
+            pins["prompt beliefs/made-up"] = {"hash": "0" * 64, "text": prompt}
         if strength is not None:
             vector = make_vector()
             vectors.save(vector, tmp_path / "vectors" / vector.digest)
             interventions.append({"steer": {"vector": "random", "layers": "every", "strength": strength}})
-            pins["random"] = {"hash": vector.digest, "folder": f"vectors/{vector.digest}"}
+            pins["vector random"] = {"hash": vector.digest, "folder": f"vectors/{vector.digest}"}
         path = tmp_path / f"{name}.json"
         path.write_text(json.dumps({"arm": name, "interventions": interventions, "pins": pins, **more}))
         return path

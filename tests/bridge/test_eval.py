@@ -154,3 +154,14 @@ def test_a_mistake_is_the_reason_why_its_rows_are_missing(tmp_path: Path) -> Non
     assert reason.startswith("error: a prompt of 1")
     assert "the context of tiny" in reason
     assert table["value"].notna().sum() == 2
+
+
+@pytest.mark.usefixtures("offered")
+def test_tasks_with_the_same_items_have_streams_of_their_own(tmp_path: Path, engine: list[list[Any]]) -> None:
+    eval(
+        [task_with(talk(), name=name, model=get_model("doxa/tiny", memoize=False)) for name in ("one", "two")],
+        log_dir=str(tmp_path),
+        max_tasks=2,
+        **QUIET,
+    )
+    assert len({row.sampling.seed for call in engine for row in call}) == 6

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from inspect_ai import Task, eval, eval_set, task, task_with
 from inspect_ai.dataset import Sample
-from inspect_ai.log import EvalLog, read_eval_log, write_eval_log
+from inspect_ai.log import EvalError, EvalLog, read_eval_log, write_eval_log
 from inspect_ai.model import ModelOutput, ModelUsage, get_model
 from inspect_ai.scorer import Score, Scorer, Target, scorer
 from inspect_ai.solver import Generate, Solver, TaskState, generate, solver
@@ -205,6 +205,19 @@ def half(log: EvalLog, **changes: Any) -> EvalLog:
     return log.model_copy(update={"status": "started", "samples": log.samples[:2], "results": None, **changes})
 
 
+def test_what_was_not_run_has_the_levels_of_its_own_arm(foreign: Path, tmp_path: Path) -> None:
+    whole = read_eval_log(sorted(foreign.glob("*.eval"))[0])
+    for name, strength, log in (("weak", "0.3", whole), ("strong", "0.6", half(whole)), ("none", None, half(whole))):
+        levels = {} if strength is None else {"strength": strength}
+        own = log.eval.model_copy(
+            update={"task_id": name, "metadata": {"doxa": {"arm": name, "task": "t", "levels": levels}}}
+        )
+        write_eval_log(log.model_copy(update={"eval": own}), tmp_path / f"{name}.eval")
+    table = table_from_logs(tmp_path)
+    absent = table[table["reason"] == "not run"]
+    assert set(rows(absent, "arm", "factor_strength")) == {("strong", "0.6"), ("none", "")}
+
+
 def test_what_was_not_run_is_missing_and_a_retry_fills_it(foreign: Path, tmp_path: Path) -> None:
     whole = read_eval_log(sorted(foreign.glob("*.eval"))[0])
     write_eval_log(half(whole), tmp_path / "killed.eval")
@@ -332,3 +345,22 @@ def test_a_study_is_read_in_seconds(tmp_path: Path, foreign: Path) -> None:
     table = table_from_logs(tmp_path)
     assert time.process_time() - started < 4
     assert len(table) == 8 * 32 * 4 + 8 * 8 * (4 + 2)
+
+
+def test_a_sample_that_failed_again_does_not_replace_the_one_that_did_not(foreign: Path, tmp_path: Path) -> None:
+    whole = read_eval_log(sorted(foreign.glob("*.eval"))[0])
+    assert whole.samples is not None
+    whole = whole.model_copy(update={"samples": [sample for sample in whole.samples if sample.error is None]})
+    assert whole.samples
+    failed = EvalError(message="no", traceback="", traceback_ansi="")
+    broken = [
+        sample.model_copy(update={"error": failed, "scores": {}, "completed_at": "2099-01-01T00:00:00+00:00"})
+        for sample in whole.samples
+    ]
+    late = [sample.model_copy(update={"completed_at": "2098-01-01T00:00:00+00:00"}) for sample in whole.samples]
+    write_eval_log(whole.model_copy(update={"samples": late}), tmp_path / "a.eval")
+    write_eval_log(whole.model_copy(update={"samples": broken}), tmp_path / "b.eval")
+    assert set(table_from_logs(tmp_path)["log"]) == {"a.eval"}
+    newer = [sample.model_copy(update={"completed_at": "2097-01-01T00:00:00+00:00"}) for sample in whole.samples]
+    write_eval_log(whole.model_copy(update={"samples": newer}), tmp_path / "c.eval")
+    assert set(table_from_logs(tmp_path)["log"]) == {"a.eval"}, "the one that ended last, whatever its name"

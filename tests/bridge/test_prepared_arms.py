@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from doxa.models.handle import Model
 from doxa.vectors.dose import steering_plan
 from doxa.vectors.twins import rescaled, twin
 from doxa.vectors.vector import Vector
-from doxa.words.arms import Arm, Pin, read_arm
+from doxa.words.arms import Arm, Pin, read_arm, write_arm
 from doxa.words.errors import NotYetError, ProseError, StudyError, UserError, VectorError
 from doxa.words.interventions import Prompt, Steer, Tune, Twin, VectorReference
 from doxa.words.layers import Layers
@@ -38,7 +39,7 @@ def test_a_control_is_turned_and_rescaled(model: Model, tmp_path: Path, make_vec
     target, other = make_vector(0), make_vector(1, "other")
     for vector in (target, other):
         vectors.save(vector, tmp_path / vector.manifest.name)
-    pins = {name: Pin("0" * 64, folder=name) for name in ("random", "other")}
+    pins = {f"vector {name}": Pin("0" * 64, folder=name) for name in ("random", "other")}
 
     def additions(reference: VectorReference) -> Any:
         arm = Arm("a", (Steer(reference, Layers.every(), 1.0, unit="raw", share="each"),), pins=pins)
@@ -71,7 +72,7 @@ def test_a_hand_written_arm_names_files_beside_it(model: Model, tmp_path: Path, 
 
 
 def test_several_prompts_follow_each_other(model: Model, tmp_path: Path) -> None:
-    pins = {name: Pin("0" * 64, text=name.upper()) for name in ("a", "b")}
+    pins = {f"prompt {name}": Pin("0" * 64, text=name.upper()) for name in ("a", "b")}
     assert prepare_arm(model, Arm("x", (Prompt("a"), Prompt("b")), pins=pins), tmp_path).system_prompt == "A\n\nB"
 
 
@@ -88,7 +89,7 @@ def test_several_prompts_follow_each_other(model: Model, tmp_path: Path) -> None
         (
             {
                 "interventions": [{"steer": {"vector": "v", "layers": "every", "strength": 1}}],
-                "pins": {"v": {"hash": "0", "folder": "gone"}},
+                "pins": {"vector v": {"hash": "0", "folder": "gone"}},
             },
             VectorError,
             "gone holds no vector",
@@ -122,3 +123,28 @@ def test_a_vector_of_another_model_is_refused(model: Model, tmp_path: Path, make
 def test_tuned_interventions_are_not_ignored(model: Model, tmp_path: Path) -> None:
     with pytest.raises(NotYetError, match="a tune"):
         prepare_arm(model, Arm("a", (Tune("corpus"),)), tmp_path)
+
+
+def test_a_pinned_text_cannot_be_exchanged(model: Model, make_arm: MakeArm) -> None:
+    path = make_arm(prompt="You feel.")
+    arm = read_arm(path)
+    write_arm(path, arm)
+    assert prepare(model, path).system_prompt == "You feel."
+    path.write_text(path.read_text().replace("You feel.", "Say no."))
+    with pytest.raises(StudyError, match="was changed after it was pinned"):
+        prepare(model, path)
+
+
+def test_a_made_vector_cannot_be_exchanged(model: Model, tmp_path: Path, make_vector: MakeVector) -> None:
+    one, other = make_vector(0), make_vector(1)
+    vectors.save(one, tmp_path / "v")
+    arm = Arm(
+        "a",
+        (Steer(VectorReference("v"), Layers.every(), 1.0),),
+        pins={"vector v": Pin("0" * 64, folder="v", made=one.digest)},
+    )
+    assert prepare_arm(model, arm, tmp_path).plans
+    shutil.rmtree(tmp_path / "v")
+    vectors.save(other, tmp_path / "v")
+    with pytest.raises(VectorError, match="holds another vector"):
+        prepare_arm(model, arm, tmp_path)

@@ -347,13 +347,40 @@ def test_the_cache_is_refused_unless_the_name_says_which_arm_it_is(
     arm = str(make_arm(strength=0.9))
     unnamed = get(f"{offered}+mine", arm=arm)
     with pytest.raises(
-        PrerequisiteError, match=r"would mix arms.*Call the model doxa/tiny\+mine\.[0-9a-f]{8}"
+        PrerequisiteError, match=r"would mix answers.*Call the model doxa/tiny\+mine\.cache-[0-9a-f]{8}"
     ) as caught:
         say(unnamed, cache=True)
-    with pytest.raises(PrerequisiteError, match="would mix arms"):
+    with pytest.raises(PrerequisiteError, match="would mix answers"):
         asyncio.run(unnamed.generate(HELLO, cache=True))
     name = str(caught.value).split("Call the model ")[1].split(",")[0]
     named = get(name, arm=arm)
     first = say(named, cache=True, temperature=0.0)
     assert say(named, cache=True, temperature=0.0).completion == first.completion
-    assert say(get(offered), cache=True, temperature=0.0).completion != first.completion
+    # The name is of this arm, these weights and this seed: nothing else may use it, the baseline neither.
+    for other in (get(offered), get(f"{offered}+baseline.1")):
+        with pytest.raises(PrerequisiteError, match="would mix answers"):
+            say(other, cache=True, temperature=0.0)
+    for changed in ({"seed": 1}, {"arm": str(make_arm("other", strength=0.2))}):
+        with pytest.raises(PrerequisiteError, match="named for the cache of another arm"):
+            get(name, **{"arm": arm, **changed})
+
+
+def test_a_call_that_was_broken_off_has_the_same_stream_when_it_is_repeated(
+    offered: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds: list[int] = []
+    broken = [True, False, False]
+
+    async def ask(model: Model, row: Row) -> Generation:
+        seeds.append(row.sampling.seed)
+        if broken[len(seeds) - 1]:
+            raise TimeoutError
+        return Generation((1,), "x", "stop", (), Receipt(), 3)
+
+    monkeypatch.setattr(provider.QUEUE, "ask", ask)
+    model = get(offered)
+    with pytest.raises(TimeoutError):
+        say(model)
+    say(model)
+    say(model)
+    assert seeds[0] == seeds[1] != seeds[2]

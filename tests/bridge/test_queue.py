@@ -56,6 +56,16 @@ def test_rows_of_all_arms_share_a_batch_and_get_their_own_answers(
     assert [one.receipt.layers for one in answers] == [(), (1,)] * 3
 
 
+def test_arms_that_do_the_same_share_an_answer_also_beyond_the_size_of_a_batch(
+    model: Model, batcher: Batcher, engine: list[list[Any]]
+) -> None:
+    batcher.rows = 3
+    rows = [row(model, f"text {n % 4}", (), seed=n % 4) for n in range(8)]
+    answers = together(batcher, model, rows)
+    assert [len(call) for call in engine] == [4, 4]
+    assert all(answers[n] is answers[n + 4] for n in range(4))
+
+
 def test_every_kind_of_request_is_answered_as_the_engine_does_alone(
     model: Model, batcher: Batcher, engine: list[list[Any]]
 ) -> None:

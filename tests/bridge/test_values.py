@@ -6,7 +6,7 @@ from inspect_ai.scorer import Score, value_to_float
 from doxa.bridge.values import SampleScore, scores_of
 
 
-@pytest.mark.parametrize("value", ["C", "I", "P", "N", "yes", "No", "TRUE", "false", "0.25", "-3", 2, 0.5, True, False])
+@pytest.mark.parametrize("value", ["C", "I", "P", "yes", "No", "TRUE", "false", "0.25", "-3", 2, 0.5, True, False])
 def test_what_inspect_turns_into_a_number_is_that_number(value: str | float) -> None:
     assert scores_of("s", Score(value=value), plain=True) == [SampleScore("s", value_to_float()(value))]
 
@@ -17,6 +17,7 @@ def test_what_inspect_turns_into_a_number_is_that_number(value: str | float) -> 
         (math.nan, "no value"),
         ("nan", "no value"),
         ("", "no value"),
+        ("N", "no answer"),
         ("maybe", "not a number: 'maybe'"),
         ("x" * 100, f"not a number: '{'x' * 60}...'"),
         (math.inf, "not finite: inf"),

@@ -10,6 +10,7 @@ from doxa.words.errors import ProseError, StudyError
 
 RUBRIC = Rubric(
     "tidy",
+    "0" * 64,
     (Question("How tidy is it?", "+"),),
     states=("it is * tidy", "my desk is clean", "I tidied"),
     denies=("it is not * tidy", "just a heap of paper", "I can not find"),
@@ -95,9 +96,12 @@ BODY = "?+ How tidy is it?\n?- How dirty is it?\n+ it is tidy\n- it is dirty\n"
 def test_a_file_of_ones_own(tmp_path: Path) -> None:
     path = tmp_path / "tidy.md"
     path.write_text(HEAD + "# heading\n" + BODY, encoding="utf-8")
-    assert read_rubric(str(path)) == Rubric(
-        "tidy", (Question("How tidy is it?", "+"), Question("How dirty is it?", "-")), ("it is tidy",), ("it is dirty",)
-    )
+    questions = (Question("How tidy is it?", "+"), Question("How dirty is it?", "-"))
+    found = read_rubric(str(path))
+    assert found == Rubric("tidy", found.hash, questions, ("it is tidy",), ("it is dirty",))
+    other = tmp_path / "other.md"
+    other.write_text(HEAD + BODY.replace("How dirty", "How very dirty"), encoding="utf-8")
+    assert read_rubric(str(other)).hash != found.hash
 
 
 @pytest.mark.parametrize(

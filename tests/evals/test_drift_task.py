@@ -65,7 +65,8 @@ def test_a_provider_that_cannot_score_gets_no_scoring_request(tmp_path: Path) ->
 def test_the_log_describes_itself(tmp_path: Path) -> None:
     log = run(drift_task.drift(limit=1), mock(ANSWER), tmp_path)
     assert (log.eval.metadata or {})["doxa"] == {"task": "doxa/drift", "version": 1, "derivations": []}
-    assert log.eval.task_version == 1
+    content = drift.ENTRY.content({})
+    assert log.eval.task_version == f"1.{content[:8]}"
     assert log.eval.model_generate_config.max_tokens is None
     assert log.plan.config.max_tokens == 32
     assert log.plan.config.temperature == 0.7

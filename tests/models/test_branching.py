@@ -45,7 +45,7 @@ def test_one_mask_for_each_kind_of_layer(make_model):
 @torch.no_grad()
 def test_a_tree_reads_as_its_paths_do(model):
     """Beyond the windows, beside a shorter row that is no tree, for every architecture."""
-    assert branches(model)
+    assert branches(model, 64)
     trunk, ends = tuple(range(3, 23)), [tuple(range(40, 52)), tuple(range(60, 63)), (41, 43, 42)]
     tokens, parents, paths = list(trunk), list(range(-1, 19)), []
     for end in ends:
@@ -75,12 +75,12 @@ def test_what_cannot_branch_is_found_out(llama, make_network):
 
     network.model.forward = counting
     model = adopt("counting", network, llama.tokenizer)
-    assert not branches(model)
+    assert not branches(model, 64)
 
 
 def test_recurrent_states_cannot_branch(recurrent):
     assert not attends_by_position(recurrent)
-    assert not branches(recurrent)
+    assert not branches(recurrent, 8)
 
 
 @pytest.mark.embedded
@@ -88,4 +88,25 @@ def test_recurrent_states_cannot_branch(recurrent):
 def test_the_embedded_model_branches():
     from doxa.models.handle import load
 
-    assert branches(load("smollm2"))
+    assert branches(load("smollm2"), 256)
+
+
+def gpt_neo(tokenizer, window):
+    """A network that counts its window in places of a row, whatever position ids say."""
+    from transformers import GPTNeoConfig, GPTNeoForCausalLM
+
+    from doxa.models.handle import adopt
+
+    torch.manual_seed(0)
+    config = GPTNeoConfig(
+        vocab_size=len(tokenizer), hidden_size=32, num_layers=2, attention_types=[[["global", "local"], 1]],
+        num_heads=4, window_size=window, max_position_embeddings=256, initializer_range=0.2, bos_token_id=None,
+        eos_token_id=None,
+    )  # fmt: skip
+    return adopt("neo", GPTNeoForCausalLM(config).eval(), tokenizer)
+
+
+def test_a_window_that_is_counted_in_places_is_found_out_where_it_matters(llama):
+    model = gpt_neo(llama.tokenizer, 32)
+    assert branches(model, 16)
+    assert not branches(model, 64)

@@ -171,6 +171,11 @@ def test_a_template_that_drops_earlier_thinking(with_template):
     assert "a</think>" not in rendered.text
     assert said(model, rendered, "assistant") == "yes"
     assert said(model, rendered, "user") == "is it?so"
+    # An answer as short as a word of the markup is looked for where it stands.
+    short = render(model, [user("is it?"), Message("assistant", "<think>\nhm</think>\n\na"), user("so")])
+    (span,) = [at for at, role in enumerate(short.roles) if role == "assistant"]
+    assert model.tokenizer.decode([short.tokens[span]]) == "a"
+    assert short.tokens[span - 1] != short.tokens[0]
 
 
 def test_a_model_without_chat_template(with_template):

@@ -1,3 +1,4 @@
+import copy
 from dataclasses import replace
 from itertools import chain
 
@@ -97,6 +98,7 @@ def test_rows_of_unequal_length_leave_the_batch(llama):
 
 
 def test_equal_prompts_are_run_once(llama):
+    generate(llama, [Row(prompt(llama, QUESTIONS[1]), Sampling(1))])  # what is tried once for each model
     shapes = []
     hook = llama.network.get_input_embeddings().register_forward_hook(lambda m, a, out: shapes.append(out.shape[:2]))
     question, other = prompt(llama, QUESTIONS[0]), prompt(llama, QUESTIONS[2])
@@ -220,8 +222,9 @@ def test_receipts_say_what_was_added(llama, at):
         assert first.norms == pytest.approx((2.0, 2.0))
     else:
         assert first == engine.Receipt()
-    total = plan.additions[1] + other.additions[0]
-    assert second.norms[-1] == pytest.approx(float(total.norm()) if counts[1] else 1.0, rel=1e-5)
+    total = plan.additions[1] + other.additions[0]  # where both act on a token, and else the larger of the two
+    meet = float(total.norm()) if at in ("all", "prompt", "user") else 2.0
+    assert second.norms[-1] == pytest.approx(meet if counts[1] else 1.0, rel=1e-5)
 
 
 def test_thinking_ends_with_its_closing_tag(llama, monkeypatch):
@@ -281,3 +284,53 @@ def test_embedded_model_mixed_batch():
     rows = [Row(prompt(model, question), Sampling(8), own, 1) for own in plans for question in QUESTIONS[:2]]
     for row, generation in zip(rows, generate(model, rows), strict=True):
         check_against_reference(model, row, generation, tolerance=5e-4)
+
+
+def test_roles_decide_whether_prompts_are_the_same(llama):
+    """Two prompts of the same tokens whose roles differ are steered differently."""
+    plan = random_plan(llama, 0, [0, 1], ["user"], size=6.0)
+    one = prompt(llama, QUESTIONS[0])
+    other = replace(one, roles=tuple("system" if role == "user" else role for role in one.roles))
+    rows = [Row(each, Sampling(4), (plan,)) for each in (one, other)]
+    together = generate(llama, rows)
+    assert [each.receipt for each in together] == [generate(llama, [row])[0].receipt for row in rows]
+    assert together[0].receipt.tokens_touched > 0
+    assert together[1].receipt.tokens_touched == 0
+
+
+def test_what_is_added_is_the_largest_where_plans_never_meet(llama):
+    there = random_plan(llama, 0, [1], ["prompt"], size=3.0)
+    back = replace(there, additions=-there.additions, at=frozenset({"generated"}))
+    (made,) = generate(llama, [Row(prompt(llama, QUESTIONS[0]), Sampling(3), (there, back))])
+    assert made.receipt.layers == (1,)
+    assert made.receipt.norms == pytest.approx((3.0,))
+
+
+def test_a_network_that_keeps_states_elsewhere_is_refused_in_words(llama):
+    from transformers import RecurrentGemmaConfig, RecurrentGemmaForCausalLM
+
+    from doxa.models.handle import adopt
+
+    torch.manual_seed(0)
+    config = RecurrentGemmaConfig(
+        vocab_size=len(llama.tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=3,
+        num_attention_heads=4, lru_width=32, attention_window_size=16, num_key_value_heads=1, head_dim=8,
+        initializer_range=0.2, pad_token_id=0, bos_token_id=None, eos_token_id=None, max_position_embeddings=256,
+    )  # fmt: skip
+    model = adopt("states", RecurrentGemmaForCausalLM(config).eval(), llama.tokenizer)
+    for own in (model, adopt("states", copy.deepcopy(model.network).to(torch.bfloat16), llama.tokenizer)):
+        with pytest.raises(ModelError, match="states of earlier tokens"):
+            generate(own, [Row(prompt(own, QUESTIONS[0]), Sampling(2))])
+
+
+def test_arms_that_do_the_same_say_the_same_and_are_run_once(llama):
+    """Equal in content: two arms never share the objects of their plans."""
+    one, other = random_plan(llama, 0), random_plan(llama, 0)
+    sampling = Sampling(5, temperature=1.0, seed=3)
+    rows = [Row(prompt(llama, QUESTIONS[0]), sampling, (plan,)) for plan in (one, other)]
+    rows.append(replace(rows[0], sampling=replace(sampling, seed=4)))
+    counted = []
+    first, second, third = generate(llama, rows, progress=counted.append)
+    assert first is second
+    assert first.tokens != third.tokens
+    assert counted[-1] == 3

@@ -1,12 +1,16 @@
 import copy
+import json
 import os
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 from doxa.models import fingerprint as under_test
 from doxa.models.fingerprint import file_hash, fingerprint_folder, fingerprint_network, sha256_of, weight_files
+from doxa.words.errors import EnvironmentFault
 
 
 def test_the_fingerprint_covers_weights_configuration_tokenizer_and_template(make_network: Any, tokenizer: Any) -> None:
@@ -80,3 +84,46 @@ def test_a_hash_needs_no_cache(tmp_path: Path, monkeypatch: Any) -> None:
     (tmp_path / "file").write_bytes(b"abc")
     monkeypatch.setenv("DOXA_CACHE", str(tmp_path / "file"))  # not a folder
     assert file_hash(tmp_path / "file") == sha256_of(tmp_path / "file")
+
+
+def test_the_files_are_those_that_transformers_loads(
+    make_network: Any, tokenizer: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("DOXA_CACHE", str(tmp_path / "cache"))
+    folder, other = tmp_path / "both", tmp_path / "other"
+    make_network("gpt2").save_pretrained(folder, max_shard_size="20KB")
+    sharded = fingerprint_folder(folder, tokenizer)
+    make_network("gpt2", seed=1).save_pretrained(other)
+    (folder / "model.safetensors").write_bytes((other / "model.safetensors").read_bytes())
+    assert [file.name for file in weight_files(folder)] == ["model.safetensors"]
+    assert fingerprint_folder(folder, tokenizer) == fingerprint_folder(other, tokenizer) != sharded
+    loaded = AutoModelForCausalLM.from_pretrained(folder)
+    expected = AutoModelForCausalLM.from_pretrained(other)
+    assert torch.equal(loaded.transformer.wte.weight, expected.transformer.wte.weight)
+
+
+def test_shards_may_stand_in_a_folder_and_not_outside(make_network: Any, tmp_path: Path) -> None:
+    make_network("gpt2").save_pretrained(tmp_path, max_shard_size="20KB")
+    index = tmp_path / "model.safetensors.index.json"
+    written = json.loads(index.read_text())
+    names = dict.fromkeys(written["weight_map"], "parts/one.safetensors")
+    index.write_text(json.dumps({**written, "weight_map": names}))
+    assert weight_files(tmp_path) == (tmp_path / "parts" / "one.safetensors",)
+    for wrong in ('{"weight_map": {"a": "../secret.safetensors"}}', '{"weight_map": 3}', "{", "[]"):
+        index.write_text(wrong)
+        with pytest.raises(EnvironmentFault, match="index"):
+            weight_files(tmp_path)
+
+
+def test_what_ends_an_answer_is_part_of_a_model(
+    make_network: Any, tokenizer: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("DOXA_CACHE", str(tmp_path / "cache"))
+    make_network("gpt2").save_pretrained(tmp_path)
+    before = fingerprint_folder(tmp_path, tokenizer)
+    (tmp_path / "generation_config.json").write_text('{"eos_token_id": [2, 5]}')
+    assert fingerprint_folder(tmp_path, tokenizer) != before
+    network = make_network("gpt2")
+    in_memory = fingerprint_network(network, tokenizer)
+    network.generation_config.eos_token_id = [2, 5]
+    assert fingerprint_network(network, tokenizer) != in_memory

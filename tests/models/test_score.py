@@ -52,7 +52,7 @@ def test_options_equal_a_forward_pass_each(model, batch_tokens):
 
 
 def test_a_model_that_reads_no_trees(llama, monkeypatch):
-    monkeypatch.setattr("doxa.models.paths.branches", lambda model: False)
+    monkeypatch.setattr("doxa.models.paths.branches", lambda model, cells: False)
     choices = choices_of(llama)
     check(llama, choices, score_choices(llama, choices))
 
@@ -65,7 +65,8 @@ def test_the_last_token_of_an_option_is_not_run(llama):
 
 
 def tokens_run(model, run):
-    """Shape of every forward pass that reaches the last block."""
+    """Shape of every forward pass that reaches the last block, what is tried once for each model left out."""
+    run()
     shapes = []
     last = model.blocks[-1]
     hook = last.register_forward_hook(lambda module, args, output: shapes.append(tuple(residual_of(output).shape[:2])))
@@ -202,4 +203,12 @@ def test_embedded_model_options():
     model = load("smollm2")
     plans = (random_plan(model, 0, range(9, 15), size=8.0),)
     choices = [Choice(prompt(model, q), ("Yes", "No, I am not."), own) for own in ((), plans) for q in QUESTIONS]
+    check(model, choices, score_choices(model, choices))
+
+
+def test_a_model_whose_window_is_counted_in_places(llama):
+    from test_branching import gpt_neo
+
+    model = gpt_neo(llama.tokenizer, 32)
+    choices = [Choice(prompt(model, question), ("yes", "no", "a long way round")) for question in QUESTIONS]
     check(model, choices, score_choices(model, choices))

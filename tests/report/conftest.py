@@ -21,7 +21,7 @@ from doxa.report.page import write_report
 from doxa.run import infer
 from doxa.stats.evaluate import to_json
 from doxa.words import schema
-from doxa.words.arms import Arm, Pin, write_arm
+from doxa.words.arms import Arm, Pin, prompt_pin, vector_pins, write_arm
 from doxa.words.controls import controls_of
 from doxa.words.interventions import Prompt, Steer
 from doxa.words.layers import strength_by_layer
@@ -102,9 +102,9 @@ def _pinned(arm: Arm) -> Arm:
     pins = {}
     for one in arm.interventions:
         if isinstance(one, Prompt):
-            pins[one.text] = Pin(content_hash(one.text), text="You are conscious.")
+            pins[prompt_pin(one.text)] = Pin(content_hash(one.text), text="You are conscious.")
         elif isinstance(one, Steer):
-            pins[one.vector.name] = Pin(content_hash(one.vector.name), folder="../vectors/x")
+            pins[vector_pins(one.vector)[one.vector.name]] = Pin(content_hash(one.vector.name), folder="../vectors/x")
     return replace(arm, model="smollm2", pins=pins)
 
 

@@ -202,8 +202,9 @@ def test_the_key_names_all_that_a_vector_is_made_from(model: Model, make_model: 
         extraction_key(model, pairs(), Recipe(shuffled=0)),
         extraction_key(make_model(seed=1), pairs(), Recipe()),
         extraction_key(make_model(dtype=torch.bfloat16), pairs(), Recipe()),
+        extraction_key(replace(model, dtype=torch.bfloat16), pairs(), Recipe()),  # the same files in another dtype
     }
-    assert len(keys) == 8
+    assert len(keys) == 9
     assert extraction_key(model, pairs(), Recipe()) in keys
 
 

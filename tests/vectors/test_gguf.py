@@ -156,6 +156,11 @@ HEAD = struct.pack("<4sI", b"GGUF", 3)
 KEY = struct.pack("<Q", 1) + b"k"
 
 
+def _overlapping(n: int) -> bytes:
+    """A tensor that takes nearly the whole file, as seven others do: read one by one, they are many times its size."""
+    return struct.pack("<Q", 1) + b"%d" % n + struct.pack("<IQIQ", 1, 900, 0, 0)
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -174,6 +179,7 @@ KEY = struct.pack("<Q", 1) + b"k"
         HEAD + struct.pack("<QQ", 1, 0) + KEY + struct.pack("<IQIQ", 1, 1 << 62, 0, 0),
         HEAD + struct.pack("<QQ", 1, 0) + KEY + struct.pack("<IQIQ", 1, 4, 0, 1 << 63),
         HEAD + struct.pack("<QQ", 2, 0) + 2 * (KEY + struct.pack("<IQIQ", 1, 0, 0, 0)) + bytes(64),
+        HEAD + struct.pack("<QQ", 8, 0) + b"".join(_overlapping(n) for n in range(8)) + bytes(4096),
         HEAD + struct.pack("<QQ", 0, 1) + struct.pack("<Q", 17) + b"general.alignment" + struct.pack("<II", 4, 0),
     ],
 )

@@ -162,3 +162,22 @@ def test_names_that_lead_nowhere_and_damaged_caches(extracted: list[tuple[str, s
     (kept / "directions.safetensors").write_bytes(b"broken")
     with pytest.raises(EnvironmentFault, match="Remove that folder"):
         obtain(VectorReference("mine.md"), model, tmp_path)
+
+
+def test_a_base_is_known_by_its_weights_whatever_it_is_called(
+    extracted: list[tuple[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who filled the cache first decides what a kept vector calls its model, and not whether it may be used."""
+    known = {name: bare_model(name, "b" * 64) for name in ("base", "copy-of-base")}
+    known["stranger"] = bare_model("stranger", "d" * 64)
+    monkeypatch.setattr(library.handle, "load", lambda name, **_: known[name])
+    tuned = bare_model("tuned", "c" * 64)
+    first, second = (
+        obtain(VectorReference("mine.md", base=name), tuned, tmp_path) for name in ("base", "copy-of-base")
+    )
+    assert first.digest == second.digest
+    assert len(extracted) == 1
+    save(first, tmp_path / "kept")
+    assert obtain(VectorReference("kept", base="copy-of-base"), tuned, tmp_path).digest == first.digest
+    with pytest.raises(VectorError, match="not from"):
+        obtain(VectorReference("kept", base="stranger"), tuned, tmp_path)

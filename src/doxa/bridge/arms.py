@@ -7,12 +7,12 @@ from pathlib import Path
 from doxa.models.handle import Model
 from doxa.models.steering import SteeringPlan
 from doxa.vectors.dose import steering_plan
-from doxa.vectors.library import derived, original
-from doxa.vectors.vector import Vector, load
-from doxa.words.arms import Arm, Pin, read_arm
+from doxa.vectors.library import derived, made_vector, original
+from doxa.vectors.vector import Vector
+from doxa.words.arms import Arm, Pin, prompt_pin, read_arm, vector_pins
 from doxa.words.beliefs import read_belief
 from doxa.words.errors import NotYetError, StudyError
-from doxa.words.interventions import Prompt, Steer
+from doxa.words.interventions import Prompt, Steer, VectorReference
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,14 +79,14 @@ def prepare_arm(model: Model, arm: Arm, folder: Path, progress: Callable[[int], 
         if isinstance(one, Prompt):
             prompts.append(_prompt(one.text, folder, pins))
         elif isinstance(one, Steer):
-            base = one.vector.base
 
-            def find(name: str, base: str | None = base) -> Vector:
-                pin = pins.get(name)
+            def find(name: str, reference: VectorReference = one.vector) -> Vector:
+                key = vector_pins(reference)[name]
+                pin = pins.get(key)
                 if pin is not None and pin.folder is not None:
-                    return load(folder / pin.folder)
-                vector = original(name, model, base=base, folder=folder, progress=progress)
-                pins.setdefault(name, Pin(vector.digest))
+                    return made_vector(pin, folder)
+                vector = original(name, model, base=reference.base, folder=folder, progress=progress)
+                pins.setdefault(key, Pin(vector.digest))
                 return vector
 
             plans.append(steering_plan(one, derived(one.vector, model, find)))
@@ -107,9 +107,9 @@ def prepare_arm(model: Model, arm: Arm, folder: Path, progress: Callable[[int], 
 
 
 def _prompt(name: str, folder: Path, pins: dict[str, Pin]) -> str:
-    pin = pins.get(name)
+    pin = pins.get(prompt_pin(name))
     if pin is not None and pin.text is not None:
         return pin.text
     belief = read_belief(name, folder)
-    pins[name] = Pin(belief.hash)
+    pins[prompt_pin(name)] = Pin(belief.hash)
     return belief.text

@@ -45,7 +45,8 @@ class _Sample:
 
     Attributes:
         head: The columns of the table that do not depend on the score.
-        factors: Its factors.
+        levels: Levels of factors that belong to its arm or its log, not to its item.
+        factors: Levels of factors that belong to its item; {} when nothing is known of it.
         scores: Its scores; () when it has none.
         reason: Why it has none.
         scorers: Names of the log's scorers, for when nothing else says which scores are missing.
@@ -53,6 +54,7 @@ class _Sample:
     """
 
     head: Mapping[str, str | int]
+    levels: Mapping[str, str]
     factors: Mapping[str, str]
     scores: tuple[SampleScore, ...]
     reason: str
@@ -189,7 +191,7 @@ def _take(reading: _Reading, log: EvalLog, name: str, arm: str | None) -> None:
         for item in spec.dataset.sample_ids or []:
             for run in range(1, (spec.config.epochs or 1) + 1):
                 head = {**about, "item": str(item), "run": run}
-                missing = _Sample(head, {}, (), "not run", _scorers(log), (False, ""))
+                missing = _Sample(head, _levels(log), {}, (), "not run", _scorers(log), (False, ""))
                 reading.expected[family, str(item), run, ""] = missing
 
 
@@ -223,7 +225,8 @@ def _sample(log: EvalLog, sample: EvalSample, about: Mapping[str, str | int], ar
             "tokens": usage.output_tokens if usage is not None else 0,
             "stop": sample.output.stop_reason if written else "",
         },
-        factors=_factors(log, sample),
+        levels={**_levels(log), **_plain(own.get("levels"))},
+        factors=_plain(own.get("factors")) if of_log or own else _short(sample.metadata),
         scores=_valid(sample, scores),
         reason="not scored" if sample.error is None else f"error: {_first_line(sample.error.message)}",
         scorers=_scorers(log),
@@ -262,15 +265,20 @@ def _arm(log: EvalLog, chosen: str | None, *said: Mapping[str, Any]) -> dict[str
     return {"arm": ", ".join(str(known[column]) for column in columns), "of": "", "control": ""}
 
 
-def _factors(log: EvalLog, sample: EvalSample) -> dict[str, str]:
-    of_log, own = _own(log.eval.metadata), _own(sample.metadata)
-    if of_log or own:
-        parts = [of_log.get("levels"), own.get("levels"), own.get("factors")]
-        return {str(name): str(level) for part in parts for name, level in (part or {}).items()}
-    plain = {**log.eval.task_args, **sample.metadata}
+def _levels(log: EvalLog) -> dict[str, str]:
+    """What a log says of all its samples: the levels of its arm; of a log of somebody else's, the task's arguments."""
+    of_log = _own(log.eval.metadata)
+    return _plain(of_log.get("levels")) if of_log else _short(log.eval.task_args)
+
+
+def _plain(levels: Mapping[str, Any] | None) -> dict[str, str]:
+    return {str(name): str(level) for name, level in (levels or {}).items()}
+
+
+def _short(values: Mapping[str, Any]) -> dict[str, str]:
     return {
         str(name): str(level)
-        for name, level in plain.items()
+        for name, level in values.items()
         if isinstance(level, str | int | float | bool) and len(str(level)) <= _LONG
     }
 
@@ -300,7 +308,7 @@ def _frame(samples: Sequence[_Sample]) -> pd.DataFrame:
         task, item = str(one.head["task"]), str(one.head["item"])
         names = by_item.get((task, item)) or by_task.get(task) or dict.fromkeys(one.scorers)
         scores = one.scores or tuple(SampleScore(name, None, one.reason) for name in names)
-        levels = one.factors or factors.get((task, item), {})
+        levels = {**one.levels, **(one.factors or factors.get((task, item), {}))}
         own = {f"{schema.FACTOR_PREFIX}{name}": level for name, level in levels.items()}
         rows += [{**one.head, "score": s.score, "value": s.value, "reason": s.reason, **own} for s in scores]
     frame = pd.DataFrame(rows)

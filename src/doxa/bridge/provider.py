@@ -8,7 +8,8 @@ an arm does is part of every request, and the requests of all arms share batches
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -43,10 +44,12 @@ from doxa.models.handle import Model
 from doxa.models.receipt import Receipt, Tally
 from doxa.models.score import Choice, OptionScores
 from doxa.words.errors import ModelError, NotYetError, StudyError, nearest
-from doxa.words.store import Json, stream_seed
+from doxa.words.store import Json, content_hash, stream_seed
 
 ARGUMENTS = ("arm", "dtype", "device", "seed")
 MAX_CONNECTIONS = 256
+CACHED = "cache-"
+"""Begins the part of a label that lets Inspect's cache tell models apart."""
 MAX_TOKENS = 512
 TEMPERATURE = 1.0
 """Of a request that does not set one: the model's own distribution."""
@@ -101,6 +104,7 @@ class DoxaAPI(ModelAPI):
             if self._path is not None:
                 self._arm = prepare(self._model, self._path)
                 self._content = self._path.read_bytes()
+            self._check_mark()
         self._calls: WeakKeyDictionary[object, int] = WeakKeyDictionary()
 
     async def generate(
@@ -150,38 +154,45 @@ class DoxaAPI(ModelAPI):
         return True
 
     def _check_arm(self, config: GenerateConfig) -> None:
-        if self._path is None:
-            return
-        if not self._path.is_file() or self._path.read_bytes() != self._content:
+        if self._path is not None and (not self._path.is_file() or self._path.read_bytes() != self._content):
             raise StudyError(
                 f"the arm file {self._path} was changed or moved while it is in use",
                 way_out="Keep arms in files of their own, and start the eval again",
             )
-        named = self._label is not None and self._arm.digest[:8] in self._label
-        if (config.cache or cached()) and not named:
-            name = f"doxa/{self._base}+{self._arm.name}.{self._arm.digest[:8]}"
+        if (config.cache or cached()) and self._mark not in (self._label or ""):
             raise StudyError(
-                "Inspect's cache would mix arms: it knows models by name, and this name does not say which arm it is",
-                way_out=f"Call the model {name}, or switch the cache off",
+                "Inspect's cache would mix answers: it knows models by name, and this name does not say which arm, "
+                "weights, dtype and seed it is",
+                way_out=f"Call the model {self._cached_name}, or switch the cache off",
             )
+
+    def _check_mark(self) -> None:
+        """A name that was made for the cache is of one model only: the cache answers before anything is asked here."""
+        if f".{CACHED}" in (self._label or "") and self._mark not in (self._label or ""):
+            raise StudyError(
+                f"doxa/{self._base}+{self._label} was named for the cache of another arm, of other weights or seed",
+                way_out=f"Call the model {self._cached_name}, or anything without `.{CACHED}`",
+            )
+
+    @property
+    def _cached_name(self) -> str:
+        return f"doxa/{self._base}+{self._arm.name}.{self._mark}"
+
+    @property
+    def _mark(self) -> str:
+        """Stands for everything that an answer depends on, the request apart."""
+        model, arm = self._model, self._arm
+        parts = [model.fingerprint, str(model.dtype), str(model.device), arm.digest, self._seed]
+        return f"{CACHED}{content_hash(parts)[:8]}"
 
     async def _write(self, input: Sequence[ChatMessage], config: GenerateConfig) -> ModelOutput:
         _check_supported(config)
         messages = messages_of(input, self._arm.system_prompt)
         prompt = self._render(messages)
-        seed = self._row_seed(config)
-        sampling = Sampling(
-            max_tokens=config.max_tokens or MAX_TOKENS,
-            temperature=TEMPERATURE if config.temperature is None else config.temperature,
-            top_p=1.0 if config.top_p is None else config.top_p,
-            top_k=config.top_k or 0,
-            min_p=float((config.extra_body or {}).get("min_p", 0.0)),
-            stop=tuple(config.stop_seqs or ()),
-            seed=seed,
-        )
         wanted = max(config.top_logprobs or 0, 1) if config.logprobs or config.top_logprobs else 0
-        row = Row(prompt=prompt, sampling=sampling, plans=self._arm.plans, logprobs=wanted)
-        done: Generation = await QUEUE.ask(self._model, row)
+        with self._row_seed(config) as seed:
+            row = Row(prompt=prompt, sampling=_sampling(config, seed), plans=self._arm.plans, logprobs=wanted)
+            done: Generation = await QUEUE.ask(self._model, row)
         content = content_of(done.text, inside=thinks_on(prompt))
         thoughts = [] if isinstance(content, str) else [part.reasoning for part in content if part.type == "reasoning"]
         usage = ModelUsage(
@@ -197,14 +208,20 @@ class DoxaAPI(ModelAPI):
             seed=seed,
         )
 
-    def _row_seed(self, config: GenerateConfig) -> int:
+    @contextmanager
+    def _row_seed(self, config: GenerateConfig) -> Iterator[int]:
         """Law 9: from the place of the request, never from the arm, so that arms are paired."""
         at = place()
         owner = at.owner or self
         call = self._calls[owner] = self._calls.get(owner, 0) + 1
         study = self._seed if config.seed is None else config.seed
         training = 0  # nothing is trained yet
-        return stream_seed("row", study, training, at.task, at.item, at.run, call)
+        try:
+            yield stream_seed("row", study, training, at.task, at.item, at.run, call)
+        except BaseException:
+            if self._calls[owner] == call:  # Inspect will ask again: the same call
+                self._calls[owner] = call - 1
+            raise
 
     async def _score(self, input: Sequence[ChatMessage], asked: Mapping[str, Json]) -> ModelOutput:
         """Answer what needs no generation (see `_asked`)."""
@@ -302,6 +319,18 @@ def _asked(body: Mapping[str, Json]) -> Mapping[str, Json] | None:
             way_out="Ask for one of these",
         )
     return asked
+
+
+def _sampling(config: GenerateConfig, seed: int) -> Sampling:
+    return Sampling(
+        max_tokens=config.max_tokens or MAX_TOKENS,
+        temperature=TEMPERATURE if config.temperature is None else config.temperature,
+        top_p=1.0 if config.top_p is None else config.top_p,
+        top_k=config.top_k or 0,
+        min_p=float((config.extra_body or {}).get("min_p", 0.0)),
+        stop=tuple(config.stop_seqs or ()),
+        seed=seed,
+    )
 
 
 def _check_supported(config: GenerateConfig) -> None:

@@ -19,7 +19,7 @@ from typing import Any, TypeAlias, cast
 import anyio
 
 from doxa.models.chat import Rendered
-from doxa.models.engine import BATCH_ROWS, Generation, Row, generate, together
+from doxa.models.engine import BATCH_ROWS, Generation, Row, generate, same_text, together
 from doxa.models.handle import Model
 from doxa.models.score import Choice, OptionScores, divergence, score_choices, surprisal
 from doxa.models.steering import SteeringPlan
@@ -255,7 +255,9 @@ def _next(pool: Sequence[_Ticket], rows: int) -> list[_Ticket]:
         if kind is not Row:
             return tickets
     ordered = sorted(next(iter(groups.values())), key=_prompt_of)
-    return ordered[: together([-_prompt_of(ticket)[0] for ticket in ordered], rows)]
+    n = together([-_prompt_of(ticket)[0] for ticket in ordered], rows)
+    known = {same_text(cast(Row, ticket.request)) for ticket in ordered[:n]}
+    return ordered[:n] + [ticket for ticket in ordered[n:] if same_text(cast(Row, ticket.request)) in known]
 
 
 def _prompt_of(ticket: _Ticket) -> tuple[int, tuple[int, ...]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from inspect_ai.scorer import CORRECT, INCORRECT, NOANSWER, PARTIAL, Score
 
-_WORDS = {CORRECT: 1.0, PARTIAL: 0.5, INCORRECT: 0.0, NOANSWER: 0.0}
+_WORDS = {CORRECT: 1.0, PARTIAL: 0.5, INCORRECT: 0.0}
 _YES_NO = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
 _SHOWN = 60
 
@@ -24,7 +24,7 @@ def scores_of(scorer: str, score: Score, *, plain: bool) -> list[SampleScore]:
     """Take an Inspect score apart.
 
     Numbers, truth values and Inspect's letters become numbers as Inspect's own `value_to_float` has it; what that would
-    turn into 0 with a warning is missing here.
+    turn into 0 without an answer (its letter N) or with a warning is missing here.
 
     Args:
         scorer: Name of the scorer.
@@ -54,6 +54,8 @@ def _score(name: str, value: object, reason: str) -> SampleScore:
 
 
 def _from_text(name: str, text: str, reason: str) -> SampleScore:
+    if text == NOANSWER:
+        return SampleScore(name, None, "no answer")
     if text in _WORDS:
         return SampleScore(name, _WORDS[text])
     if text.lower() in _YES_NO:

@@ -1,5 +1,6 @@
 """The tasks that a study can name, and what a task has to offer. Importing this imports no torch and no Inspect."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -58,6 +59,11 @@ def no_items(arguments: Arguments, limit: int | None) -> int:
     return 0
 
 
+def no_content(arguments: Arguments) -> str:
+    """What the generating part of a task is made of, where there is none."""
+    return ""
+
+
 def no_tokens(arguments: Arguments) -> int:
     """How many tokens a task without a generating part writes: none."""
     return 0
@@ -75,6 +81,9 @@ class TaskEntry:
         generated: Given arguments and a limit, the Inspect task of the generating part only; None when there is none.
         derivations: Scores made of others when the table is read.
         primary: Scores that the report leads with.
+        items_of: Given arguments, a word that all its items have in common: a study cannot ask them twice.
+        content: Given arguments, a hash of the texts that the generating part asks and scores with. (Scored items hold
+            theirs themselves.)
         open_items: Given arguments and a limit, how many items are generated for.
         max_tokens: Given arguments, how many tokens such an item is given at most.
         kinds: Of every score that is bounded: `share` (0 to 1) or `binary`.
@@ -89,6 +98,8 @@ class TaskEntry:
     generated: "Callable[[Arguments, int | None], Task] | None"
     derivations: tuple[Derivation, ...]
     primary: tuple[str, ...]
+    items_of: Callable[[Arguments], str]
+    content: Callable[[Arguments], str] = no_content
     open_items: Callable[[Arguments, int | None], int] = no_items
     max_tokens: Callable[[Arguments], int] = no_tokens
     kinds: Mapping[str, Literal["share", "binary"]] = field(default_factory=dict)
@@ -115,16 +126,17 @@ def known_arguments(task: str, arguments: Arguments, allowed: Mapping[str, type]
     Args:
         task: Name of the task, for the message.
         arguments: What the study or the command line gives.
-        allowed: The arguments that the task has, each with the kind of its value (int, bool or str).
+        allowed: The arguments that the task has, each with the kind of its value (int, float, bool or str).
 
     Raises:
         StudyError: For the first that is wrong.
     """
-    words = {int: "a whole number from 1", bool: "true or false", str: "text"}
+    words = {int: "a whole number from 1", float: "a number from 0", bool: "true or false", str: "text"}
     for name, value in arguments.items():
         if name not in allowed:
             raise StudyError(f"{task} has no argument {name!r}", way_out=nearest(name, allowed))
         kind = allowed[name]
-        fits = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
-        if not fits or (kind is int and value < 1):
+        fits = isinstance(value, (int, float) if kind is float else kind)
+        fits = fits and (kind is bool or not isinstance(value, bool))
+        if not fits or (kind is int and value < 1) or (kind is float and not 0 <= value < math.inf):
             raise StudyError(f"{task}: {name} is {value!r}", expected=words[kind], way_out="Correct it")

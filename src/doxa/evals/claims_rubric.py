@@ -57,9 +57,10 @@ class Question:
 
 @dataclass(frozen=True)
 class Rubric:
-    """The questions about a belief and the phrases of both sides."""
+    """The questions about a belief and the phrases of both sides; `hash` is of the file that they stand in."""
 
     name: str
+    hash: str
     questions: tuple[Question, ...]
     states: tuple[str, ...]
     denies: tuple[str, ...]
@@ -120,7 +121,7 @@ def read_rubric(belief: str) -> Rubric:
     both = {tuple(_words(phrase)) for phrase in lines["+"]} & {tuple(_words(phrase)) for phrase in lines["-"]}
     if both:
         raise ProseError(f"{path}: {' '.join(min(both))!r} states and denies the belief", way_out="Keep one of them")
-    return Rubric(str(prose.meta["name"]), tuple(questions), tuple(lines["+"]), tuple(lines["-"]))
+    return Rubric(str(prose.meta["name"]), prose.hash, tuple(questions), tuple(lines["+"]), tuple(lines["-"]))
 
 
 def sides(answer: str, rubric: Rubric) -> frozenset[Side]:

@@ -12,7 +12,7 @@ from doxa.evals.asking import answers_of, ask, can_score, cannot_score, sample_o
 from doxa.evals.catalogue import Measured
 from doxa.evals.claims import BELIEF, DERIVATIONS, NAME, VERSION, measured, read
 from doxa.evals.claims_rubric import Question, Rubric, read_rubric
-from doxa.evals.scores import means, sample_metadata, task_metadata, to_inspect_score
+from doxa.evals.scores import means, sample_metadata, task_metadata, task_version, to_inspect_score
 from doxa.words.errors import StudyError
 
 
@@ -82,7 +82,7 @@ def claims_open(belief: str = BELIEF, max_tokens: int = opened.MAX_TOKENS, limit
     rubric = read_rubric(belief)
     return Task(
         name="claims_open",
-        version=opened.VERSION,
+        version=task_version(opened.VERSION, rubric.hash),
         dataset=MemoryDataset(
             [_sample(rubric, number, question) for number, question in enumerate(rubric.questions[:limit], start=1)]
         ),

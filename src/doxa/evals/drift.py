@@ -19,17 +19,18 @@ runs the same. A switch of language that the model makes rarely is seen more oft
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from doxa.evals.capability import capability_item, read_capability
-from doxa.evals.catalogue import Arguments, Measured, TaskEntry, Value
-from doxa.evals.drift_items import neutral_texts, open_prompts, questions
+from doxa.evals.catalogue import Arguments, Measured, TaskEntry, Value, known_arguments
+from doxa.evals.drift_items import neutral_texts, open_prompts, prose_hash, questions
 from doxa.evals.language import is_other, pieces
 from doxa.evals.text_measures import distinct_2, loops, refuses
 from doxa.models.chat import Message
 from doxa.models.score import OptionScores
-from doxa.words.errors import StudyError, nearest
+from doxa.words.errors import StudyError
+from doxa.words.store import content_hash
 
 if TYPE_CHECKING:
     from inspect_ai import Task
@@ -38,7 +39,7 @@ NAME = "doxa/drift"
 VERSION = 1
 MAX_TOKENS = 32
 TEMPERATURE = 0.7
-ARGUMENTS = ("max_tokens", "temperature", "capability", "texts")
+ARGUMENTS: Mapping[str, type] = {"max_tokens": int, "temperature": float, "capability": bool, "texts": int}
 
 EMPTY = "the answer is empty"
 NO_LANGUAGE = "no piece of the answer is long and clear enough to tell its language"
@@ -157,12 +158,10 @@ def generated(arguments: Arguments, limit: int | None) -> "Task":
 
 
 def _check(arguments: Arguments) -> None:
-    for name in arguments:
-        if name not in ARGUMENTS:
-            raise StudyError(f"{NAME} has no argument {name!r}", way_out=nearest(name, ARGUMENTS))
-    texts, most = arguments.get("texts"), len(neutral_texts())
-    if texts is not None and (not isinstance(texts, int) or isinstance(texts, bool) or not 1 <= texts <= most):
-        raise StudyError(f"{NAME}: texts {texts!r}", expected=f"a whole number from 1 to {most}", way_out="Change it")
+    known_arguments(NAME, arguments, ARGUMENTS)
+    most = len(neutral_texts())
+    if arguments.get("texts", 1) > most:
+        raise StudyError(f"{NAME}: {arguments['texts']} texts", expected=f"at most {most}", way_out="Ask for fewer")
 
 
 ENTRY = TaskEntry(
@@ -172,6 +171,8 @@ ENTRY = TaskEntry(
     read=read,
     generated=generated,
     derivations=(),
+    items_of=lambda arguments: "",
+    content=lambda arguments: content_hash([prose_hash("open-prompts"), prose_hash("refusals")]),
     primary=("kl", "capability", "other_language", "any_chinese", "loop", "surprisal"),
     open_items=lambda arguments, limit: len(open_prompts()[:limit]),
     max_tokens=lambda arguments: int(arguments.get("max_tokens", MAX_TOKENS)),

@@ -94,6 +94,11 @@ def refusals() -> dict[str, tuple[str, ...]]:
     }
 
 
+def prose_hash(name: str) -> str:
+    """Content hash of one of the files, by its name without ending."""
+    return _read(FOLDER / f"{name}.md").hash
+
+
 def read_texts(path: Path) -> tuple[Text, ...]:
     """Read a file of prompts or texts.
 

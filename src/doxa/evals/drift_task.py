@@ -11,9 +11,9 @@ from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from doxa.evals.asking import answers_of, ask, ask_surprisal, cannot_score, sample_of, was_asked
 from doxa.evals.catalogue import Value
-from doxa.evals.drift import MAX_TOKENS, NAME, TEMPERATURE, VERSION, measured, read, read_answer
+from doxa.evals.drift import ENTRY, MAX_TOKENS, NAME, TEMPERATURE, VERSION, measured, read, read_answer
 from doxa.evals.drift_items import Text, open_prompts
-from doxa.evals.scores import means, sample_metadata, task_metadata, to_inspect_score
+from doxa.evals.scores import means, sample_metadata, task_metadata, task_version, to_inspect_score
 from doxa.words.errors import StudyError
 
 
@@ -41,7 +41,7 @@ def drift(
     scored = measured({}, limit) if part == "all" else ()
     return Task(
         name="drift",
-        version=VERSION,
+        version=task_version(VERSION, ENTRY.content({})),
         dataset=MemoryDataset([*map(_sample, open_prompts()[:limit]), *map(sample_of, scored)]),
         solver=_solve(),
         scorer=_score(),

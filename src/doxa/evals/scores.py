@@ -43,6 +43,11 @@ def to_inspect_score(values: Sequence[Value], *, answer: str | None = None) -> S
     )
 
 
+def task_version(version: int, content: str) -> str:
+    """A task's version for Inspect, which continues a log of the same task: the texts in it are a part of it."""
+    return f"{version}.{content[:8]}"
+
+
 def task_metadata(name: str, version: int, derivations: Sequence[Derivation] = ()) -> dict[str, Any]:
     """The task's block in the metadata of a log."""
     return {"doxa": {"task": name, "version": version, "derivations": [asdict(each) for each in derivations]}}

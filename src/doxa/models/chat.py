@@ -211,7 +211,8 @@ def _places(text: str, markup: Sequence[str], contents: Sequence[str]) -> list[t
         places: list[tuple[int, int] | None] = []
         position = len(markup[0])
         for content, after in zip(contents, markup[1:], strict=True):
-            forms = (content, content.strip(), content.lstrip(), content.rstrip())
+            thoughtless = content.rpartition(CLOSE)[2]  # of earlier turns, by some templates
+            forms = (content, content.strip(), content.lstrip(), content.rstrip(), thoughtless, thoughtless.strip())
             fits = [f for f in forms if text.startswith(f, position) and text.startswith(after, position + len(f))]
             if not fits:
                 break

@@ -16,7 +16,7 @@ from transformers import DynamicCache
 from doxa.models.chat import Rendered, thinks_on
 from doxa.models.detokeniser import Detokeniser
 from doxa.models.handle import Model
-from doxa.models.passes import Reader, new_cache, reader_of, selected
+from doxa.models.passes import Reader, check_rows_can_leave, new_cache, reader_of, selected
 from doxa.models.receipt import Receipt, Tally, prompt_mask
 from doxa.models.sampling import Sampling, draw, stream_of
 from doxa.models.steering import Steering, SteeringPlan, steering, touched
@@ -110,22 +110,27 @@ def generate(
         One generation for each row, in the order of `rows`.
 
     Raises:
-        ModelError: When a prompt leaves no room in the context, or logits are not finite.
+        ModelError: When the network cannot run rows together, a prompt leaves no room in the context, or logits are not
+            finite.
         VectorError: When a plan does not fit the model.
     """
+    check_rows_can_leave(model)
     for row in rows:
         _check_room(model, row)
     reader = reader_of(model)
     ends = _end_tokens(model)
     first: dict[object, int] = {}
+    texts: dict[object, list[int]] = {}
     for index, row in enumerate(rows):
         first.setdefault(_same(row), index)
+        texts.setdefault(same_text(row), []).append(index)
+    equal = {own[0]: own for own in texts.values()}
     # By length, so that there is little padding; equal prompts side by side, so that they are run once.
-    order = sorted(range(len(rows)), key=lambda i: (-len(rows[i].prompt.tokens), first[_same(rows[i])], i))
+    order = sorted(equal, key=lambda i: (-len(rows[i].prompt.tokens), first[_same(rows[i])], i))
     done: dict[int, Generation] = {}
 
     def finish(index: int, generation: Generation) -> None:
-        done[index] = generation
+        done.update(dict.fromkeys(equal[index], generation))
         if progress is not None:
             progress(len(done))
 
@@ -283,9 +288,14 @@ def _note_logprobs(
         one.logprobs.append(replace(entry(token, float(logprobs[token])), top=top))
 
 
+def same_text(row: Row) -> object:
+    """Rows with the same key are the same text: written once, so that arms that do the same say the same."""
+    return _same(row), row.sampling, row.logprobs
+
+
 def _same(row: Row) -> object:
     """Rows with the same key have the same prefill."""
-    return row.prompt.tokens, row.prompt.roles, row.plans
+    return row.prompt.tokens, row.prompt.roles, tuple(plan.content for plan in row.plans)
 
 
 def _end_tokens(model: Model) -> frozenset[int]:

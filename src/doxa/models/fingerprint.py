@@ -49,20 +49,33 @@ def file_hash(path: Path) -> str:
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:
-    """The safetensors files that hold the weights of a model folder, by name; () when there are none."""
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-        return tuple(folder / Path(name).name for name in sorted(names))
+    """The safetensors files that Transformers loads the weights of a model folder from; () when there are none.
+
+    Raises:
+        EnvironmentFault: When the index cannot be read or names a file outside the folder.
+    """
     single = folder / "model.safetensors"
-    return (single,) if single.is_file() else ()
+    if single.is_file():  # before the index, when both are there
+        return (single,)
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        return ()
+    way_out = "Fetch the model again; an index names the files beside it"
+    try:
+        names = sorted({str(name) for name in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise EnvironmentFault(f"{index} cannot be read ({error})", way_out=way_out) from error
+    for name in names:
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise EnvironmentFault(f"{index} names {name!r}, which lies outside the folder", way_out=way_out)
+    return tuple(folder / name for name in names)
 
 
 def fingerprint_folder(folder: Path, tokenizer: PreTrainedTokenizerBase) -> str:
     """The fingerprint of a model loaded from a folder: the bytes on disk, so the same for every dtype in memory."""
     weights = [file_hash(file) for file in weight_files(folder)]
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return _combined(config, weights, tokenizer)
+    return _combined({**config, **_ends(folder / "generation_config.json")}, weights, tokenizer)
 
 
 def fingerprint_network(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:
@@ -72,7 +85,19 @@ def fingerprint_network(network: PreTrainedModel, tokenizer: PreTrainedTokenizer
         weights.update(json.dumps([name, list(tensor.shape)]).encode())
         flat = tensor.detach().to("cpu").contiguous().reshape(-1)
         weights.update(flat.view(torch.uint8).numpy().data)
-    return _combined(network.config.to_diff_dict(), [weights.hexdigest()], tokenizer)
+    own = network.generation_config
+    ends = {"generation_config.eos_token_id": own.eos_token_id} if own is not None and own.eos_token_id else {}
+    return _combined({**network.config.to_diff_dict(), **ends}, [weights.hexdigest()], tokenizer)
+
+
+def _ends(generation_config: Path) -> dict[str, Any]:
+    """The tokens that end an answer, where they are set apart from the configuration: they decide what is written."""
+    if not generation_config.is_file():
+        return {}
+    with contextlib.suppress(ValueError, AttributeError):
+        ends = json.loads(generation_config.read_text(encoding="utf-8")).get("eos_token_id")
+        return {"generation_config.eos_token_id": ends} if ends is not None else {}
+    return {}
 
 
 def _combined(config: Mapping[str, Any], weights: list[str], tokenizer: PreTrainedTokenizerBase) -> str:

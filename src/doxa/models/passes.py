@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache
 
 from doxa.models.handle import Model
+from doxa.words.errors import ModelError
 
 Attention: TypeAlias = Tensor | dict[str, Tensor]
 """A mask that says what each token sees, additive [rows, 1, time, time]; or one for each kind of layer."""
@@ -116,6 +117,53 @@ def _checked(model: Model) -> Reader:
 def new_cache(model: Model) -> DynamicCache:
     """An empty cache of keys and values for a model."""
     return DynamicCache(config=model.network.config)
+
+
+_apart: WeakKeyDictionary[Model, bool] = WeakKeyDictionary()
+
+
+def check_rows_can_leave(model: Model) -> None:
+    """Check that all that a network keeps of earlier tokens is in its cache: tried, once for each model.
+
+    Raises:
+        ModelError: When rows cannot leave a batch or be repeated, because states are kept elsewhere.
+    """
+    if model not in _apart:
+        try:
+            _apart[model] = _same_after_leaving(model)
+        except (TypeError, ValueError, RuntimeError, IndexError, KeyError, AttributeError, AssertionError):
+            _apart[model] = False
+    if not _apart[model]:
+        raise ModelError(
+            f"{model.name} ({model.network.config.model_type}) keeps states of earlier tokens that rows of a batch "
+            "cannot be told apart in",
+            expected="a network that keeps them in a cache of keys and values",
+            way_out="It can be scored (forced choice, divergence) and not written with; use another model for that",
+        )
+
+
+@torch.no_grad()
+def _same_after_leaving(model: Model) -> bool:
+    """Let one of two rows leave and the other stand twice, and compare with that row alone.
+
+    In bfloat16 that shows large errors only, so it is also looked whether a module holds on to what belongs to rows.
+    """
+    reader = reader_of(model)
+    cache = new_cache(model)
+    tokens = torch.tensor([[1, 2, 3], [4, 5, 6]], device=model.device)
+    places = torch.arange(3, device=model.device).expand(2, 3)
+    reader.features(tokens, torch.ones_like(tokens, dtype=torch.bool), places, cache)
+    kept = (value for module in model.network.modules() for value in vars(module).values())
+    if any(isinstance(value, Tensor) and value.shape[:1] == (len(tokens),) for value in kept):
+        return False
+    left = selected(cache, [1, 1])
+    step, mask = torch.full((2, 1), 7, device=model.device), torch.ones(2, 4, dtype=torch.bool, device=model.device)
+    found = reader.logits(reader.features(step, mask, torch.full_like(step, 3), left))[:, -1]
+    whole = torch.tensor([[4, 5, 6, 7]], device=model.device)
+    due = reader.features(whole, torch.ones_like(whole, dtype=torch.bool), torch.arange(4, device=model.device)[None])
+    expected = reader.logits(due)[:, -1]
+    tolerance = 1e-3 if model.dtype == torch.float32 else 5e-2
+    return torch.allclose(found, expected.expand_as(found), rtol=1e-2, atol=tolerance * float(expected.abs().max()))
 
 
 def selected(cache: DynamicCache, rows: Sequence[int] | Int[Tensor, " rows"]) -> DynamicCache:

@@ -13,7 +13,7 @@ from doxa.models.handle import Model
 from doxa.models.steering import SteeringPlan, touched
 from doxa.models.strips import Strip, branches
 from doxa.models.tokens import Role
-from doxa.models.trees import Tree, trees
+from doxa.models.trees import Tree, trees, widest
 
 Plans: TypeAlias = tuple[SteeringPlan, ...]
 Cell: TypeAlias = tuple[int, Role, bool]
@@ -88,7 +88,8 @@ def _rows(model: Model, paths: Sequence[Path]) -> Iterator[_Row]:
     arms: dict[Plans, list[int]] = {}
     for index, path in enumerate(paths):
         arms.setdefault(path.plans, []).append(index)
-    branching = branches(model)
+    longest = max((len(path.cells) for path in paths), default=0)
+    branching = branches(model, widest(longest))
     # Arms that are steered from about the same block on share what is below it.
     for plans, own in sorted(arms.items(), key=lambda arm: min((p.layers[0] for p in arm[0] if p.layers), default=0)):
         grown = trees(tuple(paths[index].cells for index in own), branching=branching)

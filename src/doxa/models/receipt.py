@@ -18,7 +18,8 @@ class Receipt:
 
     Attributes:
         layers: The decoder blocks at whose output something was added, ascending.
-        norms: For each of them the L2 norm of what was added there: of the sum, where several plans were applied.
+        norms: For each of them the L2 norm of what was added there: of the sum, where several plans met at a token, and
+            the largest, where tokens were given different things.
         tokens_touched: Positions at which something was added at one layer at least.
     """
 
@@ -42,28 +43,36 @@ class Tally:
     def __init__(self, plans: Sequence[SteeringPlan]) -> None:
         self._plans = tuple(plans)
         self._adds = torch.tensor([bool(plan.additions.any()) for plan in plans], dtype=torch.bool)
-        self._used = torch.zeros(len(self._plans), dtype=torch.bool)
+        self._met: set[tuple[bool, ...]] = set()  # which plans acted together at some token
         self._touched = 0
 
     def note(self, applied: Bool[Tensor, "plans time"]) -> None:
         """Note the row's part of the mask of a forward pass."""
         real = applied & self._adds[:, None]
-        self._used |= real.any(1)
-        self._touched += int(real.any(0).sum())
+        touched = real.any(0)
+        count = int(touched.sum())
+        if count:
+            self._touched += count
+            self._met.update(map(tuple, real[:, touched].T.tolist()))
 
     def receipt(self) -> Receipt:
         """What was added until now."""
-        used = tuple(plan for plan, was in zip(self._plans, self._used.tolist(), strict=True) if was)
-        return Receipt(*_norms(used), self._touched)
+        return Receipt(*_norms(self._plans, frozenset(self._met)), self._touched)
 
 
 @lru_cache(maxsize=64)  # the many rows of an arm have the same plans
-def _norms(used: tuple[SteeringPlan, ...]) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    """Layers at which some plans add something, and the L2 norm of what they add there together."""
-    sums: dict[int, Tensor] = {}
-    for plan in used:
-        for layer, addition in zip(plan.layers, plan.additions, strict=True):
-            if bool(addition.any()):
-                sums[layer] = sums.get(layer, 0) + addition.double()
-    layers = tuple(sorted(sums))
-    return layers, tuple(float(sums[layer].norm()) for layer in layers)
+def _norms(
+    plans: tuple[SteeringPlan, ...], met: frozenset[tuple[bool, ...]]
+) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """Layers at which plans add something, and the largest L2 norm of what those that met there add together."""
+    largest: dict[int, float] = {}
+    for acted in met:
+        sums: dict[int, Tensor] = {}
+        for plan in (plan for plan, own in zip(plans, acted, strict=True) if own):
+            for layer, addition in zip(plan.layers, plan.additions, strict=True):
+                if bool(addition.any()):
+                    sums[layer] = sums.get(layer, 0) + addition.double()
+        for layer, total in sums.items():
+            largest[layer] = max(largest.get(layer, 0.0), float(total.norm()))
+    layers = tuple(sorted(largest))
+    return layers, tuple(largest[layer] for layer in layers)

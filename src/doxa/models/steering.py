@@ -8,6 +8,7 @@ float32 addition would promote a bfloat16 residual.) Hooks belong to the network
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -37,6 +38,11 @@ class SteeringPlan:
     layers: tuple[int, ...]
     additions: Float[Tensor, "steered d_model"]
     at: frozenset[Where]
+
+    @cached_property
+    def content(self) -> object:
+        """Equal for plans that add the same to the same tokens."""
+        return self.layers, self.additions.numpy().tobytes(), self.at
 
     def __post_init__(self) -> None:
         assert self.additions.ndim == 2, "additions must be [steered, d_model]"

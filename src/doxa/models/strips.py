@@ -98,9 +98,20 @@ def shared_blocks(model: Model, arms: Sequence[tuple[SteeringPlan, ...]]) -> int
     return first if _tried(model, _divisible, lambda: _same_when_divided(model)) else None
 
 
-def branches(model: Model) -> bool:
-    """Whether the model can read trees: tried, once for each model."""
-    return attends_by_position(model) and _tried(model, _branching, lambda: _same_in_a_tree(model))
+def branches(model: Model, cells: int) -> bool:
+    """Whether the model can read trees of so many cells: tried with one that is as wide.
+
+    What a network calls its window may be counted in places of a row and not in positions on a path (GPT-Neo), and
+    then small trees are read rightly and wide ones are not.
+
+    Args:
+        model: The model.
+        cells: The largest tree that is wanted.
+    """
+    if not attends_by_position(model):
+        return False
+    width = 2 ** max(3, (cells - 1).bit_length())  # few different ones, so that there are few trials
+    return _tried(model, _branching.setdefault(width, WeakKeyDictionary()), lambda: _same_in_a_tree(model, width))
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +194,7 @@ def _last_output(model: Model, reader: Reader, last: int, batch: _Batch) -> Outp
 
 
 _divisible: WeakKeyDictionary[Model, bool] = WeakKeyDictionary()
-_branching: WeakKeyDictionary[Model, bool] = WeakKeyDictionary()
+_branching: dict[int, WeakKeyDictionary[Model, bool]] = {}
 
 
 def _tried(model: Model, known: WeakKeyDictionary[Model, bool], trial: Callable[[], bool]) -> bool:
@@ -205,13 +216,20 @@ def _same_when_divided(model: Model) -> bool:
     return _close(run_strips(model, rows, shared=model.n_layers // 2), run_strips(model, rows))
 
 
-def _same_in_a_tree(model: Model) -> bool:
-    """Run two paths as a tree beside a shorter row, and one by one. Token 0 may be padding, which has no embedding."""
-    tokens, parents = tuple(range(1, 8)), (-1, 0, 1, 2, 0, 4, 5)
+def _same_in_a_tree(model: Model, width: int) -> bool:
+    """Run two paths as a tree beside a shorter row, and one by one. Token 0 may be padding, which has no embedding.
+
+    Between the two stand children of the first token, so that the second path is as far from its beginning as it can
+    be in a tree of this width.
+    """
+    between = max(width - 7, 0)
+    tokens = (1, 2, 3, 4, *(2 + at % 3 for at in range(between)), 5, 6, 7)
+    last = 4 + between
+    parents = (-1, 0, 1, 2, *([0] * between), 0, last, last + 1)
     tree = Strip((), tokens, torch.zeros(0, len(tokens), dtype=torch.bool), parents)
     found = run_strips(model, [tree, _plain(range(1, 4))])
     first, second = run_strips(model, [_plain((1, 2, 3, 4)), _plain((1, 5, 6, 7))])
-    return _close(found[0, [0, 1, 2, 3]], first) and _close(found[0, [0, 4, 5, 6]], second)
+    return _close(found[0, [0, 1, 2, 3]], first) and _close(found[0, [0, last, last + 1, last + 2]], second)
 
 
 def _plain(tokens: Sequence[int]) -> Strip:

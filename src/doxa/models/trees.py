@@ -40,7 +40,7 @@ def trees(texts: tuple[Text, ...], *, branching: bool = True, most: int = ROW_CE
     Returns:
         Trees that hold every text once.
     """
-    most = max(most, 2 * max((len(text) for text in texts), default=0))
+    most = widest(max((len(text) for text in texts), default=0), most)
     order = sorted(range(len(texts)), key=lambda index: texts[index])  # like beginnings side by side
     found = _grown(texts, order, branching, most)
     low = most // 2
@@ -52,6 +52,11 @@ def trees(texts: tuple[Text, ...], *, branching: bool = True, most: int = ROW_CE
         else:
             found, most = smaller, middle
     return found
+
+
+def widest(longest: int, most: int = ROW_CELLS) -> int:
+    """Cells of the largest tree that `trees` makes of texts of this length."""
+    return max(most, 2 * longest)
 
 
 def _grown(texts: tuple[Text, ...], order: list[int], branching: bool, most: int) -> tuple[Tree, ...]:

@@ -16,7 +16,7 @@ from doxa.words.contrasts import Contrast, Term
 from doxa.words.errors import ResultsError
 
 AGAIN = "Run `doxa run` on the study again: it goes on where it stopped and writes what is missing"
-PLAN_FORMAT = 1
+PLAN_FORMAT = 2
 """Version of `plan.json` that a report reads."""
 PLAN_KEYS = ("study", "model", "tasks", "arms", "contrasts", "made_from", "digest", "doxa")
 DOSE_KEYS = ("arm", "layer", "planned", "planned_cumulated", "measured_projection", "measured_norm")

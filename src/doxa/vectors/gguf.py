@@ -232,6 +232,8 @@ def _contents(cursor: _Cursor) -> _Contents:
         if kind != _F32:
             raise ValueError(f"its tensor {name[:40]!r} is not float32")
         places.append((name, size, offset))
+    if sum(4 * size for _, size, _ in places) > len(cursor.data):
+        raise ValueError("its tensors are larger than the file")
     alignment = keys.get("general.alignment", _ALIGNMENT)
     if not isinstance(alignment, int) or alignment <= 0:
         raise ValueError(f"its alignment is {alignment!r}")

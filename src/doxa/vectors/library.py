@@ -10,6 +10,8 @@ from doxa.vectors.gguf import import_gguf
 from doxa.vectors.pairs import load_pairs
 from doxa.vectors.twins import rescaled, twin
 from doxa.vectors.vector import MANIFEST_FILE, Vector, check, load, save
+from doxa.words.arms import Pin
+from doxa.words.errors import VectorError
 from doxa.words.interventions import VectorReference
 from doxa.words.store import cache_folder
 
@@ -52,7 +54,7 @@ def derived(reference: VectorReference, model: Model, find: Callable[[str], Vect
         VectorError: When the vector does not fit the model or cannot be turned.
     """
     vector = find(reference.name)
-    check(vector, model, reference.base)
+    check(vector, model, _base(vector, model, reference.base))
     if reference.twin is not None:
         vector = twin(vector, reference.twin.index, reference.twin.seed)
     if reference.norms_of is not None:
@@ -93,6 +95,27 @@ def original(
     return load(kept)
 
 
+def made_vector(pin: Pin, folder: Path) -> Vector:
+    """The vector that a pin says was made.
+
+    Args:
+        pin: With the folder of the vector.
+        folder: What that is relative to.
+
+    Raises:
+        VectorError: When no vector is there, or another one.
+        EnvironmentFault: When it is damaged.
+    """
+    vector = load(folder / (pin.folder or ""))
+    if pin.made is not None and vector.digest != pin.made:
+        raise VectorError(
+            f"{folder / (pin.folder or '')} holds another vector ({vector.digest[:12]}) than the one that was made",
+            expected=f"the vector {pin.made[:12]}",
+            way_out="Remove that folder and run the study again: it is made anew",
+        )
+    return vector
+
+
 def vector_key(name: str, model: Model, *, base: str | None = None, folder: Path | None = None) -> str:
     """A hash of everything that the vector of a name depends on, known before the vector is made.
 
@@ -108,9 +131,16 @@ def vector_key(name: str, model: Model, *, base: str | None = None, folder: Path
     """
     if _saved(name, folder) is not None:
         vector = original(name, model, folder=folder)
-        check(vector, model, base)
+        check(vector, model, _base(vector, model, base))
         return vector.digest
     return extraction_key(_source(model, base), load_pairs(name, folder), Recipe())
+
+
+def _base(vector: Vector, model: Model, base: str | None) -> str | None:
+    """The base that `from:` names, as `check` knows it: a fingerprint says more than the many names of a model."""
+    if base is None or base in (vector.manifest.model, vector.manifest.fingerprint):
+        return base
+    return _source(model, base).fingerprint
 
 
 def _source(model: Model, base: str | None) -> Model:

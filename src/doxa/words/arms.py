@@ -7,11 +7,11 @@ from typing import Any
 
 from doxa.words.errors import StudyError
 from doxa.words.grammar import intervention_from_json, intervention_to_json
-from doxa.words.interventions import Intervention
+from doxa.words.interventions import Intervention, VectorReference
 from doxa.words.reading import mapping, sequence, text
 from doxa.words.store import content_hash, read_json, write_json
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,24 @@ class Pin:
         hash: Content hash of the belief's text, or of the pairs and the recipe that make the vector.
         text: The system prompt itself, for a `Prompt`.
         folder: Folder of the saved vector, relative to the arm file, for a `Steer`; None before it is made.
+        made: Digest of that vector; None before it is made.
     """
 
     hash: str
     text: str | None = None
     folder: str | None = None
+    made: str | None = None
+
+
+def prompt_pin(name: str) -> str:
+    """What a prompt's pin is called: a belief and a vector may have one name."""
+    return f"prompt {name}"
+
+
+def vector_pins(reference: VectorReference) -> dict[str, str]:
+    """What the pins of a reference are called, by the names in it: on another base a name is another vector."""
+    names = (reference.name,) if reference.norms_of is None else (reference.name, reference.norms_of)
+    return {name: f"vector {name}" + (f" from {reference.base}" if reference.base else "") for name in names}
 
 
 @dataclass(frozen=True)
@@ -39,7 +52,8 @@ class Arm:
         of: The arm that this one is a control of, or "".
         control: The control family (`twin`, `unrelated`, `neutral`, `paraphrase`), or "".
         model: Name of the model, where the arm is written down by itself.
-        pins: What each name in the interventions stood for; empty until a plan is made.
+        pins: What each name in the interventions stood for, by `prompt_pin` and `vector_pins`; empty until a plan is
+            made.
         levels: The levels of the study's factors that this arm has, e.g. `{"strength": "0.4"}`.
     """
 
@@ -61,7 +75,7 @@ class Arm:
                 "control": self.control,
                 "model": self.model,
                 "interventions": [intervention_to_json(one) for one in self.interventions],
-                "pins": {name: pin.hash for name, pin in self.pins.items()},
+                "pins": {name: [pin.hash, pin.text] for name, pin in self.pins.items()},
             }
         )
 
@@ -107,8 +121,9 @@ def arm_from_json(value: object, where: str) -> Arm:
     items = sequence(body["interventions"], f"{where}.interventions")
     pins: dict[str, Pin] = {}
     for name, pin in body.get("pins", {}).items():
-        inner = mapping(pin, f"{where}.pins.{name}", allowed=("hash", "text", "folder"), required=("hash",))
-        pins[name] = Pin(inner["hash"], inner.get("text"), inner.get("folder"))
+        known = ("hash", "text", "folder", "made")
+        inner = mapping(pin, f"{where}.pins.{name}", allowed=known, required=("hash",))
+        pins[name] = Pin(**inner)
     arm = Arm(
         name=text(body.get("arm", "arm"), f"{where}.arm"),
         interventions=tuple(

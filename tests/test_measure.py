@@ -1,0 +1,41 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from doxa.bridge.arms import PreparedArm
+from doxa.evals.catalogue import Measured, entry
+from doxa.measure import measure
+from doxa.models.chat import Message
+from doxa.models.handle import Model
+from doxa.plan import Chunk
+from doxa.words.arms import Arm
+
+ARM = PreparedArm(system_prompt="You are awake.", plans=(), digest="", name="prompted")
+
+
+@pytest.mark.parametrize(
+    ("own", "whole"), [(None, "You are awake."), ("Answer in a word.", "You are awake.\n\nAnswer in a word.")]
+)
+def test_the_arm_s_system_prompt_stands_before_the_item_s(tiny: Model, own: str | None, whole: str) -> None:
+    """What is scored under the arm is what would be scored without it, had the item the whole prompt."""
+
+    def value(system: str | None, arm: PreparedArm) -> float:
+        head = () if system is None else (Message("system", system),)
+        prompt = (*head, Message("user", "a or b? I say a."), Message("assistant", "It is"))
+        options = ((" a", " b"),) * 2
+        item = Measured("i", "choice", (prompt, prompt), options, {"kind": "belief", "polarity": "affirmed"})
+        found = measure(tiny, Chunk("c", 0, Arm("prompted"), (item,)), entry("doxa/claims"), arm)
+        (values,) = [one["values"] for one in found["items"]]
+        return float(next(one["value"] for one in values if one["score"] == "log_odds"))
+
+    bare = replace(ARM, system_prompt=None)
+    assert value(own, ARM) == pytest.approx(value(whole, bare), abs=1e-4)
+    assert value(own, ARM) != pytest.approx(value(own, bare), abs=1e-3)
+
+
+def test_equal_chunks_give_equal_results(tiny: Model, tmp_path: Path) -> None:
+    items = entry("doxa/drift").measured({"capability": False}, 2)
+    chunk = Chunk("c", 1, Arm("baseline"), items)
+    bare = replace(ARM, system_prompt=None)
+    assert measure(tiny, chunk, entry("doxa/drift"), bare) == measure(tiny, chunk, entry("doxa/drift"), bare)
