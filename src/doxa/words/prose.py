@@ -17,14 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from doxa.words.errors import EnvironmentFault, ProseError, nearest
+from doxa.words.safe_yaml import load_yaml
 from doxa.words.store import content_hash
 
 MAX_BYTES = 1 << 20
 _MAX_FRONT_MATTER = 1 << 14  # characters; front matter is some lines, and parsing time grows with it
-_MAX_DEPTH = 8
 _FENCE = "---"
 
 
@@ -136,29 +134,15 @@ def _parse(path: Path, front_matter: str) -> Mapping[str, Any]:
             way_out="Correct the front matter; put a text that has a colon in it between quotes",
         )
 
-    try:
-        depth = 0  # a parser that is asked for thousands of levels takes half a minute: stop it early
-        for event in yaml.parse(front_matter, Loader=yaml.SafeLoader):
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > _MAX_DEPTH or isinstance(event, yaml.AliasEvent):
-                raise wrong("the front matter is nested too deeply, or has a YAML alias")
-        node = yaml.compose(front_matter, Loader=yaml.SafeLoader)
-        meta = yaml.safe_load(front_matter)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 2 if error.problem_mark else 1
-        raise wrong(f"the front matter is not YAML ({error.problem} in line {line})") from error
-    except yaml.YAMLError as error:
-        raise wrong("the front matter is not YAML (it has a character that YAML does not allow)") from error
-    except ValueError as error:
-        raise wrong(f"the front matter has a value that cannot be read ({error})") from error
-    if not isinstance(node, yaml.MappingNode) or not isinstance(meta, dict):
+    # A line more, so that lines are counted as in the file.
+    meta = load_yaml(
+        "\n" + front_matter, lambda what: wrong(f"in the front matter, {what}"), max_depth=8, aliases=False
+    )
+    if not isinstance(meta, dict):
         raise wrong("the front matter has no keys")
-    keys = [key.value for key, _ in node.value]
     for key, value in meta.items():
         if not isinstance(key, str):
             raise wrong(f"the key {key!r} of the front matter is not a word")
-        if keys.count(key) > 1:
-            raise wrong(f"the front matter has the key {key!r} twice")
         try:
             content_hash(value)
         except (TypeError, ValueError) as error:

@@ -9,16 +9,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from doxa.words.arms import Arm
 from doxa.words.contrasts import Contrast, parse_contrast
 from doxa.words.errors import StudyError, nearest
 from doxa.words.grammar import intervention_from_json, intervention_to_json
 from doxa.words.interventions import Steer
 from doxa.words.reading import mapping, number, one_of, sequence, text, whole
+from doxa.words.safe_yaml import load_yaml
 from doxa.words.store import content_hash
 
+MAX_BYTES = 1 << 20
 KEYS = (
     "study", "question", "model", "models", "seed", "arms", "factors", "controls", "tasks", "roles", "generate", "runs",
     "seeds", "contrasts", "primary", "limits",
@@ -122,18 +122,24 @@ def read_study(path: Path) -> Study:
         StudyError: When it is missing, is not UTF-8, is not YAML or is not understood.
     """
     try:
-        source = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise StudyError(
+                f"{path} has more than {MAX_BYTES:,} bytes",
+                expected="a study",
+                way_out="Check that it is the right file",
+            )
+        source = data.decode("utf-8-sig")  # editors on Windows begin a file with a byte order mark
     except UnicodeDecodeError as error:
         raise StudyError(
             f"{path} is not UTF-8 (byte {error.start})", way_out="Save the file as UTF-8 and try again"
         ) from error
-    except OSError as error:
-        raise StudyError(f"study file {path} cannot be read ({error.strerror})", way_out="Check the path") from error
-    try:
-        data = yaml.safe_load(source)
-    except yaml.YAMLError as error:
-        raise StudyError(f"{path} is not YAML: {' '.join(str(error).split())}", way_out="Mend that line") from error
-    return study_from_json(data, folder=path.parent.resolve())
+    except (OSError, ValueError) as error:  # a path with a null character is a ValueError
+        why = error.strerror if isinstance(error, OSError) else error
+        raise StudyError(f"study file {path} cannot be read ({why})", way_out="Check the path") from error
+    found = load_yaml(source, lambda what: StudyError(f"{path}: {what}", way_out="Mend that, and run it again"))
+    return study_from_json(found, folder=path.parent.resolve())
 
 
 def study_from_json(data: object, *, folder: Path | None = None) -> Study:
