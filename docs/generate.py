@@ -19,7 +19,7 @@ from doxa.cli import main
 from doxa.evals.catalogue import TASKS, entry
 from doxa.plan import refuse_what_is_not_run_yet
 from doxa.vectors.pairs import shipped_pairs
-from doxa.words import contrasts, grammar, interventions, study
+from doxa.words import contrasts, grammar, interventions, scope, study
 from doxa.words.beliefs import shipped_beliefs
 from doxa.words.errors import NotYetError
 from doxa.words.layers import Share
@@ -39,14 +39,14 @@ KEYS = {
     "arms": ("required", "Names, each with a list of interventions. `[]` is the model as it is."),
     "factors": ("none", "Grids: a field with a list of values makes one arm per value (see below)."),
     "controls": ("see below", "What is made as a control of which arm."),
-    "tasks": ("required", "Names, or `{name: {argument: value}}`. The report leads with the first."),
+    "tasks": ("required", "Names, or `{name: {argument: value}}`, every task once. The report leads with the first."),
     "roles": ("none", "Other models that tasks ask, by role: `{judge: provider/model}`."),
     "generate": ("the task's", "Sampling of what is generated, over the task's own settings (see below)."),
     "runs": (None, "Repetitions of every generated item. Scored items have one."),
     "seeds": (None, "Training seeds."),
     "contrasts": ("none", "Differences between arms, declared before anything runs (see below)."),
     "primary": ("none", "Those contrasts that the claim rests on; the rest is exploratory, and the report says so."),
-    "limits": ("none", "Most that the run may take; written into the plan, enforced by nothing in this version."),
+    "limits": ("none", "Most that a run may take (`generations`, `tokens`, `judge_calls`); a plan beyond it is refused."),
 }
 GENERATE = {
     "temperature": "0 is greedy.",
@@ -59,7 +59,7 @@ GENERATE = {
 LAYERS = (0, 12, 0.5, [10, 14, 18], {"block": {"end": 0.5, "width": 6}}, {"block": {"end": 17, "width": 3}},
           {"spread": {"start": 0.12, "end": 0.38, "n": 6}}, "every")  # fmt: skip
 ARGUMENTS = {
-    ("doxa/claims", "belief"): ("BELIEF", "A shipped name, or a file of statements: its path from the working folder."),
+    ("doxa/claims", "belief"): ("BELIEF", "A shipped name, or the path of a file of statements."),
     ("doxa/claims", "topics"): ("all", "How many of its topics."),
     ("doxa/claims", "gate"): ("true", "Whether known facts are asked too."),
     ("doxa/claims_open", "belief"): ("BELIEF", "A shipped name, or the path of a file of questions and phrases."),
@@ -168,7 +168,7 @@ def _tasks() -> str:
         own = {argument: said for (task, argument), said in ARGUMENTS.items() if task == name}
         described(own, list(module.ARGUMENTS), f"arguments of {name}")
         title = (module.__doc__ or "").split("\n")[0].partition(": ")[2]
-        rows = [(f"`{a}`", shown(vars(module).get(d, d)), words) for a, (d, words) in own.items()]
+        rows = [(f"`{a}`", d if d == "all" else shown(vars(module).get(d, d)), words) for a, (d, words) in own.items()]
         parts.append(f"### `{name}`, version {one.version}\n\n{title[:1].upper()}{title[1:]}\n")
         parts.append(table(("argument", "default", "meaning"), rows))
         link = f"../src/{module_name.replace('.', '/')}.py"
@@ -199,9 +199,8 @@ def _smallest() -> str:
     small = {"study": "small", "model": "smollm2", "arms": {"baseline": []}, "tasks": ["doxa/drift"]}
     full = study.study_to_json(study.study_from_json(small))
     full.pop("limit")
-    return code(yaml.safe_dump(small, sort_keys=False)) + "\nis read as\n\n" + code(
-        "# every default spelt out, as plan.json has it\n" + yaml.safe_dump(full, sort_keys=False), "text"
-    )  # fmt: skip
+    kept = code(yaml.safe_dump(full, sort_keys=False), "text")
+    return f"{code(yaml.safe_dump(small, sort_keys=False))}\nis kept in `plan.json`, every default spelt out, as\n\n{kept}"
 
 
 def reference() -> str:
@@ -210,12 +209,13 @@ def reference() -> str:
     grammar_of_contrasts = (contrasts.__doc__ or "").partition("\n\n")[2]
     examples, _, note = grammar_of_contrasts.partition("\n\n")
     examples = "\n".join(line.strip() for line in examples.splitlines())
-    prompt = defaults(study.PromptControls)
-    described(attributes(study.SteerControls), study.CONTROL_KEYS, "controls.steer")
+    prompt = defaults(scope.PromptControls)
+    described(attributes(scope.SteerControls), scope.CONTROL_KEYS, "controls.steer")
     parts = [
         f"{WRITTEN}\n\n# Study reference\n",
         "A study is a YAML file, read safely: no templating, no inheritance; anchors are enough. Unknown keys are "
-        "errors that name the allowed ones. Layout and comments do not matter to its hash.\n",
+        "errors that name the allowed ones. Layout and comments do not matter to its hash. Files that it names "
+        "(prompts, pairs, vectors, claims, a model's folder) are looked for beside it first.\n",
         "## Keys\n",
         _keys(),
         _smallest(),
@@ -250,11 +250,11 @@ def reference() -> str:
         "makes the arms `block[strength=0.3]` and `block[strength=0.6]`. A list under `at` is one value.\n",
         "## Controls\n",
         "Made by the study. `controls: {steer: {...}, prompt: {...}}`.\n\n### `steer`\n",
-        _fields(study.SteerControls),
-        f"`twins` and `unrelated` are 0 or at least {study.LEAST_TWINS}: with fewer, no rank test can reach p = .05. "
+        _fields(scope.SteerControls),
+        f"`twins` and `unrelated` are 0 or at least {scope.LEAST_TWINS}: with fewer, no rank test can reach p = .05. "
         "`arms` takes a grid's name (`block`) for all its arms. Controls are scored, not generated from.\n",
         "### `prompt`\n",
-        (study.PromptControls.__doc__ or "") + "\n",
+        (scope.PromptControls.__doc__ or "") + "\n",
         table(("key", "default"), [(f"`{key}`", shown(value)) for key, value in prompt.items()]),
         "Arms that have a prompt and no vector get them.\n",
         "## Tasks\n",

@@ -254,26 +254,6 @@ def test_tokens_are_limited_as_they_are_written(mini: Mini, tiny: Model) -> None
 
 
 @pytest.mark.parametrize(
-    ("tasks", "words"),
-    [
-        ([{"doxa/drift": {"max_tokens": 4}}, {"doxa/drift": {"max_tokens": 8}}], "items of doxa/drift twice"),
-        ([{"doxa/claims": {"topics": 1}}, {"doxa/claims": {"belief": "conscious"}}], "items of doxa/claims twice"),
-        (["doxa/claims_open", {"doxa/claims_open": {"max_tokens": 9}}], "items of doxa/claims_open twice"),
-    ],
-)
-def test_the_same_items_twice_are_refused_before_anything_runs(
-    mini: Mini, tiny: Model, tasks: list[Any], words: str
-) -> None:
-    with pytest.raises(StudyError, match=words):
-        make_plan(mini(tasks=tasks, **NOTHING_DECLARED), tiny)
-
-
-def test_two_beliefs_are_not_the_same_items(mini: Mini, tiny: Model) -> None:
-    tasks = [{"doxa/claims": {"belief": belief, "topics": 1}} for belief in ("conscious", "deployed")]
-    assert make_plan(mini(tasks=tasks, **NOTHING_DECLARED), tiny).chunks
-
-
-@pytest.mark.parametrize(
     "arguments", [{"temperature": "hot"}, {"temperature": -1}, {"max_tokens": "x"}, {"max_tokens": True}, {"texts": 99}]
 )
 def test_arguments_of_drift_are_checked_before_anything_runs(

@@ -37,6 +37,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "results" / "mini"
 
 
+def begin(folder: Path, plan: Plan) -> None:
+    """A folder in which something was made of the plan."""
+    open_folder(folder, plan)
+    commit_chunk(folder, plan.chunks[0], {"chunk": plan.chunks[0].id})
+
+
 def refuses(folder: Path, plan: Plan, contents: Contents, words: str) -> None:
     before = contents(folder)
     with pytest.raises(ResultsError, match=words) as caught:
@@ -79,12 +85,12 @@ def test_what_a_killed_first_write_left_does_not_lock_the_folder_out(folder: Pat
 def test_another_study_s_folder_is_left_alone(
     folder: Path, plan: Plan, mini: Mini, tiny: Model, contents: Contents
 ) -> None:
-    open_folder(folder, plan)
+    begin(folder, plan)
     refuses(folder, make_plan(mini(study="other", **NO_CONTROLS), tiny), contents, "belongs to the study 'mini'")
 
 
 def test_results_of_other_weights_are_left_alone(folder: Path, plan: Plan, tiny: Model, contents: Contents) -> None:
-    open_folder(folder, plan)
+    begin(folder, plan)
     refuses(folder, make_plan(plan.study, replace(tiny, fingerprint="f" * 64)), contents, "differs in model")
 
 
@@ -92,7 +98,7 @@ def test_results_of_other_weights_are_left_alone(folder: Path, plan: Plan, tiny:
 def test_an_older_version_of_the_study_is_left_alone_and_the_difference_named(
     folder: Path, plan: Plan, mini: Mini, tiny: Model, contents: Contents, change: dict[str, Any]
 ) -> None:
-    open_folder(folder, plan)
+    begin(folder, plan)
     (key,) = change
     refuses(folder, make_plan(mini(**NO_CONTROLS, **change), tiny), contents, f"differs in {key}")
 
@@ -249,3 +255,13 @@ def test_two_runs_at_once_are_one_too_many(folder: Path) -> None:
         assert "--out" in caught.value.way_out
     with held(folder):  # after it has ended the folder is free
         pass
+
+
+def test_a_plan_of_which_nothing_was_made_does_not_claim_the_folder(
+    folder: Path, plan: Plan, mini: Mini, tiny: Model
+) -> None:
+    """A mistake that shows after the plan was written: the corrected study may have the folder."""
+    open_folder(folder, plan)
+    corrected = make_plan(mini(runs=3, **NO_CONTROLS), tiny)
+    open_folder(folder, corrected)
+    assert read_plan(folder)["digest"] == corrected.digest

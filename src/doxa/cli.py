@@ -1,5 +1,6 @@
 """The command line: every verb is a function of the package with the same name."""
 
+import io
 import json
 import os
 import sys
@@ -12,11 +13,25 @@ from typing import Any, ParamSpec, TypeVar
 import click
 
 from doxa import __version__
-from doxa.words.errors import DoxaError, StudyError, nearest
+from doxa.words.errors import DoxaError, EnvironmentFault, ResultsError, StudyError, nearest
 from doxa.words.study import Study, read_study, with_overrides
 
+
+class Typed(click.ParamType[Path]):
+    """A path as somebody typed it: `~` is their home, also where the shell left it (`--out=~/x`)."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path."""
+        return Path(os.path.expanduser(value))
+
+
+PATH = Typed()
 STUDIES = Path(__file__).parent / "data" / "studies"
 INTERRUPTED = 130
+NARROW = 70
+"""Columns of a terminal below which a progress line has no bar."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,8 +43,8 @@ def study_named(name: str) -> Study:
     Raises:
         StudyError: When there is neither.
     """
-    path = Path(name)
-    if path.suffix in (".yaml", ".yml") or path.is_file():
+    path = Path(os.path.expanduser(name))
+    if path.suffix in (".yaml", ".yml") or os.path.isfile(path):
         return read_study(path)
     shipped = {one.stem: one for one in STUDIES.glob("*.yaml")}
     if name not in shipped:
@@ -53,6 +68,10 @@ def _in_words(command: Callable[P, R]) -> Callable[P, R]:
             sys.exit(error.exit_code)
         except BrokenPipeError:
             sys.exit(1)
+        except OSError as error:  # whatever a path that was typed leads to
+            what = f"{error.filename}: " if error.filename else ""
+            click.echo(f"doxa: {what}{error.strerror or error}. Mend the path, or its permissions.", err=True)
+            sys.exit(EnvironmentFault.exit_code)
         except KeyboardInterrupt:
             click.echo("\ndoxa: stopped. The same command goes on where it stopped.", err=True)
             sys.exit(INTERRUPTED)
@@ -67,13 +86,16 @@ def main() -> None:
 
     Start with:  doxa run first
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that has no dash or arrow shows a question mark
 
 
 @main.command()
 @click.argument("study")
 @click.option("--runs", type=int, help="Repetitions of every generated item, instead of the study's.")
 @click.option("--limit", type=int, help="At most so many items of every task: a quick try.")
-@click.option("--out", type=click.Path(path_type=Path), help="Results folder; results/STUDY by default.")
+@click.option("--out", type=PATH, help="Results folder; results/STUDY by default.")
 @_in_words
 def run(study: str, runs: int | None, limit: int | None, out: Path | None) -> None:
     """Run a study to its report; go on where an earlier run stopped.
@@ -117,13 +139,13 @@ def plan(study: str, runs: int | None, limit: int | None, probe: bool, as_json: 
     minutes = estimate_minutes(laid_out, model) if probe else None
     found = summary(laid_out, minutes)
     if as_json:
-        click.echo(json.dumps(found.facts, indent=1))
+        click.echo(json.dumps(found.facts, indent=1, allow_nan=False))
     else:
         click.echo(found.text)
 
 
 @main.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=PATH)
 @_in_words
 def report(folder: Path) -> None:
     """Write the report of a results folder again, from its table and plan alone.
@@ -134,7 +156,15 @@ def report(folder: Path) -> None:
     """
     from doxa.report.page import write_report
 
-    click.echo(f"report: {write_report(_results(folder))}")
+    try:
+        report = write_report(_results(folder))
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise ResultsError(
+            f"the files in {folder} do not fit together ({type(error).__name__}: {error})",
+            expected="a results folder as `doxa run` left it",
+            way_out="Run the study again: it makes what is missing anew",
+        ) from error
+    click.echo(f"report: {report}")
 
 
 @main.command()
@@ -187,8 +217,8 @@ def diff(study: str, a: str, b: str, as_json: bool) -> None:
     "--model", "model_name", default="smollm2", show_default=True, help="Model to read the residual stream of."
 )
 @click.option("--method", type=click.Choice(["mean", "pca"]), default="mean", show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write the vector to.")
-@click.option("--gguf", type=click.Path(path_type=Path), help="Write it as a llama.cpp control vector as well.")
+@click.option("--out", type=PATH, required=True, help="Folder to write the vector to.")
+@click.option("--gguf", type=PATH, help="Write it as a llama.cpp control vector as well.")
 @_in_words
 def vector(pairs: str, model_name: str, method: str, out: Path, gguf: Path | None) -> None:
     """Extract a vector from contrast pairs and save it.
@@ -265,6 +295,7 @@ def _progress() -> Iterator[Any]:
         BarColumn,
         MofNCompleteColumn,
         Progress,
+        ProgressColumn,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
@@ -274,14 +305,10 @@ def _progress() -> Iterator[Any]:
     if not console.is_terminal or os.environ.get("TERM") == "dumb":
         yield Lines(console.print)
         return
-    columns = (
-        TextColumn("{task.description:24s}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
+    columns: list[ProgressColumn] = [TextColumn("{task.description:24s}"), MofNCompleteColumn()]
+    if console.width >= NARROW:
+        columns += [BarColumn(), TimeElapsedColumn(), TextColumn("left")]
+    columns.append(TimeRemainingColumn())
     with Progress(*columns, console=console) as drawn:
         yield Bars(drawn)
 

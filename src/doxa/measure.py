@@ -10,6 +10,7 @@ from doxa.models.chat import Message, Rendered, render
 from doxa.models.handle import Model
 from doxa.models.score import Choice, OptionScores, divergence, score_choices
 from doxa.plan import Chunk
+from doxa.words.errors import ModelError
 
 
 def measure(model: Model, chunk: Chunk, entry: TaskEntry, arm: PreparedArm) -> dict[str, Any]:
@@ -18,7 +19,18 @@ def measure(model: Model, chunk: Chunk, entry: TaskEntry, arm: PreparedArm) -> d
     Returns:
         What is committed: for every item its factors, its scores (with reasons where missing) and what was added to the
         residual stream. No time, no path: equal chunks give equal bytes.
+
+    Raises:
+        ModelError: When a text does not fit the context or logits are not finite; it names the arm.
     """
+    try:
+        return _measured(model, chunk, entry, arm)
+    except ModelError as error:
+        found = f"the arm {chunk.arm.name!r} on {entry.name}: {error.found}"
+        raise ModelError(found, expected=error.expected, way_out=error.way_out) from error
+
+
+def _measured(model: Model, chunk: Chunk, entry: TaskEntry, arm: PreparedArm) -> dict[str, Any]:
     choices = [item for item in chunk.items if item.kind == "choice"]
     texts = [item for item in chunk.items if item.kind == "divergence"]
     results: dict[str, list[OptionScores] | float | None] = {}

@@ -5,17 +5,20 @@ time. Its id is the hash of all that decides its content, so a resumed study for
 belief makes exactly the chunks of the arms that use it anew.
 """
 
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from doxa import __version__
-from doxa.evals.catalogue import Measured, TaskEntry, entry
-from doxa.models.handle import Model
-from doxa.resolve import made_from, pin
+from doxa.evals.catalogue import Arguments, Measured, TaskEntry, entry
+from doxa.models.embedded import NAME as EMBEDDED
+from doxa.models.handle import Model, load
+from doxa.resolve import find_names, made_from, pin
 from doxa.words.arms import Arm
 from doxa.words.controls import controls_of
-from doxa.words.errors import NotYetError, StudyError
+from doxa.words.errors import NotYetError, StudyError, nearest
 from doxa.words.interventions import Prompt, Steer, Thought, Tune
 from doxa.words.store import content_hash
 from doxa.words.study import ModelChoice, Study, TaskChoice, study_to_json
@@ -75,7 +78,12 @@ class Plan:
         """Hash of everything that decides the results."""
         return content_hash(
             [self.fingerprint, [chunk.id for chunk in self.chunks], study_to_json(self.study)]
-            + [[one.content(task.arguments) for one, task in zip(self.entries, self.study.tasks, strict=True)]]
+            + [
+                [
+                    one.content(task_arguments(self.study, task))
+                    for one, task in zip(self.entries, self.study.tasks, strict=True)
+                ]
+            ]
             + [[cell.task, cell.arm.digest, cell.samples, cell.runs] for cell in self.cells]
         )
 
@@ -95,7 +103,6 @@ def make_plan(study: Study, model: Model) -> Plan:
     refuse_what_is_not_run_yet(study)
     choice = study.models[0]
     entries = [entry(task.name) for task in study.tasks]
-    _check_items_are_apart(study, entries)
     pinned = pin((*study.arms, *controls_of(study)), model, folder=study.folder)
     named, controls = pinned[: len(study.arms)], pinned[len(study.arms) :]
     chunks: list[Chunk] = []
@@ -104,17 +111,60 @@ def make_plan(study: Study, model: Model) -> Plan:
         for arm in pinned:
             if not _in_scope(study, task, arm):
                 continue
-            arguments = {**task.arguments, **one.control_arguments} if _is_vector_control(arm) else task.arguments
+            own = task_arguments(study, task)
+            arguments = {**own, **one.control_arguments} if _is_vector_control(arm) else own
             items = one.measured(arguments, _item_limit(study, arm))
             for start in range(0, len(items), CHUNK_ITEMS):
                 part = items[start : start + CHUNK_ITEMS]
                 chunks.append(Chunk(_chunk_id(choice, model.fingerprint, task, one, arm, part), index, arm, part))
-        samples = one.open_items(task.arguments, study.limit)
+        samples = one.open_items(task_arguments(study, task), study.limit)
         most = int((study.generate or {}).get("max_tokens", one.max_tokens(task.arguments)))
         cells += [Cell(index, arm, samples, study.runs, most) for arm in named if samples]
     plan = Plan(study, choice, model.fingerprint, named, controls, tuple(chunks), tuple(cells))
+    _check_selectors(plan)
     _check_limits(plan)
     return plan
+
+
+def task_arguments(study: Study, task: TaskChoice) -> Arguments:
+    """The arguments of a task, files found beside the study; elsewhere they are written as the study writes them."""
+    if study.folder is None:
+        return task.arguments
+    beside = {
+        name: str(study.folder / value)
+        for name, value in task.arguments.items()
+        if isinstance(value, str) and value.endswith(".md") and os.path.isfile(study.folder / value)
+    }
+    return {**task.arguments, **beside}
+
+
+def load_model(study: Study) -> Model:
+    """The model of a study, under the name that the study gives it; a path is looked for beside the study first.
+
+    Raises:
+        ModelError: When it cannot be loaded.
+        EnvironmentFault: When something cannot be fetched.
+    """
+    choice = study.models[0]
+    beside = study.folder / choice.name if study.folder is not None else Path(choice.name)
+    local = choice.name != EMBEDDED and os.path.exists(beside)
+    model = load(str(beside) if local else choice.name, dtype=choice.dtype, device=choice.device)
+    return replace(model, name=choice.name) if local else model
+
+
+def check_names(study: Study) -> None:
+    """Check, without a model, that the tasks, arguments, beliefs and pairs that a study names are there.
+
+    Raises:
+        StudyError: When a task or an argument is unknown.
+        ProseError: When a belief or pairs file cannot be found or read.
+    """
+    for task in study.tasks:
+        one, arguments = entry(task.name), task_arguments(study, task)
+        one.measured(arguments, study.limit)
+        one.open_items(arguments, study.limit)
+        one.content(arguments)
+    find_names((*study.arms, *controls_of(study)), folder=study.folder)
 
 
 def plan_to_json(plan: Plan) -> dict[str, Any]:
@@ -194,16 +244,25 @@ def refuse_what_is_not_run_yet(study: Study) -> None:
         raise NotYetError("`match: measured` is not run yet", way_out="Write `match: planned`")
 
 
-def _check_items_are_apart(study: Study, entries: Sequence[TaskEntry]) -> None:
-    seen: dict[tuple[str, str], int] = {}
-    for index, (task, one) in enumerate(zip(study.tasks, entries, strict=True)):
-        other = seen.setdefault((task.name, one.items_of(task.arguments)), index)
-        if other != index:
-            raise StudyError(
-                f"study {study.name!r} asks the same items of {task.name} twice (tasks {other + 1} and {index + 1})",
-                expected="every item once: rows are told apart by task and item",
-                way_out="Leave one of them out, or make two studies of them",
-            )
+def _check_selectors(plan: Plan) -> None:
+    """A selector that fits no item would leave its contrast without an estimate, and nobody would notice."""
+    levels: dict[str, set[str]] = {}
+    of_items = [item.factors for chunk in plan.chunks if not chunk.arm.control for item in chunk.items]
+    for one, task in zip(plan.entries, plan.study.tasks, strict=True):
+        of_items += one.open_factors(task_arguments(plan.study, task))
+    for factors in of_items:
+        for factor, level in factors.items():
+            levels.setdefault(factor, set()).add(level)
+    for contrast in plan.study.contrasts:
+        for term in contrast.terms:
+            for factor, level in term.levels:
+                if level not in levels.get(factor, set()):
+                    of_arms = {name for arm in plan.arms for name in arm.levels}
+                    known = nearest(level, levels[factor]) if factor in levels else nearest(factor, {*levels, *of_arms})
+                    raise StudyError(
+                        f"contrast {contrast.name!r} selects by {factor}={level}, which no item and no arm of it has",
+                        way_out=known,
+                    )
 
 
 def _check_limits(plan: Plan) -> None:

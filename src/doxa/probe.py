@@ -1,5 +1,7 @@
 """What a study would cost and could detect, before anything runs; and single measurements that need no study."""
 
+import math
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,8 +13,9 @@ from doxa.measure import measure
 from doxa.models.chat import Message, render
 from doxa.models.engine import Row, Sampling, generate
 from doxa.models.handle import Model, load
-from doxa.plan import Plan, counts, plan_to_json
+from doxa.plan import Plan, counts, load_model, plan_to_json, refuse_what_is_not_run_yet
 from doxa.stats.controls import ALPHA, BOTH
+from doxa.stats.intervals import FEWEST_FOR_P
 from doxa.stats.power import detectable, detectable_against_controls
 from doxa.vectors.dose import DoseRow, doses
 from doxa.vectors.extract import extract
@@ -21,7 +24,7 @@ from doxa.vectors.library import obtain
 from doxa.vectors.pairs import load_pairs
 from doxa.vectors.vector import save
 from doxa.words.contrasts import Contrast
-from doxa.words.errors import StudyError
+from doxa.words.errors import StudyError, VectorError
 from doxa.words.interventions import Steer
 from doxa.words.study import Study
 
@@ -79,7 +82,9 @@ def summary(plan: Plan, minutes: Mapping[str, float] | None) -> Summary:
     numbers = counts(plan)
     first = plan.entries[0]
     units, tests, held = _units(plan), len(_declared(plan)) * len(first.primary), len(_held(plan)) * len(first.primary)
-    effect = detectable(units, 1.0, alpha=ALPHA / tests) if units >= 2 and tests else None
+    effect = detectable(units, 1.0, alpha=ALPHA / tests) if tests else None
+    if effect is not None and not math.isfinite(effect):
+        effect = None
     controls = plan.study.steer_controls
     fewest = min(controls.twins, controls.unrelated)
     beside = (
@@ -99,6 +104,8 @@ def summary(plan: Plan, minutes: Mapping[str, float] | None) -> Summary:
             f"about {minutes['total']:.0f} minutes ({minutes['scoring']:.0f} scoring, {minutes['generating']:.0f} "
             "generating), and vectors, dose, logs and report on top"
         )
+    if tests and effect is None:
+        lines.append(f"{units} units of {first.primary[0]} are too few for a test; at least {FEWEST_FOR_P} are needed")
     if effect is not None:
         lines.append(
             f"smallest effect on {first.primary[0]} found with power .80: {effect:.2f} standard deviations of the "
@@ -156,8 +163,8 @@ def dose_table(study: Study, arm: str) -> tuple[list[dict[str, Any]], str]:
     steers = [one for one in study.arm(arm).interventions if isinstance(one, Steer)]
     if not steers:
         raise StudyError(f"arm {arm!r} does not steer", way_out="Name an arm with `steer`")
-    choice = study.models[0]
-    model = load(choice.name, dtype=choice.dtype, device=choice.device)
+    refuse_what_is_not_run_yet(study)
+    model = load_model(study)
     vectors = [obtain(steer.vector, model, study.folder) for steer in steers]
     rows: list[dict[str, Any]] = []
     lines = [f"{arm}, fractions of the residual norm on reference prompts", ""]
@@ -184,8 +191,10 @@ def make_vector(pairs: str, model_name: str, method: str, out: Path, gguf: Path 
     Raises:
         DoxaError: When the pairs, the model or the folder do not serve.
     """
-    model = load(model_name)
-    vector = extract(model, load_pairs(pairs, Path()), method="pca" if method == "pca" else "mean")
+    if os.path.lexists(out) and not os.path.isdir(out):
+        raise VectorError(f"{out} is no folder", expected="a folder, or a name that is free", way_out="Choose another")
+    read = load_pairs(pairs, Path())
+    vector = extract(load(model_name), read, method="pca" if method == "pca" else "mean")
     save(vector, out)
     if gguf is not None:
         export_gguf(vector, gguf)

@@ -10,11 +10,26 @@ from dataclasses import replace
 from pathlib import Path
 
 from doxa.models.handle import Model
-from doxa.vectors.library import derived, made_vector, original, vector_key
+from doxa.vectors.library import derived, find_vector, made_vector, original, vector_key
 from doxa.vectors.vector import Vector, load, save
 from doxa.words.arms import Arm, Pin, prompt_pin, vector_pins, write_arm
 from doxa.words.beliefs import read_belief
+from doxa.words.errors import ModelError
 from doxa.words.interventions import Prompt, Steer
+
+
+def find_names(arms: Sequence[Arm], *, folder: Path | None) -> None:
+    """Find what arms name, without a model.
+
+    Raises:
+        ProseError: When a belief or pairs file cannot be read or found.
+    """
+    for one in dict.fromkeys(intervention for arm in arms for intervention in arm.interventions):
+        if isinstance(one, Prompt):
+            read_belief(one.text, folder)
+        elif isinstance(one, Steer):
+            for name in vector_pins(one.vector):
+                find_vector(name, folder)
 
 
 def pin(arms: Sequence[Arm], model: Model, *, folder: Path | None) -> tuple[Arm, ...]:
@@ -27,6 +42,7 @@ def pin(arms: Sequence[Arm], model: Model, *, folder: Path | None) -> tuple[Arm,
 
     Raises:
         ProseError: When a belief or pairs file cannot be read or found.
+        ModelError: When a prompt does not fit into the model's context.
         VectorError: When a vector cannot be found or is another model's, or a layer lies outside the model.
     """
     known: dict[str, Pin] = {}
@@ -38,6 +54,7 @@ def pin(arms: Sequence[Arm], model: Model, *, folder: Path | None) -> tuple[Arm,
                 key = prompt_pin(intervention.text)
                 if key not in known:
                     belief = read_belief(intervention.text, folder)
+                    _check_length(arm, belief.text, model)
                     known[key] = Pin(belief.hash, text=belief.text)
                 pins[key] = known[key]
             elif isinstance(intervention, Steer):
@@ -49,6 +66,16 @@ def pin(arms: Sequence[Arm], model: Model, *, folder: Path | None) -> tuple[Arm,
                     pins[key] = known[key]
         pinned.append(replace(arm, model=model.name, pins=pins))
     return tuple(pinned)
+
+
+def _check_length(arm: Arm, text: str, model: Model) -> None:
+    length = len(model.tokenizer.encode(text, add_special_tokens=False))
+    if length >= model.context_length:
+        raise ModelError(
+            f"the prompt of the arm {arm.name!r} has {length:,} tokens",
+            expected=f"fewer than {model.context_length:,}, the context of {model.name}",
+            way_out="Shorten it, or use a model with a longer context",
+        )
 
 
 def materialise(

@@ -6,6 +6,7 @@ earlier/<digest>/   the report, table and plan that stood here before a pair or 
 """
 
 import json
+import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,12 +18,14 @@ from doxa.plan import FORMAT, Chunk, Plan, plan_to_json
 from doxa.words.errors import EnvironmentFault, ResultsError
 from doxa.words.store import content_hash, locked, write_json
 
-CHUNKS, LOGS, EARLIER = "chunks", "logs", "earlier"
+CHUNKS, LOGS, EARLIER, DOSE = "chunks", "logs", "earlier", "dose.json"
 REPORT = (
     "table.parquet", "table.csv", "estimates.json", "transcripts.json", "dose.json", "report.html", "report.md",
     "summary.txt",
 )  # fmt: skip
-PLAN_KEYS = ("created", "digest", "study", "model")
+PLAN_KEYS: Mapping[str, type] = {"created": str, "digest": str, "study": dict, "model": dict}
+DOSE_KEYS = ("planned", "planned_cumulated", "measured_projection", "measured_norm")
+ELSEWHERE = "Choose another folder with --out"
 
 
 @contextmanager
@@ -31,7 +34,9 @@ def held(folder: Path) -> Iterator[None]:
 
     Raises:
         EnvironmentFault: When another run holds it.
+        ResultsError: When there are other things in it.
     """
+    _refuse_strangers(folder)  # before a lock is left in somebody's folder
     busy = EnvironmentFault(
         f"another run is writing into {folder}",
         way_out="Wait for it to end, or choose another folder with --out",
@@ -55,23 +60,40 @@ def open_folder(folder: Path, plan: Plan) -> str:
     """
     path = folder / "plan.json"
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    if not path.exists():
-        # Hidden files are the lock, and what a killed first write left.
-        strangers = [one.name for one in folder.iterdir() if not one.name.startswith(".")] if folder.exists() else []
-        if strangers:
-            raise ResultsError(
-                f"{folder} holds {', '.join(sorted(strangers)[:3])} and no plan of a study",
-                expected="an empty folder or the results of this study",
-                way_out="Choose another folder with --out",
-            )
-    else:
+    _refuse_strangers(folder)
+    if path.exists():
         old = read_plan(folder)
-        _check_same_study(folder, old, plan)
+        if _begun(folder):  # otherwise the plan failed before anything was made of it
+            _check_same_study(folder, old, plan)
         created = str(old["created"])
         if old["digest"] != plan.digest:
             _archive(folder, old)
     write_json(path, {**plan_to_json(plan), "created": created})
     return created
+
+
+def _refuse_strangers(folder: Path) -> None:
+    """Refuse a folder with other things in it; hidden files are the lock, and what a killed first write left."""
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise ResultsError(f"{folder} is no folder", expected="a folder, or a name that is free", way_out=ELSEWHERE)
+    if not folder.is_dir() or (folder / "plan.json").exists():
+        return
+    strangers = sorted(one.name for one in folder.iterdir() if not one.name.startswith("."))
+    if strangers:
+        raise ResultsError(
+            f"{folder} holds {', '.join(strangers[:3])} and no plan of a study",
+            expected="an empty folder or the results of this study",
+            way_out=ELSEWHERE,
+        )
+
+
+def read_dose(folder: Path) -> set[tuple[str, int]]:
+    """Arms and layers whose dose is in a results folder; nothing when the file is damaged, as it can be made again."""
+    try:
+        rows = json.loads((folder / DOSE).read_text(encoding="utf-8"))["rows"]
+        return {(str(row["arm"]), int(row["layer"])) for row in rows if {*DOSE_KEYS} <= set(row)}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
 
 
 def read_plan(folder: Path) -> Mapping[str, Any]:
@@ -86,7 +108,7 @@ def read_plan(folder: Path) -> Mapping[str, Any]:
         return ResultsError(
             f"{path} cannot be read ({why})",
             expected="the plan that `doxa run` wrote",
-            way_out="Choose another folder with --out; chunks and logs in this one are intact",
+            way_out=f"{ELSEWHERE}; chunks and logs in this one are intact, and what was scored is taken over",
         )
 
     try:
@@ -99,11 +121,11 @@ def read_plan(folder: Path) -> Mapping[str, Any]:
         raise ResultsError(
             f"{folder} was written by doxa {old.get('doxa')} in format {old.get('format')}",
             expected=f"format {FORMAT}",
-            way_out="Choose another folder with --out",
+            way_out=ELSEWHERE,
         )
-    missing = [key for key in PLAN_KEYS if key not in old]
-    if missing:
-        raise damaged(f"it has no {missing[0]!r}")
+    missing = [key for key, kind in PLAN_KEYS.items() if not isinstance(old.get(key), kind)]
+    if missing or not isinstance(old["study"].get("study"), str):
+        raise damaged(f"it has no {(missing or ['name of the study'])[0]!r}")
     return old
 
 
@@ -139,6 +161,10 @@ def archive_logs(folder: Path, keep: Collection[str]) -> None:
         if path.name not in keep:
             (folder / EARLIER / LOGS).mkdir(parents=True, exist_ok=True)
             path.rename(folder / EARLIER / LOGS / path.name)
+
+
+def _begun(folder: Path) -> bool:
+    return any((folder / CHUNKS).glob("*.json")) or any((folder / LOGS).glob("*.eval"))
 
 
 def _check_same_study(folder: Path, old: Mapping[str, Any], plan: Plan) -> None:

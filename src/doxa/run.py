@@ -10,14 +10,25 @@ import pandas as pd
 from doxa.bridge.arms import PreparedArm, prepare
 from doxa.bridge.evaluate import ArmTask, logs_of, run_tasks, transcripts
 from doxa.bridge.logs import table_from_logs, write_table
+from doxa.bridge.offered import offering
 from doxa.evals.catalogue import TaskEntry
 from doxa.evals.scores import task_metadata
 from doxa.measure import measure
-from doxa.models.handle import Model, load
-from doxa.plan import Plan, make_plan, refuse_what_is_not_run_yet
+from doxa.models.handle import Model
+from doxa.plan import Plan, check_names, load_model, make_plan, refuse_what_is_not_run_yet, task_arguments
 from doxa.report.page import write_report
 from doxa.resolve import arm_path, materialise, vector_of
-from doxa.results import LOGS, adopt_chunk, archive_logs, commit_chunk, held, open_folder, read_chunk
+from doxa.results import (
+    DOSE,
+    LOGS,
+    adopt_chunk,
+    archive_logs,
+    commit_chunk,
+    held,
+    open_folder,
+    read_chunk,
+    read_dose,
+)
 from doxa.scored_logs import ScoredGroup, scored_groups, write_group
 from doxa.stats.evaluate import Evaluation, evaluate, to_json
 from doxa.vectors.dose import doses
@@ -71,7 +82,7 @@ def run(study: Study, folder: Path, *, progress: Progress | None = None) -> Path
     progress.stage("loading the model", 1)
     model, plan = load_and_plan(study)
     progress.step()
-    with held(folder):
+    with held(folder), offering(model, folder):
         created = open_folder(folder, plan)
         arms = _materialise(plan, model, folder, progress)
         _measure_dose(plan, model, arms, folder, progress)
@@ -90,10 +101,10 @@ def run(study: Study, folder: Path, *, progress: Progress | None = None) -> Path
 
 
 def load_and_plan(study: Study) -> tuple[Model, Plan]:
-    """Load the study's model and lay the study out; what is not run yet is refused before anything is loaded."""
+    """Load the study's model and lay the study out; what can be refused without a model is refused before."""
     refuse_what_is_not_run_yet(study)
-    choice = study.models[0]
-    model = load(choice.name, dtype=choice.dtype, device=choice.device)
+    check_names(study)
+    model = load_model(study)
     return model, make_plan(study, model)
 
 
@@ -140,9 +151,6 @@ def _materialise(plan: Plan, model: Model, folder: Path, progress: Progress) -> 
 
 def _measure_dose(plan: Plan, model: Model, arms: Mapping[str, Arm], folder: Path, progress: Progress) -> None:
     """Measure what arrives at every layer, for every steered arm and the first controls of each family."""
-    path = folder / "dose.json"
-    if path.exists():
-        return
     shown = [arms[arm.name] for arm in plan.arms]
     for arm in plan.controls:
         _, _, index = arm.name.rpartition("/")
@@ -153,6 +161,9 @@ def _measure_dose(plan: Plan, model: Model, arms: Mapping[str, Arm], folder: Pat
         steers = [one for one in arm.interventions if isinstance(one, Steer)]
         if len(steers) == 1:  # the dose of one vector along its own direction; arms with several have no such line
             steered.append((arm.name, steers[0], vector_of(model, arm, steers[0], results=folder)))
+    due = {(name, layer) for name, _, _ in steered for layer in range(model.n_layers)}
+    if read_dose(folder) == due:
+        return
     progress.stage("measured dose", len(steered))
     measured = doses(
         model,
@@ -161,7 +172,7 @@ def _measure_dose(plan: Plan, model: Model, arms: Mapping[str, Arm], folder: Pat
         progress=progress.step,
     )
     rows = [{"arm": name, **vars(row)} for (name, _, _), found in zip(steered, measured, strict=True) for row in found]
-    write_json(path, {"rows": rows})
+    write_json(folder / DOSE, {"rows": rows})
 
 
 def _score(
@@ -209,10 +220,11 @@ def _generating(plan: Plan, arms: Mapping[str, Arm], folder: Path) -> list[ArmTa
         block = task_metadata(entry.name, entry.version, entry.derivations)["doxa"]
         tasks.append(
             ArmTask(
-                make=_maker(entry, choice.arguments, plan.study.limit),
+                make=_maker(entry, task_arguments(plan.study, choice), plan.study.limit),
                 model=f"doxa/{plan.model.name}+{arm.label}",
                 arguments={
-                    "arm": str(arm_path(folder, arm).resolve()),
+                    # Below the results folder: a folder that was moved is the same study to Inspect.
+                    "arm": arm_path(Path(), arm).as_posix(),
                     "dtype": plan.model.dtype,
                     "device": plan.model.device,
                 },

@@ -15,7 +15,6 @@ from tokenizers.trainers import BpeTrainer
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 import doxa.vectors.vector as vectors
-from doxa.bridge import provider
 from doxa.models.handle import Model, adopt
 from doxa.vectors.vector import Vector, VectorManifest
 
@@ -78,8 +77,10 @@ def model() -> Model:
 @pytest.fixture
 def offered(model: Model, monkeypatch: pytest.MonkeyPatch) -> str:
     """The tiny model's name for Inspect."""
-    monkeypatch.setattr(provider, "_offered", {})
-    return provider.offer(model)
+    import doxa.bridge.offered as module
+
+    monkeypatch.setattr(module, "_models", {})
+    return module.offer(model)
 
 
 @pytest.fixture

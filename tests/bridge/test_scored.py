@@ -1,4 +1,6 @@
 import json
+import urllib.parse
+import urllib.request
 import zipfile
 from pathlib import Path
 
@@ -123,8 +125,8 @@ def test_a_log_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytes
     write(path, [sample()])
     before = path.read_bytes()
 
-    def killed(log: object, location: Path) -> None:
-        location.write_bytes(b"half")
+    def killed(log: object, location: str) -> None:
+        Path(urllib.request.url2pathname(urllib.parse.urlparse(location).path)).write_bytes(b"half")
         raise KeyboardInterrupt
 
     monkeypatch.setattr("doxa.bridge.scored.write_eval_log", killed)

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from inspect_ai import Task, eval
+from inspect_ai._util.error import PrerequisiteError
 from inspect_ai.log import EvalLog
 from inspect_ai.model import ChatMessage, GenerateConfig, ModelAPI, ModelOutput, ModelUsage, get_model, modelapi
 from inspect_ai.tool import ToolChoice, ToolInfo
@@ -17,7 +18,6 @@ from doxa.models.chat import render
 from doxa.models.handle import load
 from doxa.models.receipt import Receipt
 from doxa.models.score import Choice, OptionScores, score_choices
-from doxa.words.errors import ProseError, StudyError
 
 # Inspect's own: it calls tenacity in a way that is deprecated, and leaves streams to the garbage collector.
 pytestmark = [
@@ -104,6 +104,9 @@ def test_the_table_of_the_log_has_factors_and_derived_scores(tmp_path: Path, mon
         "control_shift": pytest.approx(control),
         "agreement": pytest.approx(sum(four.values()) / 4),
     }
+    assert log.results is not None
+    (shown,) = [score.metrics for score in log.results.scores if "belief" in score.metrics]
+    assert {name: shown[name].value for name in units} == units
 
 
 def test_another_provider_is_told_what_is_needed(tmp_path: Path) -> None:
@@ -139,10 +142,13 @@ def test_arguments_of_the_tasks(tmp_path: Path) -> None:
     assert len(claims_tasks.claims("trusted").dataset) == 60
     task = claims_tasks.claims_open("future", max_tokens=9)
     assert (len(task.dataset), task.config.max_tokens) == (8, 9)
-    with pytest.raises(StudyError, match="17 topics"):
+    with pytest.raises(PrerequisiteError, match="17 topics"):
         claims_tasks.claims(topics=17)
-    with pytest.raises(ProseError, match="is missing"):
+    with pytest.raises(PrerequisiteError, match="is missing"):
         claims_tasks.claims_open(str(tmp_path / "none.md"))
+    for wrong in ({"limit": 0}, {"max_tokens": -1}, {"max_tokens": "x"}):
+        with pytest.raises(PrerequisiteError, match=next(iter(wrong))):
+            claims_tasks.claims_open(**wrong)
 
 
 @pytest.mark.embedded

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from inspect_ai import Task, eval
+from inspect_ai._util.error import PrerequisiteError
 from inspect_ai.log import EvalLog
 from inspect_ai.model import ChatMessage, GenerateConfig, ModelAPI, ModelOutput, ModelUsage, get_model, modelapi
 from inspect_ai.tool import ToolChoice, ToolInfo
@@ -96,8 +97,9 @@ def test_wrong_arguments_are_named() -> None:
     with pytest.raises(StudyError, match=r"no argument 'max_token'.*Did you mean 'max_tokens'"):
         drift.measured({"max_token": 7}, None)
     assert len(drift.measured({"max_tokens": 7, "temperature": 1.0}, None)) == 24
-    for wrong in ({"max_tokens": 0}, {"temperature": -1.0}, {"temperature": float("nan")}, {"limit": 0}):
-        with pytest.raises(StudyError, match=next(iter(wrong))):
+    wrongs = [{"max_tokens": 0}, {"temperature": -1.0}, {"temperature": "hot"}, {"temperature": float("nan")}]
+    for wrong in [*wrongs, {"limit": 0}, {"part": "opn"}]:
+        with pytest.raises(PrerequisiteError, match=next(iter(wrong))):
             drift_task.drift(**wrong)
     with pytest.raises(StudyError, match="no argument 'part'"):
         drift.generated({"part": "all"}, None)

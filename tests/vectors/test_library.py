@@ -13,7 +13,7 @@ from doxa.vectors.library import obtain, vector_key
 from doxa.vectors.pairs import PairSet
 from doxa.vectors.twins import rescaled, twin
 from doxa.vectors.vector import Vector, VectorManifest, save
-from doxa.words.errors import EnvironmentFault, ProseError, VectorError
+from doxa.words.errors import ProseError, VectorError
 from doxa.words.interventions import Twin, VectorReference
 from doxa.words.store import stream_seed
 
@@ -159,9 +159,16 @@ def test_names_that_lead_nowhere_and_damaged_caches(extracted: list[tuple[str, s
         obtain(VectorReference("nothing"), model, tmp_path)
     obtain(VectorReference("mine.md"), model, tmp_path)
     kept = tmp_path / "cache" / "vectors" / vector_key("mine.md", model, folder=tmp_path)
-    (kept / "directions.safetensors").write_bytes(b"broken")
-    with pytest.raises(EnvironmentFault, match="Remove that folder"):
-        obtain(VectorReference("mine.md"), model, tmp_path)
+    good = obtain(VectorReference("mine.md"), model, tmp_path)
+    damages = [
+        lambda: (kept / "directions.safetensors").write_bytes(b"broken"),
+        lambda: (kept / "manifest.json").unlink(),
+        lambda: (kept / "directions.safetensors").unlink(),
+    ]
+    for count, damage in enumerate(damages, start=2):  # what can be made again is made again
+        damage()
+        assert obtain(VectorReference("mine.md"), model, tmp_path).digest == good.digest
+        assert len(extracted) == count
 
 
 def test_a_base_is_known_by_its_weights_whatever_it_is_called(

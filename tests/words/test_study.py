@@ -88,11 +88,24 @@ STEER = {"steer": {"vector": "v", "layers": 0.5, "strength": 0.4}}
     [
         ([], "a mapping with"),
         (with_(armz={}), "Did you mean 'arms'"),
-        (with_(models=["a"]), "either"),
-        ({key: value for key, value in BASE.items() if key != "model"}, "either"),
+        (with_(models=["a"]), "some `models`"),
+        ({key: value for key, value in BASE.items() if key != "model"}, "some `models`"),
         ({key: value for key, value in BASE.items() if key != "tasks"}, "no 'tasks'"),
         (with_(study="a/b"), "names a folder"),
-        (with_(arms={}), "empty"),
+        (with_(arms={}), "mapping from names"),
+        (with_(arms=["baseline"]), "mapping from names"),
+        (with_(arms={"é": []}), "arm name"),
+        (with_(arms={"a" * 81: []}), "arm name"),
+        (with_(tasks=[]), "`tasks` is empty"),
+        ({**{key: value for key, value in BASE.items() if key != "model"}, "models": []}, "some `models`"),
+        (with_(tasks=["doxa/drift", {"doxa/drift": {"max_tokens": 4}}]), "'doxa/drift' stands twice"),
+        (with_(contrasts=["(" * 3000 + "block" + ")" * 3000]), "3000 brackets"),
+        (with_(contrasts=["block" + " - block" * 400]), "characters"),
+        (with_(factors={"g": {"steer": {**STEER["steer"], "layers": [{}]}}}), "an empty one"),
+        (with_(arms={"a": [{"steer": {**STEER["steer"], "layers": "evry"}}]}), "Write `every`"),
+        (with_(arms={"a": [{"steer": {**STEER["steer"], "layers": "0.5"}}]}), "without quotes"),
+        (with_(arms={"a": [{"steer": {**STEER["steer"], "layers": []}}]}), "empty list"),
+        (with_(arms={"a": [{"steer": {**STEER["steer"], "layers": {"at": []}}}]}), "empty list"),
         (with_(arms={"1st": []}), "arm name"),
         (with_(arms={"a": "baseline"}), "a list"),
         (with_(runs=0), "at least 1"),
@@ -101,7 +114,7 @@ STEER = {"steer": {"vector": "v", "layers": 0.5, "strength": 0.4}}
         (with_(contrasts=["blok - baseline"]), "Did you mean 'block'"),
         (with_(primary=["prompted - baseline"]), "not among the contrasts"),
         (with_(controls={"steer": {"twins": 9}}), "at least 19"),
-        (with_(controls={"steer": {"arms": ["late"]}}), "unknown arm 'late'"),
+        (with_(controls={"steer": {"arms": ["late"]}}), "no steered arm of the study"),
         (with_(controls={"steer": {"tasks": ["doxa/x"]}}), "Allowed: doxa/claims"),
         (with_(controls={"prompt": {"neutral": "no"}}), "true or false"),
         (with_(generate={"temprature": 1}), "Did you mean 'temperature'"),
@@ -119,6 +132,19 @@ STEER = {"steer": {"vector": "v", "layers": 0.5, "strength": 0.4}}
 def test_a_mistake_is_one_message(data: Any, says: str) -> None:
     with pytest.raises(StudyError, match=says):
         study_from_json(data)
+
+
+def test_values_that_mean_the_default_may_be_written() -> None:
+    steer = {"arms": None, "tasks": None, "items": None}
+    study = study_from_json(with_(question="", controls={"steer": steer}, generate={"stop": ["\n"]}))
+    assert (study.question, study.steer_controls.arms, study.steer_controls.items) == ("", None, None)
+    assert study.generate == {"stop": ["\n"]}
+
+
+def test_lists_of_layers_are_levels_that_can_be_selected() -> None:
+    grid = {"steer": {**STEER["steer"], "layers": [[0, 1], 0.5]}}
+    study = study_from_json(with_(factors={"g": grid}, contrasts=["g[layers=0+1] - g[layers=0.5]"]))
+    assert [term.arm for term in study.contrasts[0].terms] == ["g[layers=0+1]", "g[layers=0.5]"]
 
 
 def test_a_grid_that_repeats_an_arm_is_an_error() -> None:

@@ -10,13 +10,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from inspect_ai import Task, eval_set, task_with
 from inspect_ai.hooks import Hooks, SampleEnd, hooks
-from inspect_ai.log import list_eval_logs, read_eval_log
 from inspect_ai.model import GenerateConfig, get_model
 
 from doxa.bridge.logs import read_log
+from doxa.bridge.oneline import in_our_words
 from doxa.words.errors import EnvironmentFault
 
 MAX_SAMPLES = 256
@@ -71,21 +72,21 @@ def run_tasks(
     """
     if not tasks:
         return set()
-    made = []
-    for one in tasks:
-        task = one.make()
-        made.append(
-            task_with(
-                task,
-                model=get_model(one.model, memoize=False, **one.arguments),
-                metadata={**(task.metadata or {}), **one.metadata},
-                config=_merged(task.config, {**generate, "seed": seed}),
+    with _counting(progress), _quiet(), in_our_words(folder):
+        made = []
+        for one in tasks:
+            task = one.make()
+            made.append(
+                task_with(
+                    task,
+                    model=get_model(one.model, memoize=False, **one.arguments),
+                    metadata={**(task.metadata or {}), **one.metadata},
+                    config=_merged(task.config, {**generate, "seed": seed}),
+                )
             )
-        )
-    with _counting(progress), _quiet():
         finished, logs = eval_set(
             made,
-            log_dir=str(folder),
+            log_dir=folder.resolve().as_uri(),  # Inspect reads it as an address, in which `#` and `%` mean something
             log_dir_allow_dirty=True,
             epochs=runs,
             max_tasks=len(made),
@@ -108,7 +109,7 @@ def run_tasks(
             + (f": {errors[0].splitlines()[0]}" if errors else ""),
             way_out="Run the same command again; finished samples are kept",
         )
-    return {Path(log.location).name for log in logs}
+    return {unquote(Path(log.location).name) for log in logs}
 
 
 def logs_of(folder: Path, models: Collection[str]) -> list[str]:
@@ -130,8 +131,8 @@ def transcripts(folder: Path, *, most: int = 400) -> list[dict[str, Any]]:
         most: At most so many characters of each answer are kept.
     """
     found = []
-    for info in sorted(list_eval_logs(str(folder)), key=lambda info: info.name):
-        log = read_eval_log(info)
+    for path in sorted(folder.glob("*.eval")):
+        log = read_log(path)
         doxa = (log.eval.metadata or {}).get("doxa", {})
         for sample in log.samples or []:
             if sample.output is None or not sample.output.completion or "arm" not in doxa or doxa.get("scored"):

@@ -325,7 +325,7 @@ def _check_unique(table: pd.DataFrame) -> None:
         raise ResultsError(
             f"{first.iloc[0]['log']} and {first.iloc[1]['log']} hold the same cell: {cell}",
             expected="every arm, task, item and run once",
-            way_out="Read them apart, or name what tells them apart as the arm, for instance `--arm model`",
+            way_out="Read them apart, or name what tells them apart as the arm (`arm=` of `table_from_logs`)",
         )
 
 

@@ -7,11 +7,11 @@ Model arguments: `arm` (path of an arm file), `dtype`, `device`, `seed`. The wei
 an arm does is part of every request, and the requests of all arms share batches (`queue.py`).
 """
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -34,13 +34,13 @@ from inspect_ai.tool import ToolChoice, ToolInfo
 
 from doxa.bridge.arms import PreparedArm, prepare
 from doxa.bridge.conversation import content_of, messages_of, no_tools
+from doxa.bridge.offered import arm_file, offered
 from doxa.bridge.oneline import in_one_line
 from doxa.bridge.place import cached, place
 from doxa.bridge.queue import QUEUE, Divergence, Surprisal
 from doxa.models import handle
 from doxa.models.chat import Message, Rendered, render, render_text, thinks_on
 from doxa.models.engine import Generation, Row, Sampling
-from doxa.models.handle import Model
 from doxa.models.receipt import Receipt, Tally
 from doxa.models.score import Choice, OptionScores
 from doxa.words.errors import ModelError, NotYetError, StudyError, nearest
@@ -55,20 +55,6 @@ TEMPERATURE = 1.0
 """Of a request that does not set one: the model's own distribution."""
 
 BASELINE = PreparedArm(system_prompt=None, plans=(), digest="", name="baseline")
-_offered: dict[str, Model] = {}
-
-
-def offer(model: Model) -> str:
-    """Let Inspect use a model that is in memory already.
-
-    Args:
-        model: The model; it is used as it is, whatever `dtype` and `device` say.
-
-    Returns:
-        Its name for Inspect: `doxa/<name>`.
-    """
-    _offered[model.name] = model
-    return f"doxa/{model.name}"
 
 
 class DoxaAPI(ModelAPI):
@@ -91,10 +77,10 @@ class DoxaAPI(ModelAPI):
         with in_one_line():
             text, self._seed = _checked(arguments)
             self._base, self._label = split_label(model_name)
-            self._model = _offered.get(self._base) or handle.load(
+            self._model = offered(self._base) or handle.load(
                 self._base, dtype=text.get("dtype", "float32"), device=text.get("device", "cpu")
             )
-            self._path = Path(text["arm"]).expanduser() if "arm" in text else None
+            self._path = arm_file(text["arm"]) if "arm" in text else None
             self._arm, self._content = BASELINE, b""
             if self._path is None and self._label is not None and not self._label.startswith(BASELINE.name):
                 raise StudyError(
@@ -272,7 +258,7 @@ def split_label(name: str) -> tuple[str, str | None]:
     parts = name.split("+")
     for n in range(len(parts), 1, -1):
         model = "+".join(parts[:n])
-        if Path(model).expanduser().exists():
+        if os.path.exists(os.path.expanduser(model)):
             return model, "+".join(parts[n:]) or None
     return parts[0], "+".join(parts[1:]) or None
 

@@ -27,7 +27,7 @@ from inspect_ai.model import ChatMessage, ChatMessageAssistant, ChatMessageSyste
 from inspect_ai.scorer import Score
 
 from doxa.words.schema import Derivation
-from doxa.words.store import Json, content_hash
+from doxa.words.store import Json, content_hash, faults
 
 if TYPE_CHECKING:
     from doxa.models.chat import Message
@@ -104,6 +104,7 @@ def write_scored_log(
 
     Raises:
         ValueError: When there is no sample, or an item is given twice for one arm and run.
+        EnvironmentFault: When the disk is full or the folder cannot be written.
     """
     if not samples:
         raise ValueError("a log needs samples")
@@ -150,11 +151,12 @@ def write_scored_log(
         stats=EvalStats(started_at=created, completed_at=created),
         samples=made,
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as beside:
-        whole = Path(beside) / path.name
-        write_eval_log(log, whole)
-        whole.replace(path)
+    with faults(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".", ignore_cleanup_errors=True) as beside:
+            whole = Path(beside) / path.name
+            write_eval_log(log, whole.resolve().as_uri())
+            whole.replace(path)
 
 
 def _sample(arms: Sequence[ScoredSample], model: str, *, shared: bool) -> EvalSample:

@@ -64,7 +64,7 @@ def read_table(path: Path) -> pd.DataFrame:
         path = path / PARQUET if (path / PARQUET).is_file() else path / CSV
     if not path.is_file():
         raise ResultsError(
-            f"no table {path}", expected=f"{PARQUET} or {CSV}", way_out="Give the folder of a run, or `doxa table` logs"
+            f"no table {path}", expected=f"{PARQUET} or {CSV}", way_out="Give the results folder of a run"
         )
     try:
         frame = _read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
@@ -72,7 +72,7 @@ def read_table(path: Path) -> pd.DataFrame:
     except (KeyError, ValueError, OSError, NotImplementedError) as error:
         raise ResultsError(
             f"{path} is not a table of doxa ({str(error).splitlines()[0]})",
-            way_out="Make it again from the logs with `doxa table`",
+            way_out="Run the study again: the table is made anew from the logs",
         ) from error
 
 

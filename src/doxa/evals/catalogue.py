@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 from doxa.words.errors import StudyError, nearest
+from doxa.words.reading import shown
 from doxa.words.schema import Derivation
 
 if TYPE_CHECKING:
@@ -59,6 +60,11 @@ def no_items(arguments: Arguments, limit: int | None) -> int:
     return 0
 
 
+def no_factors(arguments: Arguments) -> Sequence[Mapping[str, str]]:
+    """The factors of the items that a task without a generating part generates for: none."""
+    return ()
+
+
 def no_content(arguments: Arguments) -> str:
     """What the generating part of a task is made of, where there is none."""
     return ""
@@ -81,9 +87,9 @@ class TaskEntry:
         generated: Given arguments and a limit, the Inspect task of the generating part only; None when there is none.
         derivations: Scores made of others when the table is read.
         primary: Scores that the report leads with.
-        items_of: Given arguments, a word that all its items have in common: a study cannot ask them twice.
         content: Given arguments, a hash of the texts that the generating part asks and scores with. (Scored items hold
             theirs themselves.)
+        open_factors: Given arguments, the levels of the task's factors that each of the generated items has.
         open_items: Given arguments and a limit, how many items are generated for.
         max_tokens: Given arguments, how many tokens such an item is given at most.
         kinds: Of every score that is bounded: `share` (0 to 1) or `binary`.
@@ -98,8 +104,8 @@ class TaskEntry:
     generated: "Callable[[Arguments, int | None], Task] | None"
     derivations: tuple[Derivation, ...]
     primary: tuple[str, ...]
-    items_of: Callable[[Arguments], str]
     content: Callable[[Arguments], str] = no_content
+    open_factors: Callable[[Arguments], Sequence[Mapping[str, str]]] = no_factors
     open_items: Callable[[Arguments, int | None], int] = no_items
     max_tokens: Callable[[Arguments], int] = no_tokens
     kinds: Mapping[str, Literal["share", "binary"]] = field(default_factory=dict)
@@ -139,4 +145,4 @@ def known_arguments(task: str, arguments: Arguments, allowed: Mapping[str, type]
         fits = isinstance(value, (int, float) if kind is float else kind)
         fits = fits and (kind is bool or not isinstance(value, bool))
         if not fits or (kind is int and value < 1) or (kind is float and not 0 <= value < math.inf):
-            raise StudyError(f"{task}: {name} is {value!r}", expected=words[kind], way_out="Correct it")
+            raise StudyError(f"{task}: {name} is {shown(value)}", expected=words[kind], way_out="Correct it")

@@ -169,7 +169,6 @@ ENTRY = TaskEntry(
     generated=None,
     derivations=DERIVATIONS,
     primary=("belief",),
-    items_of=lambda arguments: read_claims(arguments.get("belief", BELIEF)).name,
     kinds={"correct": "binary"},
     shown=("belief", "belief_raw", "control_shift", "agreement", "correct"),
     control_arguments={"gate": False},

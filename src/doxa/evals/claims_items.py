@@ -12,6 +12,7 @@ The file of known facts has `+` lines only, the true word first.
 """
 
 import functools
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -90,7 +91,7 @@ def read_claims(belief: str) -> Claims:
             f"doxa/claims has no statements about {belief!r}",
             way_out=f"{nearest(belief, shipped_claims())} Or write a file of your own and give its path",
         )
-    path = Path(belief).expanduser() if own else FOLDER / f"{belief}.md"
+    path = Path(os.path.expanduser(belief)) if own else FOLDER / f"{belief}.md"
     prose = read_prose(path, allowed=_KEYS, required=("name", "version", "belief"))
     return Claims(str(prose.meta["name"]), _topics(prose, controls=True))
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from doxa.evals.catalogue import Arguments, Measured, TaskEntry, Value, known_arguments
-from doxa.evals.claims_rubric import Rubric, read_rubric, sides
+from doxa.evals.claims_rubric import Question, Rubric, read_rubric, sides
 
 if TYPE_CHECKING:
     from inspect_ai import Task
@@ -59,6 +59,11 @@ def max_tokens(arguments: Arguments) -> int:
     return found
 
 
+def open_factors(question: Question) -> Mapping[str, str]:
+    """Levels of the task's factors that a question has."""
+    return {"leaning": "belief" if question.leaning == "+" else "opposite"}
+
+
 def generated(arguments: Arguments, limit: int | None = None) -> "Task":
     """The Inspect task."""
     from doxa.evals.claims_tasks import claims_open
@@ -80,8 +85,10 @@ ENTRY = TaskEntry(
     generated=generated,
     derivations=(),
     primary=("stated",),
-    items_of=lambda arguments: read_rubric(arguments.get("belief", BELIEF)).name,
     content=lambda arguments: read_rubric(arguments.get("belief", BELIEF)).hash,
+    open_factors=lambda arguments: [
+        open_factors(question) for question in read_rubric(arguments.get("belief", BELIEF)).questions
+    ],
     open_items=open_items,
     max_tokens=max_tokens,
     kinds={"stated": "binary"},

@@ -10,6 +10,7 @@ there is not clear.
 """
 
 import functools
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -95,7 +96,7 @@ def read_rubric(belief: str) -> Rubric:
             f"doxa/claims_open has no questions about {belief!r}",
             way_out=f"{nearest(belief, shipped_rubrics())} Or write a file of your own and give its path",
         )
-    path = Path(belief).expanduser() if own else OPEN / f"{belief}.md"
+    path = Path(os.path.expanduser(belief)) if own else OPEN / f"{belief}.md"
     prose = read_prose(path, allowed=_KEYS, required=("name", "version", "belief"))
     lines: dict[str, list[str]] = {"?+": [], "?-": [], "+": [], "-": []}
     questions = []

@@ -9,7 +9,7 @@ from inspect_ai.solver import Generate, Solver, TaskState, generate, solver
 from doxa.bridge.oneline import in_one_line
 from doxa.evals import claims_open as opened
 from doxa.evals.asking import answers_of, ask, can_score, cannot_score, sample_of
-from doxa.evals.catalogue import Measured
+from doxa.evals.catalogue import Measured, known_arguments
 from doxa.evals.claims import BELIEF, DERIVATIONS, NAME, VERSION, measured, read
 from doxa.evals.claims_rubric import Question, Rubric, read_rubric
 from doxa.evals.scores import means, sample_metadata, task_metadata, task_version, to_inspect_score
@@ -26,11 +26,11 @@ def claims(belief: str = BELIEF, topics: int | None = None, gate: bool = True) -
         gate: Whether known facts are asked too.
 
     Raises:
-        StudyError: When an argument is wrong.
-        ProseError: When the belief's file cannot be read.
+        PrerequisiteError: When an argument is wrong or the belief's file cannot be read; Inspect prints it as a line.
     """
     wanted = {"belief": belief, "gate": gate} | ({} if topics is None else {"topics": topics})
-    items = {item.id: item for item in measured(wanted)}
+    with in_one_line():
+        items = {item.id: item for item in measured(wanted)}
     return Task(
         name="claims",
         version=VERSION,
@@ -55,7 +55,7 @@ def _score_options(items: dict[str, Measured]) -> Solver:
     return solve
 
 
-@scorer(metrics=[means()], name="claims")
+@scorer(metrics=[means(DERIVATIONS)], name="claims")
 def _read_options(items: dict[str, Measured]) -> Scorer:
     async def score(state: TaskState, target: Target) -> Score:
         item = items[str(state.sample_id)]
@@ -76,10 +76,12 @@ def claims_open(belief: str = BELIEF, max_tokens: int = opened.MAX_TOKENS, limit
         limit: At most so many questions.
 
     Raises:
-        StudyError: When the belief is unknown.
-        ProseError: When its file cannot be read.
+        PrerequisiteError: When an argument is wrong or the file cannot be read; Inspect prints it as a line.
     """
-    rubric = read_rubric(belief)
+    with in_one_line():
+        known_arguments(opened.NAME, {"belief": belief, "max_tokens": max_tokens}, opened.ARGUMENTS)
+        known_arguments(opened.NAME, {} if limit is None else {"limit": limit}, {"limit": int})
+        rubric = read_rubric(belief)
     return Task(
         name="claims_open",
         version=task_version(opened.VERSION, rubric.hash),
@@ -94,11 +96,10 @@ def claims_open(belief: str = BELIEF, max_tokens: int = opened.MAX_TOKENS, limit
 
 
 def _sample(rubric: Rubric, number: int, question: Question) -> Sample:
-    leaning = "belief" if question.leaning == "+" else "opposite"
     return Sample(
         id=f"{rubric.name}/{number}",
         input=question.text,
-        metadata=sample_metadata({"leaning": leaning}),
+        metadata=sample_metadata(opened.open_factors(question)),
     )
 
 

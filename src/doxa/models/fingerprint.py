@@ -38,9 +38,9 @@ def file_hash(path: Path) -> str:
     stat = path.stat()
     key = content_hash([str(path.resolve()), stat.st_size, stat.st_mtime_ns])
     remembered = cache_folder() / "hashes" / key
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):
         found = remembered.read_text(encoding="ascii")
-        if len(found) == 64:
+        if len(bytes.fromhex(found)) == 32:
             return found
     digest = sha256_of(path)
     with contextlib.suppress(EnvironmentFault, OSError):  # without a cache it is only slower

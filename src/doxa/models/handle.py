@@ -1,5 +1,6 @@
 """A model under study in memory: weights, tokenizer and chat template, loaded once per process."""
 
+import difflib
 import errno
 import os
 import threading
@@ -10,7 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import GatedRepoError, HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    StrictDataclassError,
+)
 from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
@@ -81,8 +88,8 @@ def load(name: str, *, dtype: str = "float32", device: str = "cpu") -> Model:
     if dtype not in DTYPES:
         raise ModelError(f"dtype {dtype!r} of model {name!r}", way_out=nearest(dtype, DTYPES))
     place = _device(device)
-    path = Path(name).expanduser()
-    local = name != EMBEDDED and (path.exists() or _looks_like_path(name))
+    path = Path(os.path.expanduser(name))
+    local = name != EMBEDDED and (os.path.exists(path) or _looks_like_path(name))
     key = (str(path.resolve()) if local else name, dtype, str(place))
     with _lock:
         if key not in _loaded:
@@ -129,6 +136,8 @@ def _load_name(name: str, dtype: str, device: torch.device) -> Model:
     if name == EMBEDDED:
         folder, fingerprint = embedded_folder()
         return _load(name, str(folder), dtype, device, fingerprint)
+    if difflib.get_close_matches(name, [EMBEDDED], cutoff=0.8):  # asking the hub for it takes half a minute offline
+        raise ModelError(f"no model is called {name!r}", way_out=f"Did you mean {EMBEDDED!r}?")
     return _load(name, name, dtype, device, None)
 
 
@@ -157,11 +166,8 @@ def _load(name: str, source: str, dtype: str, device: torch.device, fingerprint:
         network, found = loaded
         wrong = [*found["missing_keys"], *found["mismatched_keys"]]
         if wrong:  # transformers would go on with random numbers in their place
-            raise ModelError(
-                f"the weights of {name} do not fit its config.json: {len(wrong)} tensors are missing or of another "
-                f"shape, {min(map(str, wrong))} for instance",
-                way_out="Save or download the model again",
-            )
+            example = min(map(str, wrong))
+            raise _wrong_shapes(name, f"{len(wrong)} tensors are missing or of another shape, {example} for instance")
         network = network.to(device).eval().requires_grad_(False)
         if fingerprint is None:
             found_config = cached_file(source, "config.json")
@@ -200,17 +206,37 @@ def _in_words(name: str, dtype: str) -> Iterator[None]:
         ) from error
     except OSError as error:
         raise _not_loaded(name, error) from error
-    except (ValueError, KeyError, ImportError, RuntimeError, MemoryError) as error:
+    except (
+        ValueError,
+        KeyError,
+        ImportError,
+        RuntimeError,
+        MemoryError,
+        TypeError,
+        AttributeError,
+        AssertionError,
+        ArithmeticError,
+        IndexError,
+        StrictDataclassError,
+    ) as error:
         if isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error):
             smaller = (
                 "a smaller model" if dtype == "bfloat16" else "dtype bfloat16 (half the memory) or a smaller model"
             )
             raise ModelError(f"{name} does not fit into memory in {dtype}", way_out=f"Use {smaller}") from error
+        if "ignore_mismatched_sizes" in str(error):
+            raise _wrong_shapes(name, "tensors are of another shape") from error
         raise ModelError(
             f"{name} could not be loaded ({_first_line(error)})",
             expected="a decoder-only language model that Transformers loads without code of the model's own",
             way_out="Choose another model, or install what the message asks for",
         ) from error
+
+
+def _wrong_shapes(name: str, what: str) -> ModelError:
+    return ModelError(
+        f"the weights of {name} do not fit its config.json: {what}", way_out="Save or download the model again"
+    )
 
 
 def _not_loaded(name: str, error: OSError) -> ModelError | EnvironmentFault:

@@ -17,6 +17,9 @@ def quiet(*, downloads: bool = False) -> Iterator[None]:
         downloads: Leave the download bars of the model hub as they are: a download may take an hour.
     """
     verbosity = transformers_log.get_verbosity()
+    hub_log = logging.getLogger("huggingface_hub")  # it writes a line for every time that it asks in vain
+    hub_level = hub_log.level
+    hub_log.setLevel(logging.ERROR)
     bars, hub = transformers_log.is_progress_bar_enabled(), not are_progress_bars_disabled()
     transformers_log.set_verbosity(logging.ERROR)
     transformers_log.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers left it without types
@@ -27,6 +30,7 @@ def quiet(*, downloads: bool = False) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
+        hub_log.setLevel(hub_level)
         transformers_log.set_verbosity(verbosity)
         if bars:
             transformers_log.enable_progress_bar()  # type: ignore[no-untyped-call]

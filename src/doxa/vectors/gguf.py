@@ -9,6 +9,7 @@ llama.cpp ignores: a vector that went out and came back is the same vector.
 
 import dataclasses
 import json
+import os
 import re
 import struct
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ def export_gguf(vector: Vector, path: Path) -> None:
     Directions are written raw: a strength there is a strength of `unit: raw`, `share: each` here.
 
     Raises:
+        VectorError: When there is a file of that name already that holds something else.
         EnvironmentFault: When the file cannot be written.
     """
     manifest = dataclasses.asdict(vector.manifest) | {"digest": vector.digest}
@@ -58,7 +60,21 @@ def export_gguf(vector: Vector, path: Path) -> None:
     for layer in layers:
         head += _string(f"direction.{layer}") + struct.pack("<IQIQ", 1, vector.d_model, _F32, (layer - 1) * size)
     rows = [vector.directions[layer].astype("<f4").tobytes().ljust(size, b"\0") for layer in layers]
-    write_atomic(path, b"".join([head.ljust(-(-len(head) // _ALIGNMENT) * _ALIGNMENT, b"\0"), *rows]))
+    data = b"".join([head.ljust(-(-len(head) // _ALIGNMENT) * _ALIGNMENT, b"\0"), *rows])
+    _refuse_other(path, data)
+    write_atomic(path, data)
+
+
+def _refuse_other(path: Path, data: bytes) -> None:
+    """A file that is there and holds something else may be a model."""
+    if os.path.lexists(path) and not (
+        path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data
+    ):
+        raise VectorError(
+            f"{path} is there already and holds something else",
+            expected="a name that is free",
+            way_out="Choose another name, or remove it first",
+        )
 
 
 def import_gguf(path: Path, model: Model) -> Vector:

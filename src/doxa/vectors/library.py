@@ -1,5 +1,8 @@
 """From a reference to a vector: find it, or make it once and keep it in the cache."""
 
+import contextlib
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +14,7 @@ from doxa.vectors.pairs import load_pairs
 from doxa.vectors.twins import rescaled, twin
 from doxa.vectors.vector import MANIFEST_FILE, Vector, check, load, save
 from doxa.words.arms import Pin
-from doxa.words.errors import VectorError
+from doxa.words.errors import EnvironmentFault, VectorError
 from doxa.words.interventions import VectorReference
 from doxa.words.store import cache_folder
 
@@ -86,12 +89,16 @@ def original(
     """
     saved = _saved(name, folder)
     if saved is not None:
-        return import_gguf(saved, model) if saved.suffix == ".gguf" else load(saved)
+        if saved.suffix == ".gguf":
+            return import_gguf(saved, _source(model, base))
+        return load(saved)
     source = _source(model, base)
     pairs = load_pairs(name, folder)
     kept = cache_folder() / "vectors" / extraction_key(source, pairs, Recipe())
-    if not (kept / MANIFEST_FILE).is_file():
-        save(extract(source, pairs, progress=progress), kept)
+    with contextlib.suppress(VectorError, EnvironmentFault):  # not there, or damaged: it can be made again
+        return load(kept)
+    shutil.rmtree(kept, ignore_errors=True)
+    save(extract(source, pairs, progress=progress), kept)
     return load(kept)
 
 
@@ -130,10 +137,27 @@ def vector_key(name: str, model: Model, *, base: str | None = None, folder: Path
         VectorError: When a saved vector does not fit the model.
     """
     if _saved(name, folder) is not None:
-        vector = original(name, model, folder=folder)
+        vector = original(name, model, base=base, folder=folder)
         check(vector, model, _base(vector, model, base))
         return vector.digest
-    return extraction_key(_source(model, base), load_pairs(name, folder), Recipe())
+    source = _source(model, base)
+    if (source.n_layers, source.d_model) != (model.n_layers, model.d_model):
+        raise VectorError(
+            f"`from: {base}` has {source.n_layers} layers of width {source.d_model}",
+            expected=f"{model.n_layers} layers of width {model.d_model}, as {model.name} has",
+            way_out="Name the model that it was tuned from",
+        )
+    return extraction_key(source, load_pairs(name, folder), Recipe())
+
+
+def find_vector(name: str, folder: Path | None) -> None:
+    """Check, without a model, that there is a vector or pairs of this name.
+
+    Raises:
+        ProseError: When there are no such pairs.
+    """
+    if _saved(name, folder) is None:
+        load_pairs(name, folder)
 
 
 def _base(vector: Vector, model: Model, base: str | None) -> str | None:
@@ -150,5 +174,5 @@ def _source(model: Model, base: str | None) -> Model:
 
 
 def _saved(name: str, folder: Path | None) -> Path | None:
-    path = (folder or Path()) / Path(name).expanduser()
-    return path if path.suffix == ".gguf" or (path / MANIFEST_FILE).is_file() else None
+    path = (folder or Path()) / os.path.expanduser(name)
+    return path if path.suffix == ".gguf" or os.path.isfile(path / MANIFEST_FILE) else None

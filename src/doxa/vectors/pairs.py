@@ -22,6 +22,7 @@ line:
 Without a question a text is one user message; with a question it is the assistant's answer to it.
 """
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -136,7 +137,7 @@ def load_pairs(name_or_path: str, folder: Path | None = None) -> PairSet:
 
         return generate(int(generated[1]))
     if name_or_path.endswith(".md"):
-        return read_pairs((folder or Path()) / Path(name_or_path).expanduser())
+        return read_pairs((folder or Path()) / Path(os.path.expanduser(name_or_path)))
     if name_or_path not in shipped_pairs():
         raise ProseError(
             f"there are no pairs called {name_or_path!r}",

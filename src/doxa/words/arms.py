@@ -8,7 +8,7 @@ from typing import Any
 from doxa.words.errors import StudyError
 from doxa.words.grammar import intervention_from_json, intervention_to_json
 from doxa.words.interventions import Intervention, VectorReference
-from doxa.words.reading import mapping, sequence, text
+from doxa.words.reading import mapping, sequence, shown, text
 from doxa.words.store import content_hash, read_json, write_json
 
 FORMAT = 2
@@ -120,28 +120,42 @@ def arm_from_json(value: object, where: str) -> Arm:
         )
     items = sequence(body["interventions"], f"{where}.interventions")
     pins: dict[str, Pin] = {}
-    for name, pin in body.get("pins", {}).items():
+    for name, pin in _mapping_of(body, "pins", where).items():
         known = ("hash", "text", "folder", "made")
         inner = mapping(pin, f"{where}.pins.{name}", allowed=known, required=("hash",))
-        pins[name] = Pin(**inner)
+        pins[str(name)] = Pin(**{key: text(one, f"{where}.pins.{name}.{key}") for key, one in inner.items()})
     arm = Arm(
         name=text(body.get("arm", "arm"), f"{where}.arm"),
         interventions=tuple(
             intervention_from_json(item, f"{where}.interventions[{i}]") for i, item in enumerate(items)
         ),
-        of=body.get("of", ""),
-        control=body.get("control", ""),
-        model=body.get("model", ""),
+        of=_text_of(body, "of", where),
+        control=_text_of(body, "control", where),
+        model=_text_of(body, "model", where),
         pins=pins,
-        levels=body.get("levels", {}),
+        levels={str(name): str(level) for name, level in _mapping_of(body, "levels", where).items()},
     )
     if "digest" in body and body["digest"] != arm.digest:
         raise StudyError(
             f"{where} was changed after it was pinned",
-            expected=f"content with digest {body['digest'][:8]}",
+            expected=f"content with digest {str(body['digest'])[:8]}",
             way_out="Delete its `digest` and `pins`, or change the study and make the plan again",
         )
     return arm
+
+
+def _mapping_of(body: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
+    value = body.get(key, {})
+    if not isinstance(value, Mapping):
+        raise StudyError(f"{where}.{key} is {shown(value)}", expected="an object", way_out="Leave it out")
+    return value
+
+
+def _text_of(body: Mapping[str, Any], key: str, where: str) -> str:
+    value = body.get(key, "")
+    if not isinstance(value, str):
+        raise StudyError(f"{where}.{key} is {shown(value)}", expected="a text", way_out="Leave it out")
+    return value
 
 
 def read_arm(path: Path) -> Arm:

@@ -1,12 +1,15 @@
 """Beliefs are Markdown files: front matter, and the system prompt that states the belief as the body."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from doxa.words.errors import ProseError, nearest
 from doxa.words.prose import read_prose
+from doxa.words.reading import shown
 
 SHIPPED = Path(__file__).parent.parent / "data" / "beliefs"
+_LONG = 120  # characters: longer names are texts
 KEYS = ("name", "version", "belief", "opposite", "neutral", "license")
 
 
@@ -80,8 +83,12 @@ def _read(name: str, folder: Path | None) -> Belief:
         own = [folder / name, folder / Path(name).name]
         places = [*own, *(path.with_name(f"{path.name}.md") for path in own), *places]
     for path in places:
-        if path.is_file():
+        if os.path.isfile(path):  # pathlib's raises on names that are too long
             prose = read_prose(path, allowed=KEYS, required=("name", "version"))
+            if not prose.body.strip():
+                raise ProseError(
+                    f"{path} has no text under its front matter", expected="the system prompt", way_out="Write it there"
+                )
             return Belief(
                 name=str(prose.meta["name"]),
                 belief=str(prose.meta.get("belief", "")),
@@ -91,8 +98,15 @@ def _read(name: str, folder: Path | None) -> Belief:
                 hash=prose.hash,
                 path=path,
             )
+    if len(name) > _LONG or "\n" in name:
+        raise ProseError(
+            f"the prompt {shown(name)} is a text",
+            expected="the name of a belief, or the path of a Markdown file that holds the text",
+            way_out="Write the text into a file, and name that",
+        )
+    looked = f" (looked for in {folder} and among the shipped ones)" if folder is not None else ""
     raise ProseError(
-        f"no belief {name!r}",
+        f"no belief {name!r}{looked}",
         expected="a shipped name or the path of a Markdown file",
         way_out=nearest(stem, [path.stem for path in SHIPPED.glob("*.md")]),
     )

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from doxa.words.arms import Arm
 from doxa.words.errors import StudyError, nearest
 
+LONGEST, MOST_BRACKETS = 2000, 50
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d+(?:\.\d+)?)(?=\s*\*)|(?P<name>[A-Za-z_][\w./~-]*(?:\[[^\]]*\])?)|(?P<mark>[-+*()]))"
 )
@@ -52,6 +53,12 @@ def parse_contrast(source: str, arms: Sequence[Arm], *, task_factors: Sequence[s
     """
     if not isinstance(source, str) or not source.strip():
         raise StudyError(f"contrast {source!r}", expected="a text such as `block - baseline`", way_out="Write it so")
+    if len(source) > LONGEST or source.count("(") > MOST_BRACKETS:
+        raise StudyError(
+            f"a contrast of {len(source)} characters with {source.count('(')} brackets",
+            expected=f"at most {LONGEST} characters and {MOST_BRACKETS} brackets",
+            way_out="Write it shorter",
+        )
     tokens = _tokens(source)
     terms, rest = _sum(tokens, source)
     if rest:

@@ -1,6 +1,6 @@
 """Interventions as plain data and back: the same grammar in a study file and in an arm file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from doxa.words.errors import StudyError, nearest
@@ -17,9 +17,11 @@ from doxa.words.interventions import (
     Where,
 )
 from doxa.words.layers import Layers, Place, Share
-from doxa.words.reading import mapping, number, one_of, sequence, text, whole
+from doxa.words.reading import mapping, number, one_of, sequence, shown, text, whole
 
 INTERVENTIONS = ("prompt", "steer", "thought", "tune")
+STRONGEST = 1e6
+"""Beyond any use; a residual stream of float32 does not overflow by it."""
 STEER_KEYS = ("vector", "layers", "strength", "unit", "share", "at")
 TUNE_KEYS = ("corpus", "learning_rate", "adapter")
 
@@ -36,7 +38,7 @@ def intervention_from_json(value: object, where: str) -> Intervention:
     """
     if not isinstance(value, Mapping) or len(value) != 1:
         raise StudyError(
-            f"{where} is {value!r}",
+            f"{where} is {shown(value)}",
             expected="one of " + ", ".join(f"{{{name}: ...}}" for name in INTERVENTIONS),
             way_out="Give every intervention an item of the list",
         )
@@ -80,7 +82,13 @@ def layers_from_json(value: object, where: str) -> Layers:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return Layers.one(_place(value, where))
     if isinstance(value, list | tuple):
-        return Layers.at([_place(place, where) for place in value])
+        return Layers.at(_places(value, where))
+    if isinstance(value, str):
+        raise StudyError(
+            f"{where} is {shown(value)}",
+            expected="`every`, an index such as 12, a fraction such as 0.5, a list of them, a block or a spread",
+            way_out="Write `every`, or a number without quotes",
+        )
     body = mapping(value, where, allowed=("one", "at", "block", "spread"))
     if len(body) != 1:
         raise StudyError(f"{where} names {len(body)} rules", expected="one", way_out="Keep one of them")
@@ -88,7 +96,7 @@ def layers_from_json(value: object, where: str) -> Layers:
     if kind == "one":
         return Layers.one(_place(rule, f"{where}.one"))
     if kind == "at":
-        return Layers.at([_place(place, f"{where}.at") for place in sequence(rule, f"{where}.at")])
+        return Layers.at(_places(sequence(rule, f"{where}.at"), f"{where}.at"))
     if kind == "block":
         rule = mapping(rule, f"{where}.block", allowed=("end", "width"), required=("end", "width"))
         return Layers.block(
@@ -126,11 +134,18 @@ def _steer(value: object, where: str) -> Steer:
     return Steer(
         vector=_vector(body["vector"], f"{where}.vector"),
         layers=layers_from_json(body["layers"], f"{where}.layers"),
-        strength=number(body["strength"], f"{where}.strength"),
+        strength=_strength(body["strength"], f"{where}.strength"),
         unit=one_of(body.get("unit", "residual"), f"{where}.unit", get_args(Unit)),
         share=one_of(body.get("share", "total"), f"{where}.share", get_args(Share)),
         at=places,
     )
+
+
+def _strength(value: object, where: str) -> float:
+    strength = number(value, where)
+    if abs(strength) > STRONGEST:
+        raise StudyError(f"{where} is {strength:g}", expected=f"at most {STRONGEST:g} either way", way_out="Lower it")
+    return strength
 
 
 def _vector(value: object, where: str) -> VectorReference:
@@ -183,6 +198,12 @@ def _tune(value: object, where: str) -> Tune:
         learning_rate=number(rate, f"{where}.learning_rate") if rate is not None else None,
         adapter=text(body["adapter"], f"{where}.adapter") if body.get("adapter") is not None else None,
     )
+
+
+def _places(values: Sequence[object], where: str) -> list[Place]:
+    if not values:
+        raise StudyError(f"{where} is an empty list", expected="at least one layer", way_out="Name a layer, or `every`")
+    return [_place(value, where) for value in values]
 
 
 def _place(value: object, where: str) -> Place:

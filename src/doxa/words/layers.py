@@ -103,7 +103,7 @@ def strength_by_layer(strength: float, layers: Sequence[int], share: Share) -> d
 
 
 def _index(place: Place, n_layers: int) -> int:
-    if isinstance(place, bool) or not math.isfinite(place):
+    if isinstance(place, bool) or (isinstance(place, float) and not math.isfinite(place)):
         raise VectorError(
             f"layer {place}",
             expected="an index or a fraction of the depth",
@@ -116,12 +116,12 @@ def _index(place: Place, n_layers: int) -> int:
             raise VectorError(
                 f"layer {place}",
                 expected="a fraction of the depth between 0.0 and 1.0, or a whole number",
-                way_out=f"Write {place / n_layers:.2f} or {int(place)}, for instance",
+                way_out="Write 0.5, or a whole number such as 12",
             )
         index = round(place * (n_layers - 1))
     if not 0 <= index < n_layers:
         raise VectorError(
-            f"layer {place} of a model with {n_layers} layers",
+            f"layer {place if abs(index) < 10**9 else 'of many digits'} of a model with {n_layers} layers",
             expected=f"an index from 0 to {n_layers - 1}, or a fraction from 0.0 to 1.0",
             way_out="Choose a layer that the model has",
         )

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import reprlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -20,7 +21,7 @@ def mapping(
     """
     if not isinstance(value, Mapping):
         raise StudyError(
-            f"{where} is {_shown(value)}",
+            f"{where} is {shown(value)}",
             expected=f"a mapping with {', '.join(sorted(allowed))}",
             way_out="Write it as `key: value`",
         )
@@ -36,14 +37,14 @@ def mapping(
 def sequence(value: object, where: str) -> Sequence[Any]:
     """A list."""
     if not isinstance(value, list | tuple):
-        raise StudyError(f"{where} is {_shown(value)}", expected="a list", way_out="Write it as `[..., ...]`")
+        raise StudyError(f"{where} is {shown(value)}", expected="a list", way_out="Write it as `[..., ...]`")
     return value
 
 
 def text(value: object, where: str) -> str:
     """A text that is not empty."""
     if not isinstance(value, str) or not value.strip():
-        raise StudyError(f"{where} is {_shown(value)}", expected="a text", way_out="Write a name")
+        raise StudyError(f"{where} is {shown(value)}", expected="a text", way_out="Write a name")
     return value.strip()
 
 
@@ -51,7 +52,7 @@ def whole(value: object, where: str, *, least: int = 0) -> int:
     """A whole number of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise StudyError(
-            f"{where} is {_shown(value)}",
+            f"{where} is {shown(value)}",
             expected=f"a whole number of at least {least}",
             way_out=f"Write {least} or more",
         )
@@ -64,9 +65,7 @@ def number(value: object, where: str) -> float:
         with contextlib.suppress(ValueError):
             value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise StudyError(
-            f"{where} is {_shown(value)}", expected="a finite number", way_out="Write a number such as 0.4"
-        )
+        raise StudyError(f"{where} is {shown(value)}", expected="a finite number", way_out="Write a number such as 0.4")
     return float(value)
 
 
@@ -75,9 +74,14 @@ def one_of(value: object, where: str, words: Collection[Word]) -> Word:
     for word in words:
         if value == word:
             return word
-    raise StudyError(f"{where} is {_shown(value)}", way_out=nearest(str(value), words))
+    raise StudyError(f"{where} is {shown(value)}", way_out=nearest(str(value), words))
 
 
-def _shown(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 80 else shown[:77] + "..."
+def shown(value: object) -> str:
+    """A value for a message: short, whatever it is (aliases can make a value that is endless when written out)."""
+    written = _SHORT.repr(value)
+    return written if len(written) <= 80 else written[:77] + "..."
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 76

@@ -45,7 +45,7 @@ def stream(*keys: Json) -> np.random.Generator:
 def cache_folder() -> Path:
     """The folder of everything that can be made again: `DOXA_CACHE`, or the user's cache folder."""
     named = os.environ.get("DOXA_CACHE")
-    return Path(named).expanduser() if named else user_cache_path("doxa")
+    return Path(os.path.expanduser(named)) if named else user_cache_path("doxa")
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
@@ -56,7 +56,7 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     """
     if isinstance(data, str):
         data = data.encode()
-    with _faults(path):
+    with faults(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
@@ -100,7 +100,7 @@ def make_folder_atomic(path: Path, fill: Callable[[Path], None]) -> None:
     Raises:
         EnvironmentFault: When the disk is full or the parent cannot be written.
     """
-    with _faults(path):
+    with faults(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
         try:
@@ -130,7 +130,7 @@ def locked(path: Path, *, busy: EnvironmentFault | None = None) -> Iterator[None
     Raises:
         EnvironmentFault: `busy`, or when the folder cannot be written.
     """
-    with _faults(path):
+    with faults(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a")
     try:
@@ -145,7 +145,12 @@ def locked(path: Path, *, busy: EnvironmentFault | None = None) -> Iterator[None
 
 
 @contextlib.contextmanager
-def _faults(path: Path) -> Iterator[None]:
+def faults(path: Path) -> Iterator[None]:
+    """Say in words what the operating system says while `path` is written.
+
+    Raises:
+        EnvironmentFault: For every OSError.
+    """
     try:
         yield
     except OSError as error:
@@ -160,5 +165,5 @@ def _faults(path: Path) -> Iterator[None]:
                 "Choose a folder that you may write",
             )
         else:
-            raise
+            found, way_out = f"{path} cannot be written ({error.strerror or error})", "Choose another place"
         raise EnvironmentFault(found, way_out=f"{way_out}; nothing that was finished is lost") from error

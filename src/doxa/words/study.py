@@ -4,18 +4,18 @@ The grammar is YAML (safe, no templating, no inheritance: anchors are enough) or
 """
 
 import itertools
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from doxa.words.arms import Arm
 from doxa.words.contrasts import Contrast, parse_contrast
 from doxa.words.errors import StudyError, nearest
 from doxa.words.grammar import intervention_from_json, intervention_to_json
-from doxa.words.interventions import Steer
-from doxa.words.reading import mapping, number, one_of, sequence, text, whole
+from doxa.words.reading import mapping, number, one_of, sequence, shown, text, whole
 from doxa.words.safe_yaml import load_yaml
+from doxa.words.scope import PromptControls, SteerControls, read_controls
 from doxa.words.store import content_hash
 
 MAX_BYTES = 1 << 20
@@ -23,11 +23,11 @@ KEYS = (
     "study", "question", "model", "models", "seed", "arms", "factors", "controls", "tasks", "roles", "generate", "runs",
     "seeds", "contrasts", "primary", "limits",
 )  # fmt: skip
-CONTROL_KEYS = ("twins", "unrelated", "match", "arms", "tasks", "items")
 GENERATE_KEYS = ("temperature", "top_p", "top_k", "min_p", "max_tokens", "stop")
 LIMIT_KEYS = ("minutes", "generations", "tokens", "judge_calls")
 DTYPES = ("float32", "bfloat16")
-LEAST_TWINS = 19
+LONGEST_NAME = 80
+"""Characters of an arm's name: it is part of file names."""
 
 
 @dataclass(frozen=True)
@@ -48,35 +48,6 @@ class TaskChoice:
 
 
 @dataclass(frozen=True)
-class SteerControls:
-    """The controls that steered arms get (design, section 5).
-
-    Attributes:
-        twins: Number of twins of every steered arm in scope.
-        unrelated: Number of vectors from unrelated contrast pairs.
-        match: Twins have the target's planned norms, or are rescaled to its measured displacement.
-        arms: Names of the arms in scope; None is every steered arm.
-        tasks: Names of the tasks that controls are scored on; None is every task that scores without generating.
-        items: At most so many items of each task; None is all.
-    """
-
-    twins: int = 39
-    unrelated: int = 39
-    match: Literal["planned", "measured"] = "planned"
-    arms: tuple[str, ...] | None = None
-    tasks: tuple[str, ...] | None = None
-    items: int | None = None
-
-
-@dataclass(frozen=True)
-class PromptControls:
-    """The controls that prompted arms get: the belief's neutral prompt of equal length, and paraphrases."""
-
-    neutral: bool = True
-    paraphrases: int = 2
-
-
-@dataclass(frozen=True)
 class Study:
     """A validated specification. See the module's docstring."""
 
@@ -90,8 +61,8 @@ class Study:
     seed: int = 0
     runs: int = 1
     seeds: int = 1
-    steer_controls: SteerControls = SteerControls()
-    prompt_controls: PromptControls = PromptControls()
+    steer_controls: SteerControls = field(default_factory=SteerControls)
+    prompt_controls: PromptControls = field(default_factory=PromptControls)
     roles: Mapping[str, str] | None = None
     generate: Mapping[str, Any] | None = None
     limits: Mapping[str, float] | None = None
@@ -149,8 +120,8 @@ def study_from_json(data: object, *, folder: Path | None = None) -> Study:
         StudyError: When anything is not understood; the message names the key and what is allowed.
     """
     body = mapping(data, "the study", allowed=KEYS, required=("study", "arms", "tasks"))
-    if ("model" in body) == ("models" in body):
-        raise StudyError("a study names either `model` or `models`", way_out="Write `model: smollm2`")
+    if ("model" in body) == ("models" in body) or body.get("models") == []:
+        raise StudyError("a study names either `model` or some `models`", way_out="Write `model: smollm2`")
     listed = [body["model"]] if "model" in body else sequence(body["models"], "models")
     arms = _arms(body["arms"]) + _grids(body.get("factors", {}))
     names = [arm.name for arm in arms]
@@ -158,7 +129,8 @@ def study_from_json(data: object, *, folder: Path | None = None) -> Study:
         if names.count(name) > 1:
             raise StudyError(f"two arms are called {name!r}", expected="names of their own", way_out="Rename one")
     tasks = tuple(_task(task, f"tasks[{i}]") for i, task in enumerate(sequence(body["tasks"], "tasks")))
-    steer_controls, prompt_controls = _controls(body.get("controls", {}), arms, tasks)
+    _check_tasks(tasks)
+    steer_controls, prompt_controls = read_controls(body.get("controls", {}), arms, [task.name for task in tasks])
     contrasts = tuple(parse_contrast(one, arms) for one in sequence(body.get("contrasts", []), "contrasts"))
     primary = tuple(parse_contrast(one, arms).name for one in sequence(body.get("primary", []), "primary"))
     for name in primary:
@@ -169,7 +141,7 @@ def study_from_json(data: object, *, folder: Path | None = None) -> Study:
             )
     return Study(
         name=_study_name(body["study"]),
-        question=" ".join(text(body["question"], "question").split()) if "question" in body else "",
+        question=" ".join(text(body["question"], "question").split()) if body.get("question") else "",
         models=tuple(_model(one, f"models[{i}]") for i, one in enumerate(listed)),
         arms=arms,
         tasks=tasks,
@@ -244,7 +216,9 @@ def _model(value: object, where: str) -> ModelChoice:
 def _arms(value: object) -> tuple[Arm, ...]:
     if not isinstance(value, Mapping) or not value:
         raise StudyError(
-            "`arms` is empty", expected="a mapping from names to interventions", way_out="Add `baseline: []`"
+            f"`arms` is {shown(value)}",
+            expected="a mapping from names to lists of interventions",
+            way_out="Write `arms: {baseline: []}`, and more of them",
         )
     arms = []
     for name, items in value.items():
@@ -272,10 +246,10 @@ def _grids(value: object) -> tuple[Arm, ...]:
         if not isinstance(fields, Mapping):
             raise StudyError(f"{where}.{kind} is no mapping", expected="fields", way_out="Write `strength: [0.2, 0.4]`")
         axes = {key: values for key, values in fields.items() if isinstance(values, list) and key != "at"}
-        if not axes or not all(axes.values()):
+        if not axes or not all(axes.values()) or any({} in values for values in axes.values()):
             raise StudyError(
-                f"{where} has no field with several values",
-                expected="a list",
+                f"{where} has no field with several values, or an empty one",
+                expected="a list of values",
                 way_out="Write `strength: [0.2, 0.4]`",
             )
         for combination in itertools.product(*axes.values()):
@@ -287,9 +261,10 @@ def _grids(value: object) -> tuple[Arm, ...]:
 
 
 def _check_arm_name(name: object) -> None:
-    allowed = "letters, digits, - _ and ., starting with a letter"
-    if not isinstance(name, str) or not name[:1].isalpha() or not all(c.isalnum() or c in "-_." for c in name):
-        raise StudyError(f"arm name {name!r}", expected=allowed, way_out="Rename it")
+    allowed = f"letters, digits, - _ and ., starting with a letter from a to z, at most {LONGEST_NAME} of them"
+    known = isinstance(name, str) and name[:1].isascii() and name[:1].isalpha() and len(name) <= LONGEST_NAME
+    if not isinstance(name, str) or not known or not all(c.isalnum() or c in "-_." for c in name):
+        raise StudyError(f"arm name {shown(name)}", expected=allowed, way_out="Rename it")
 
 
 def _level(value: object) -> str:
@@ -297,7 +272,22 @@ def _level(value: object) -> str:
         (kind, rule), *_ = value.items()
         inner = rule.values() if isinstance(rule, Mapping) else [rule]
         return ":".join([str(kind), *(str(one) for one in inner)])
+    if isinstance(value, list):
+        return "+".join(_level(one) for one in value)  # brackets and commas would end a selector
     return str(value)
+
+
+def _check_tasks(tasks: Sequence[TaskChoice]) -> None:
+    names = [task.name for task in tasks]
+    if not names:
+        raise StudyError("`tasks` is empty", expected="at least one task", way_out="Write `tasks: [doxa/claims]`")
+    for name in names:
+        if names.count(name) > 1:
+            raise StudyError(
+                f"task {name!r} stands twice",
+                expected="every task once: rows are told apart by their task and item",
+                way_out="Make a study of its own for the other arguments",
+            )
 
 
 def _task(value: object, where: str) -> TaskChoice:
@@ -305,57 +295,14 @@ def _task(value: object, where: str) -> TaskChoice:
         return TaskChoice(text(value, where), {})
     if not isinstance(value, Mapping) or len(value) != 1:
         raise StudyError(
-            f"{where} is {value!r}", expected="a name, or {name: {argument: value}}", way_out="Write it so"
+            f"{where} is {shown(value)}", expected="a name, or {name: {argument: value}}", way_out="Write it so"
         )
     (name, arguments), *_ = value.items()
     if not isinstance(arguments, Mapping):
-        raise StudyError(f"{where}.{name} is {arguments!r}", expected="arguments", way_out="Write `argument: value`")
-    return TaskChoice(text(name, where), dict(arguments))
-
-
-def _controls(
-    value: object, arms: tuple[Arm, ...], tasks: tuple[TaskChoice, ...]
-) -> tuple[SteerControls, PromptControls]:
-    body = mapping(value, "controls", allowed=("steer", "prompt"))
-    steer = mapping(body.get("steer", {}), "controls.steer", allowed=CONTROL_KEYS)
-    for key in ("twins", "unrelated"):
-        if 0 < whole(steer.get(key, 39), f"controls.steer.{key}") < LEAST_TWINS:
-            raise StudyError(
-                f"controls.steer.{key} is {steer[key]}",
-                expected=f"0, or at least {LEAST_TWINS}: with fewer, no rank test can reach p = .05",
-                way_out="Write 39",
-            )
-    prompt = mapping(body.get("prompt", {}), "controls.prompt", allowed=("neutral", "paraphrases"))
-    scope = None
-    if "arms" in steer:
-        patterns = [text(one, "controls.steer.arms") for one in sequence(steer["arms"], "controls.steer.arms")]
-        scope = tuple(name for pattern in patterns for name in _arms_called(pattern, arms))
-    named = None
-    if "tasks" in steer:
-        named = tuple(
-            one_of(one, "controls.steer.tasks", [task.name for task in tasks])
-            for one in sequence(steer["tasks"], "controls.steer.tasks")
+        raise StudyError(
+            f"{where}.{shown(name)} is {shown(arguments)}", expected="arguments", way_out="Write `argument: value`"
         )
-    neutral = prompt.get("neutral", True)
-    if not isinstance(neutral, bool):
-        raise StudyError(f"controls.prompt.neutral is {neutral!r}", expected="true or false", way_out="Write true")
-    return (
-        SteerControls(
-            twins=steer.get("twins", 39),
-            unrelated=steer.get("unrelated", 39),
-            match=one_of(steer.get("match", "planned"), "controls.steer.match", ("planned", "measured")),
-            arms=scope,
-            tasks=named,
-            items=whole(steer["items"], "controls.steer.items", least=1) if "items" in steer else None,
-        ),
-        PromptControls(neutral, whole(prompt.get("paraphrases", 2), "controls.prompt.paraphrases")),
-    )
-
-
-def _arms_called(pattern: str, arms: tuple[Arm, ...]) -> Collection[str]:
-    steered = [arm.name for arm in arms if any(isinstance(one, Steer) for one in arm.interventions)]
-    contrast = parse_contrast(pattern, [arm for arm in arms if arm.name in steered] or list(arms))
-    return [term.arm for term in contrast.terms]
+    return TaskChoice(text(name, where), dict(arguments))
 
 
 def _texts(value: object, where: str) -> Mapping[str, str]:
@@ -372,7 +319,7 @@ def _generate(value: object) -> Mapping[str, Any]:
         if key in ("max_tokens", "top_k"):
             read[key] = whole(one, where, least=1)
         elif key == "stop":
-            read[key] = [text(part, where) for part in sequence(one, where)]
+            read[key] = [part if isinstance(part, str) and part else text(part, where) for part in sequence(one, where)]
         else:
             read[key] = number(one, where)
             if read[key] < 0 or (key != "temperature" and read[key] > 1):
