@@ -46,7 +46,7 @@ KEYS = {
     "seeds": (None, "Training seeds."),
     "contrasts": ("none", "Differences between arms, declared before anything runs (see below)."),
     "primary": ("none", "Those contrasts that the claim rests on; the rest is exploratory, and the report says so."),
-    "limits": ("none", "Most that a run may take (`generations`, `tokens`, `judge_calls`); a plan beyond it is refused."),
+    "limits": ("none", "Most of `generations`, `tokens`, `judge_calls`; a plan beyond it is refused."),
 }
 GENERATE = {
     "temperature": "0 is greedy.",
@@ -200,7 +200,8 @@ def _smallest() -> str:
     full = study.study_to_json(study.study_from_json(small))
     full.pop("limit")
     kept = code(yaml.safe_dump(full, sort_keys=False), "text")
-    return f"{code(yaml.safe_dump(small, sort_keys=False))}\nis kept in `plan.json`, every default spelt out, as\n\n{kept}"
+    written = code(yaml.safe_dump(small, sort_keys=False))
+    return f"{written}\nis kept in `plan.json`, every default spelt out, as\n\n{kept}"
 
 
 def reference() -> str:
