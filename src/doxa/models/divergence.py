@@ -1,6 +1,7 @@
 """How far steering moves a model on a text: the divergence of its next-token distributions."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import torch
@@ -17,7 +18,7 @@ from doxa.words.errors import ModelError
 
 _READ = 256  # positions at which logits are computed at the same time
 _COMPARED = 16  # positions at which distributions are compared at the same time: small enough for the processor's cache
-_KEPT_POSITIONS = 1024  # of clean logits kept in memory: 200 MB with a vocabulary of 49,152
+_KEPT_POSITIONS = 512  # of clean distributions kept in memory: 200 MB with a vocabulary of 49,152
 
 
 @torch.no_grad()
@@ -80,34 +81,49 @@ def divergence(
 def _distances(
     model: Model, reader: Reader, steered: Float[Tensor, "rows time width"], texts: Sequence[tuple[int, ...]]
 ) -> list[float]:
-    """For each row the mean over its positions of KL(clean || steered), computed in float64."""
+    """For each row the mean over its positions of KL(clean || steered), computed in float64.
+
+    KL(p || q) = Σ p log p - Σ p z + log Σ exp z, with the logits z of q: what is known of p is kept.
+    """
     places = [(row, at) for row, tokens in enumerate(texts) for at in range(len(tokens))]
     sums = torch.zeros(len(texts), dtype=torch.float64)
-    clean = [_clean_logits(model, reader, tokens) for tokens in texts]
+    clean = [_clean(model, reader, tokens) for tokens in texts]
     for first in range(0, len(places), _READ):
         rows, columns = zip(*places[first : first + _READ], strict=True)
         logits = reader.logits(steered[list(rows), list(columns)])
         parts = zip(torch.split(logits, _COMPARED), torch.split(torch.tensor(rows), _COMPARED), strict=True)
         for at, (other, own) in zip(range(0, len(rows), _COMPARED), parts, strict=True):
-            here = zip(rows[at : at + _COMPARED], columns[at : at + _COMPARED], strict=True)
-            base = torch.stack([clean[row][column] for row, column in here]).double().log_softmax(-1)
-            sums.index_add_(0, own, (base.exp() * (base - other.double().log_softmax(-1))).sum(-1).cpu())
+            z = other.double()
+            here = list(zip(rows[at : at + _COMPARED], columns[at : at + _COMPARED], strict=True))
+            cross = torch.stack([clean[row].p[column] @ z[n] for n, (row, column) in enumerate(here)])
+            p_log_p = torch.stack([clean[row].p_log_p[column] for row, column in here])
+            sums.index_add_(0, own, (p_log_p - cross + z.logsumexp(-1)).cpu())
     check_finite(sums)
     values: list[float] = (sums / torch.tensor([len(tokens) for tokens in texts])).clamp(min=0).tolist()
     return values
 
 
-_kept: WeakKeyDictionary[Model, dict[tuple[int, ...], Tensor]] = WeakKeyDictionary()
+@dataclass(frozen=True, eq=False)
+class _Clean:
+    """Next-token distributions of the model as it is on a text, float64, and their Σ p log p."""
+
+    p: Float[Tensor, "time vocab"]
+    p_log_p: Float[Tensor, " time"]
 
 
-def _clean_logits(model: Model, reader: Reader, tokens: tuple[int, ...]) -> Float[Tensor, "time vocab"]:
-    """Logits of the model as it is. A study asks for those of the same few texts for every arm, so they are kept."""
+_kept: WeakKeyDictionary[Model, dict[tuple[int, ...], _Clean]] = WeakKeyDictionary()
+
+
+def _clean(model: Model, reader: Reader, tokens: tuple[int, ...]) -> _Clean:
+    """The model as it is. A study asks for the same few texts for every arm, so they are kept."""
     kept = _kept.setdefault(model, {})
     if tokens not in kept:
         features = run_strips(model, [_strip((), tokens)])
         if sum(len(one) for one in kept) + len(tokens) > _KEPT_POSITIONS:
             kept.clear()
-        kept[tokens] = reader.logits(features[0])
+        log_p = reader.logits(features[0]).double().log_softmax(-1)
+        p = log_p.exp()
+        kept[tokens] = _Clean(p, (p * log_p).nansum(-1))
     return kept[tokens]
 
 
