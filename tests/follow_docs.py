@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from inspect_ai.log import read_eval_log
+
 from doxa.models.embedded import embedded_folder
 
 ROOT = Path(__file__).parent.parent
@@ -74,6 +76,14 @@ def command(text: str) -> list[str] | None:
     return [program, *words[1:], *([] if more and more[0] in words else more)]
 
 
+def finished(words: list[str], folder: Path) -> bool:
+    """Whether the log of an eval says that it ended well: the exit code of `inspect eval` is 0 also where it did not."""
+    if words[1:2] != ["eval"]:
+        return True
+    latest = max((folder / "logs").glob("*.eval"), key=lambda path: path.stat().st_mtime)
+    return read_eval_log(str(latest), header_only=True).status == "success"
+
+
 def follow(folder: Path) -> None:
     """Do everything in a folder.
 
@@ -96,7 +106,7 @@ def follow(folder: Path) -> None:
             began = time.monotonic()
             done = subprocess.run(words, cwd=folder, capture_output=True, text=True, env=dict(os.environ), check=False)
             print(f"{page}: {shown}: {time.monotonic() - began:.0f} s", flush=True)
-            if done.returncode:
+            if done.returncode or not finished(words, folder):
                 sys.exit(f"{page} says\n{step.text}\nand that fails:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
 
 
