@@ -77,7 +77,7 @@ def command(text: str) -> list[str] | None:
 
 
 def finished(words: list[str], folder: Path) -> bool:
-    """Whether the log of an eval says that it ended well: the exit code of `inspect eval` is 0 also where it did not."""
+    """Whether an eval ended well, by its log: the exit code of `inspect eval` is 0 either way."""
     if words[1:2] != ["eval"]:
         return True
     latest = max((folder / "logs").glob("*.eval"), key=lambda path: path.stat().st_mtime)
