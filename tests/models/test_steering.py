@@ -10,7 +10,7 @@ from transformers import DynamicCache
 
 from doxa.models.fingerprint import fingerprint_network
 from doxa.models.handle import Model
-from doxa.models.steering import Steering, SteeringPlan, reading, run_until, steering, touched
+from doxa.models.steering import Steering, SteeringPlan, reading, steering, touched
 from doxa.words.errors import VectorError
 
 TOLERANCE = 1e-4
@@ -331,37 +331,6 @@ def test_reading_sees_the_residual_after_steering_and_is_a_copy(model: Model) ->
     assert torch.equal(read[1][0, [0, 3]], clean[1][0, [0, 3]])
 
 
-def test_run_until_computes_no_block_above(model: Model) -> None:
-    ids = torch.tensor([[3, 4, 5, 6]])
-    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-    own = plan(model, [1], seed=0)
-    ran: list[int] = []
-    watches = [
-        block.register_forward_pre_hook(lambda module, args, layer=layer: ran.append(layer))
-        for layer, block in enumerate(model.blocks)
-    ]
-    try:
-        with torch.no_grad(), steering(model, [(own,)]) as state, reading(model, [0, 1]) as read:
-            state.move(torch.ones(1, 4, dtype=torch.bool))
-            model.network(**inputs)
-            whole = dict(read)
-            ran.clear()
-            state.move(torch.ones(1, 4, dtype=torch.bool))
-            run_until(model, 1, **inputs)
-    finally:
-        for watch in watches:
-            watch.remove()
-    assert ran == [0, 1]
-    assert all(torch.equal(read[layer], whole[layer]) for layer in (0, 1))
-    assert hooks_of(model) == 0
-
-
-def test_run_until_leaves_other_errors_alone(llama: Model) -> None:
-    with pytest.raises(IndexError):
-        run_until(llama, 1, input_ids=torch.tensor([[10**6]]))
-    assert hooks_of(llama) == 0
-
-
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
 def test_an_addition_that_is_not_finite_is_refused(value: float) -> None:
     additions = torch.zeros(2, 8)
@@ -385,8 +354,6 @@ def test_a_plan_of_another_model_is_refused(llama: Model) -> None:
     for layer in (-1, 3):
         with pytest.raises(VectorError, match=f"layer {layer}"), reading(llama, [layer]):
             pass
-        with pytest.raises(VectorError, match=f"layer {layer}"):
-            run_until(llama, layer)
     assert hooks_of(llama) == 0
 
 

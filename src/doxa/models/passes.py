@@ -15,9 +15,10 @@ from weakref import WeakKeyDictionary
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedModel
 
 from doxa.models.handle import Model
+from doxa.models.packed import packed
 from doxa.words.errors import ModelError
 
 Attention: TypeAlias = Tensor | dict[str, Tensor]
@@ -37,7 +38,7 @@ class Reader:
         accepted: Names of the arguments that decoder or network take.
     """
 
-    network: nn.Module
+    network: PreTrainedModel
     decoder: nn.Module | None
     head: nn.Module | None
     softcap: float | None
@@ -66,13 +67,14 @@ class Reader:
         """
         network = self.decoder if self.decoder is not None else self.network
         optional = {"position_ids": positions, "logits_to_keep": 1 if last else 0}
-        output = network(
-            input_ids=tokens,
-            attention_mask=mask.long() if isinstance(mask, Tensor) and mask.dtype == torch.bool else mask,
-            past_key_values=cache,
-            use_cache=cache is not None,
-            **{name: value for name, value in optional.items() if name in self.accepted},
-        )
+        with packed(self.network):
+            output = network(
+                input_ids=tokens,
+                attention_mask=mask.long() if isinstance(mask, Tensor) and mask.dtype == torch.bool else mask,
+                past_key_values=cache,
+                use_cache=cache is not None,
+                **{name: value for name, value in optional.items() if name in self.accepted},
+            )
         features: Tensor = output.logits if self.decoder is None else output.last_hidden_state
         return features[:, -1:] if last else features
 
@@ -80,7 +82,8 @@ class Reader:
         """Logits (float32) of some of the features."""
         if self.head is None:
             return features.float()
-        logits: Tensor = self.head(features)
+        with packed(self.network):
+            logits: Tensor = self.head(features)
         if self.softcap is not None:
             logits = torch.tanh(logits / self.softcap) * self.softcap
         return logits.float()

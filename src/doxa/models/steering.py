@@ -284,37 +284,6 @@ def reading(model: Model, layers: Sequence[int]) -> Iterator[Mapping[int, Tensor
         yield residuals
 
 
-class _Reached(Exception):
-    """Ends a forward pass whose upper layers nobody asked for."""
-
-
-def run_until(model: Model, layer: int, **inputs: Any) -> None:
-    """Run a forward pass up to and with one decoder block, for its effect on an open `reading`.
-
-    Layers above it and the head are not computed (reading the middle layer costs less than half of a whole pass).
-
-    Args:
-        model: The model.
-        layer: The last decoder block that is run.
-        inputs: What the network takes: `input_ids`, `attention_mask`, `position_ids`.
-
-    Raises:
-        VectorError: When the model does not have the layer.
-    """
-    _check_layers([layer], model)
-
-    def stop(module: nn.Module, args: tuple[Any, ...], output: Output) -> None:
-        raise _Reached
-
-    handle = model.blocks[layer].register_forward_hook(stop)
-    try:
-        model.network(**inputs, use_cache=False)
-    except _Reached:
-        pass
-    finally:
-        handle.remove()
-
-
 def _check_layers(layers: Sequence[int], model: Model) -> None:
     for layer in layers:
         if not 0 <= layer < model.n_layers:

@@ -1,0 +1,82 @@
+"""Linear layers that compute with packed weights: the same numbers up to rounding, in about half the time on a CPU.
+
+A matrix kernel wants weights in blocks of its own shape. torch multiplies float32 matrices on a CPU by a library that
+does not use the widest instructions of every processor; oneDNN, which is in torch too, does, once it has laid the
+weights out anew (`benchmarks/packed_weights.py` measures both). The copies live beside the network, which stays as it
+is: while a `packed` context is open, the linear layers compute with them.
+
+Whether weights are packed depends on the machine and the model alone, never on what is free at the moment: the last
+bits of results depend on it, and a run that goes on must compute as it did before.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from doxa.models.substitute import substituted
+
+SHARE = 0.25
+"""Of the machine's memory: the most that packed copies may take."""
+
+Linear = Callable[[Float[Tensor, "*batch into"]], Float[Tensor, "*batch out"]]
+_State = tuple[tuple[int, int], ...]
+
+_known: WeakKeyDictionary[PreTrainedModel, tuple[_State, list[nn.Linear], list[Linear]]] = WeakKeyDictionary()
+
+
+@contextmanager
+def packed(network: PreTrainedModel) -> Iterator[None]:
+    """Let a network's linear layers compute with packed weights, where that can be done, while the context is open."""
+    modules, forwards = _packed(network)
+    with substituted(modules, forwards):
+        yield
+
+
+def _packed(network: PreTrainedModel) -> tuple[list[nn.Linear], list[Linear]]:
+    modules = [module for module in network.modules() if type(module) is nn.Linear]
+    if network.device.type != "cpu" or sum(module.weight.nbytes for module in modules) > SHARE * _memory():
+        return [], []
+    state = tuple((module.weight._version, module.weight.data_ptr()) for module in modules)
+    known = _known.get(network)
+    if known is None or known[0] != state:  # a network that was adopted may be trained further
+        made = [linear_of(module) for module in modules]
+        pairs = [(module, own) for module, own in zip(modules, made, strict=True) if own is not None]
+        known = _known[network] = (state, [module for module, _ in pairs], [own for _, own in pairs])
+    return known[1], known[2]
+
+
+def _memory() -> int:
+    """Bytes of memory that the machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def linear_of(module: nn.Linear) -> Linear | None:
+    """A linear layer with packed weights; None where this torch, this processor or this layer cannot do that.
+
+    The two operators are torch's own and not part of its public interface, so they are tried and compared with what
+    the layer computes: without them everything is computed as usual.
+    """
+    operators: Any = torch.ops.mkldnn
+    weight, bias = module.weight.detach(), None if module.bias is None else module.bias.detach()
+    try:
+        blocks = operators._reorder_linear_weight(weight.contiguous(), None)
+
+        def linear(inputs: Tensor) -> Tensor:
+            output: Tensor = operators._linear_pointwise(inputs, blocks, bias, "none", [], "")
+            return output
+
+        with torch.no_grad():
+            inputs = torch.linspace(-1, 1, 2 * weight.shape[1], dtype=weight.dtype).reshape(1, 2, -1)
+            expected, found = nn.functional.linear(inputs, weight, bias), linear(inputs)
+        tolerance = 1e-4 if weight.dtype == torch.float32 else 2e-2
+        close = torch.allclose(found, expected, rtol=tolerance, atol=tolerance * float(expected.abs().max()))
+    except (AttributeError, RuntimeError, TypeError, NotImplementedError):
+        return None
+    return linear if found.shape == expected.shape and close else None
