@@ -1,5 +1,7 @@
 """`doxa/drift` as an Inspect task; what it measures, and why so, stands in `drift.py`."""
 
+from typing import Literal
+
 from inspect_ai import Task, task
 from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.model import ChatMessageUser, GenerateConfig
@@ -31,7 +33,7 @@ PARTS = ("all", "open")
 
 @task
 def drift(
-    part: str = "all",
+    part: Literal["all", "open"] = "all",
     limit: int | None = None,
     max_tokens: int = MAX_TOKENS,
     temperature: float = TEMPERATURE,
