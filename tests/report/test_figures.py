@@ -45,6 +45,19 @@ def test_dose_response_with_one_and_several_scored_strengths() -> None:
     assert "−0.3" in words(drawing) or "-0.3" in words(drawing)
 
 
+def test_strengths_that_stand_too_close_have_ticks_without_numbers() -> None:
+    strengths = [0.15, 0.3, 0.6, 1.2]
+    lines = [Line("one", strengths, [0.0] * 4, [None] * 4, [None] * 4)]
+    found = words(dose_response(lines, colours_of(["one"]), {}, name="d", axis="y", caption=""))
+    assert "0.15" not in found
+    assert {"0", "0.3", "0.6", "1.2"} <= set(found)
+    wide = [*strengths, 0.75, 1.5, 3.0, 6.0]
+    lines = [Line("one", wide, [0.0] * 8, [None] * 8, [None] * 8)]
+    found = words(small_multiples({"a": lines}, colours_of(["one"]), {}, name="d", caption=""))
+    assert {"0.15", "0.3", "0.6", "1.2", "3", "6"} <= set(found)
+    assert not {"0.75", "1.5"} & set(found)
+
+
 def test_dose_with_gaps() -> None:
     nan = float("nan")
     line = DoseLine(

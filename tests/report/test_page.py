@@ -153,6 +153,26 @@ def test_a_limited_run_says_that_it_is_a_trial(
         assert f'id="{section}"' not in page
 
 
+def test_the_dose_is_shown_at_the_largest_strength_that_has_controls(
+    make_results: Callable[..., Path], study_of: Callable[..., Study]
+) -> None:
+    folder = make_results(
+        study_of(
+            arms={"baseline": []},
+            factors={
+                name: {"steer": {"vector": "conscious", "layers": layers, "strength": [0.3, 0.6, 1.2]}}
+                for name, layers in (("one", 0.5), ("late", 0.8))
+            },
+            tasks=["doxa/claims"],
+            contrasts=["one[strength=0.6] - baseline"],
+            controls={"steer": {"twins": 19, "unrelated": 19, "arms": ["one[strength=0.3]", "one[strength=0.6]"]}},
+        )
+    )
+    write_report(folder)
+    drawn = (folder / "figures" / "dose.svg").read_text(encoding="utf-8")
+    assert re.findall(r">(\w+\[strength=[\d.]+\])<", drawn) == ["one[strength=0.6]", "late[strength=1.2]"]
+
+
 def test_without_a_baseline(make_results: Callable[..., Path], study_of: Callable[..., Study]) -> None:
     steer = {"vector": "conscious", "layers": 0.5}
     folder = make_results(

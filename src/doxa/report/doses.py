@@ -63,20 +63,24 @@ def dose_response_section(gathered: Gathered) -> Section | None:
 
 def dose_section(gathered: Gathered) -> Section | None:
     """Planned and measured displacement by layer; None when no dose was measured."""
-    strongest: dict[str, str] = {}
+    shown: dict[str, tuple[tuple[bool, float], DoseLine]] = {}
     for name, arm in gathered.arms.items():
-        total, other = gathered.total(name), strongest.get(placement(arm))
-        if total is not None and (other is None or abs(total) >= abs(gathered.total(other) or 0.0)):
-            strongest[placement(arm)] = name
-    if not strongest:
+        total, where = gathered.total(name), placement(arm)
+        if total is None:
+            continue
+        line = _dose_line(gathered, where, name)
+        tells = (bool(line.controls), abs(total))  # a strength beside controls says more than a larger one without
+        if where not in shown or tells >= shown[where][0]:
+            shown[where] = (tells, line)
+    if not shown:
         return None
     drawing = dose(
-        [_dose_line(gathered, where, name) for where, name in strongest.items()],
+        [line for _, line in shown.values()],
         _colours(gathered),
         name="dose",
         caption="What arrives at every layer on neutral reference prompts, as a fraction of the clean residual norm, "
-        "for the largest strength of each placement. Dotted: the sum planned. Solid: measured along the vector's own "
-        "direction. Dashed: measured norm. Grey: the norm that arrives from controls.",
+        "for the largest strength of each placement, or the largest that has controls. Dotted: the sum planned. Solid: "
+        "measured along the vector's own direction. Dashed: measured norm. Grey: the norm that arrives from controls.",
     )
     head = ["arm", "steered layers", "planned", "measured along", "measured norm", "norm at the last layer"]
     rows = [row for name in gathered.arms if (row := _arrived(gathered, name)) is not None]

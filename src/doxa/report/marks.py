@@ -1,5 +1,6 @@
 """What the figures share: colours of placements, the grey of the controls, legends and axes of strength."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from matplotlib.artist import Artist
@@ -16,6 +17,8 @@ HATCH = {"twin": "", "unrelated": "/////"}
 Dashes = tuple[float, tuple[float, ...]]
 DASHES: tuple[Dashes, ...] = ((0.0, (5.0, 2.5)), (0.0, (1.2, 1.8)), (0.0, (6.0, 2.0, 1.2, 2.0)))
 """Offset and pattern of the lines of arms without a strength."""
+ROOM = 0.16
+"""Of an axis of strengths: what a number takes."""
 WIDE = 4.0
 """Largest over smallest strength beyond which an axis of strengths is logarithmic."""
 
@@ -101,11 +104,24 @@ def level_handles(looks: Mapping[str, Dashes]) -> list[Line2D]:
 
 
 def strength_axis(axes: Axes, strengths: Sequence[float]) -> None:
-    """Ticks at the strengths themselves; logarithmic where they are far apart."""
+    """Ticks at the strengths themselves, with a number where there is room; logarithmic where they are far apart."""
     found = sorted(set(strengths))
-    if found and found[0] > 0 and found[-1] / found[0] > WIDE:
+    logarithmic = bool(found) and found[0] > 0 and found[-1] / found[0] > WIDE
+    if logarithmic:
         axes.set_xscale("log")
         axes.set_xlim(found[0] / 1.25, found[-1] * 1.25)
         axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_locator(FixedLocator(found))
-    axes.set_xticks(found, [f"{one:.3g}" for one in found])
+    roomy = _roomy([math.log(one) for one in found] if logarithmic else found)
+    axes.set_xticks(found, [f"{one:.3g}" if room else "" for one, room in zip(found, roomy, strict=True)])
+
+
+def _roomy(places: Sequence[float]) -> list[bool]:
+    """Which of ascending places on an axis have room for a number; the first and the last always have."""
+    gap = ROOM * (places[-1] - places[0]) if places else 0.0
+    taken = float("-inf")
+    shown: list[bool] = []
+    for place in places[:-1]:
+        shown.append(not shown or (place - taken >= gap and places[-1] - place >= gap))
+        taken = place if shown[-1] else taken
+    return [*shown, True][: len(places)]
