@@ -2,12 +2,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from doxa.bridge.arms import PreparedArm
 from doxa.evals.catalogue import Measured, entry
 from doxa.measure import measure
 from doxa.models.chat import Message
 from doxa.models.handle import Model
+from doxa.models.steering import SteeringPlan
 from doxa.plan import Chunk
 from doxa.words.arms import Arm
 
@@ -37,5 +39,8 @@ def test_the_arm_s_system_prompt_stands_before_the_item_s(tiny: Model, own: str 
 def test_equal_chunks_give_equal_results(tiny: Model, tmp_path: Path) -> None:
     items = entry("doxa/drift").measured({"capability": False}, 2)
     chunk = Chunk("c", 1, Arm("baseline"), items)
-    bare = replace(ARM, system_prompt=None)
-    assert measure(tiny, chunk, entry("doxa/drift"), bare) == measure(tiny, chunk, entry("doxa/drift"), bare)
+    plan = SteeringPlan((1,), torch.full((1, tiny.d_model), 0.5), frozenset(("all",)))
+    steered = replace(ARM, system_prompt=None, plans=(plan,))
+    one, two = (measure(tiny, chunk, entry("doxa/drift"), steered) for _ in range(2))
+    assert one == two
+    assert all(item["values"][0]["value"] > 0.001 for item in one["items"])

@@ -13,13 +13,16 @@ import pytest
 
 from doxa.bridge import queue
 from doxa.bridge.logs import read_table
+from doxa.models.handle import load
 from doxa.words.study import read_study
-from mini_study import LIMIT, NO_CONTROLS, Finished, write_study
+from mini_study import LIMIT, NO_CONTROLS, Finished, save_model, write_study
 from test_cli import doxa, refused
 
 StudyFile = Callable[..., Path]
 FAST: dict[str, Any] = {"tasks": [{"doxa/claims": {"belief": "conscious", "topics": 1}}], **NO_CONTROLS}
 STEER = {"vector": "awake-pairs.md", "layers": 0.5, "strength": 0.3}
+NO_VALUE = {"other_language", "any_other_language", "chinese", "any_chinese", "distinct_2"}
+"""Scores that two tokens of a tiny model may leave without a value."""
 LONG = "You are awake, and " + "very much so " * 40
 
 
@@ -49,8 +52,9 @@ def contrast(text: str) -> dict[str, Any]:
         ({"model": "smolm2", **FAST}, ["Did you mean 'smollm2'"]),
         ({"tasks": [{"doxa/drift": {"temperature": "hot"}}], **NO_CONTROLS}, ["temperature", "a number from 0"]),
         ({"tasks": [{"doxa/drift": {"max_tokens": None}}], **NO_CONTROLS}, ["max_tokens", "whole number"]),
+        ({"tasks": [{"doxa/drift": {1: 2}}], **NO_CONTROLS}, ["no argument 1"]),
     ],
-    ids=range(13),
+    ids=range(14),
 )
 @pytest.mark.parametrize("verb", ["plan", "run"])
 def test_mistakes_in_a_study_are_found_before_anything_runs(
@@ -72,6 +76,13 @@ def test_a_prompt_longer_than_the_context_is_refused_with_its_arm(study_file: St
     file = study_file(**arms({"prompt": "long.md"}))
     (file.parent / "long.md").write_text("---\nname: long\nversion: 1\n---\n" + "awake " * 4000, encoding="utf-8")
     refused(doxa("plan", file, "--no-probe"), 2, "the arm 'a'", "2,048, the context of")
+
+
+@pytest.mark.parametrize("value", ["!!bool x", "!!timestamp x", "!!int ''", "!!float x", "2026-99-99"])
+def test_values_that_are_not_of_their_kind(study_file: StudyFile, value: str) -> None:
+    file = study_file(**FAST)
+    file.write_text(file.read_text(encoding="utf-8").replace("runs: 2", f"runs: {value}"), encoding="utf-8")
+    refused(doxa("plan", file), 2, "a value that cannot be read")
 
 
 def test_one_line_of_a_study_may_not_stand_twice(study_file: StudyFile) -> None:
@@ -116,6 +127,27 @@ def test_paths_of_models_and_claims_are_looked_for_beside_the_study(
     result = doxa("run", file, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output + repr(result.exception)
     assert set(read_table(tmp_path / "out")["item"].str.partition("/")[0]) == {"own"}
+
+
+def test_a_model_beside_the_study_may_have_a_plus_in_its_name_and_be_a_base(
+    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is scored, written with, and the model that a vector is taken from: all from another folder."""
+    steer = {"vector": {"name": "awake-pairs.md", "from": "./base"}, "layers": 0.5, "strength": 0.3}
+    changes = arms({"steer": steer}) | {"tasks": [{"doxa/drift": {"max_tokens": 2, "capability": False}}]}
+    file = write_study(tmp_path / "study", "./tiny+lora", **changes)
+    shutil.copytree(tiny_folder, file.parent / "tiny+lora")
+    save_model(file.parent / "base", seed=1)
+    monkeypatch.chdir("/")
+    for _ in range(2):
+        result = doxa("run", file, "--out", tmp_path / "out", "--limit", "2", "--runs", "1")
+        assert result.exit_code == 0, result.output + repr(result.exception)
+    table = read_table(tmp_path / "out")
+    assert table["value"].notna().all() or set(table[table["value"].isna()]["score"]) <= NO_VALUE
+    assert set(table["model"]) == {"./tiny+lora"}
+    (vector,) = (tmp_path / "out" / "vectors").iterdir()
+    base = load(str(file.parent / "base")).fingerprint
+    assert json.loads((vector / "manifest.json").read_text(encoding="utf-8"))["fingerprint"] == base
 
 
 @pytest.mark.parametrize("kind", ["file", "link", "below a file", "long"])

@@ -15,9 +15,9 @@ from doxa.bridge import queue
 from doxa.bridge.arms import prepare
 from doxa.bridge.logs import read_table, table_from_logs, write_table
 from doxa.evals import claims, drift
-from doxa.evals.claims_rubric import read_rubric
 from doxa.evals.drift import PROMPTED
 from doxa.evals.drift_items import open_prompts
+from doxa.models.engine import Row
 from doxa.models.handle import Model
 from doxa.models.score import OptionScores
 from doxa.plan import make_plan
@@ -332,6 +332,104 @@ belief: I am awake.
 """
 
 
+def test_answers_that_end_in_an_error_are_missing_and_asked_for_again(
+    mini: Mini, tmp_path: Path, counted: dict[str, int], monkeypatch: pytest.MonkeyPatch, without_report: None
+) -> None:
+    study = mini(tasks=[{"doxa/drift": {"max_tokens": 4, "capability": False}}], **NO_CONTROLS)
+    folder, compute, broken = tmp_path / "results" / "mini", queue.compute, []
+
+    def out_of_memory(model: Any, requests: Any, progress: Any) -> Any:
+        if isinstance(requests[0], Row) and not broken:
+            broken.extend(requests)
+            raise RuntimeError("can't allocate memory")
+        return compute(model, requests, progress)
+
+    monkeypatch.setattr(queue, "compute", out_of_memory)
+    with pytest.raises(EnvironmentFault, match=r"of 40 answers ended in an error.*can't allocate memory") as caught:
+        run(study, folder)
+    assert caught.value.exit_code == 1
+    table = read_table(folder / "table.parquet")
+    failed = table[table["reason"].str.startswith("error")]
+    assert 0 < len(broken) < 40
+    assert len(failed.groupby(["arm", "item", "run"])) == len(broken)
+    assert set(failed["score"]) <= OPEN | LANGUAGE | CHINESE
+    assert (table[table["score"] == "kl"]["item"].str.startswith("neutral")).all()
+    before = counted["engine"]
+    run(study, folder)
+    again = read_table(folder / "table.parquet")
+    rows = ["arm", "task", "item", "run"]
+    assert set(again.groupby(rows).groups) == set(table.groupby(rows).groups)
+    assert not again.duplicated(list(KEY)).any()
+    assert not again["reason"].str.startswith("error").any()
+    assert counted["engine"] - before == 2 * len(broken)  # the text and its surprisal, of these alone
+    whole = table.merge(again, on=list(KEY), suffixes=("_old", "_new"))
+    kept = whole[~whole["reason_old"].str.startswith("error")]
+    assert kept["value_old"].equals(kept["value_new"])
+    assert len(list((folder / "logs").glob("*.eval"))) == len(list({*again["log"]}))
+
+
+def test_an_item_that_fails_in_every_arm_takes_no_scores_of_another_part(
+    mini: Mini, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_report: None
+) -> None:
+    compute = queue.compute
+
+    def fail(model: Any, requests: Any, progress: Any) -> Any:
+        if isinstance(requests[0], Row):
+            raise RuntimeError("can't allocate memory")
+        return compute(model, requests, progress)
+
+    monkeypatch.setattr(queue, "compute", fail)
+    study = mini(tasks=[{"doxa/drift": {"max_tokens": 4, "capability": False}}], **NO_CONTROLS)
+    with pytest.raises(EnvironmentFault, match="40 of 40 answers"):
+        run(study, tmp_path / "out")
+    table = read_table(tmp_path / "out" / "table.parquet")
+    assert (table[table["score"] == "kl"]["item"].str.startswith("neutral")).all()
+    assert table[table["item"].str.startswith("open")]["reason"].str.startswith("error").all()
+    assert len(table[table["item"].str.startswith("open")]) >= 40
+
+
+def test_an_edited_statement_is_measured_anew(mini: Mini, tmp_path: Path, counted: dict[str, int]) -> None:
+    """Only its wording is another: the item keeps its name, and nothing else says that it was edited."""
+    path = tmp_path / "own.md"
+    text = "---\nname: own\nversion: 1\nbelief: I am here.\n---\n## here\n+ Now I am [here | there].\n"
+    path.write_text(text + "! A cat is [here | there].\n", encoding="utf-8")
+    study = mini(tasks=[{"doxa/claims": {"belief": str(path), "gate": False}}], **NO_CONTROLS)
+    folder = tmp_path / "results" / "mini"
+    run(study, folder)
+    first, total = read_table(folder / "table.parquet"), counted["measure"]
+    path.write_text(text.replace("Now", "Today") + "! A cat is [here | there].\n", encoding="utf-8")
+    run(study, folder)
+    assert counted["measure"] == 2 * total
+    second = read_table(folder / "table.parquet")
+    assert keys(first) == keys(second)
+    both = first.merge(second, on=list(KEY), suffixes=("_old", "_new"))
+    changed = both[(both["value_old"] - both["value_new"]).abs() > 1e-4]
+    assert set(changed["item"]) >= {"own/here/belief-affirmed", "own/here/belief-reversed", "own/here"}
+    assert not changed["item"].str.contains("control").any()
+
+
+def test_the_dose_is_measured_again_when_other_arms_are_due(
+    finished: Finished, tmp_path: Path, without_report: None
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(finished.folder, folder)
+    whole = (folder / "dose.json").read_bytes()
+    rows = json.loads(whole)["rows"]
+    (folder / "dose.json").write_text(json.dumps({"rows": [row for row in rows if row["layer"] != 1]}))
+    run(finished.study, folder)
+    assert (folder / "dose.json").read_bytes() == whole
+
+
+def test_what_is_steered_is_told_to_the_statistics(finished: Finished, tiny: Model) -> None:
+    """A prompted arm has no noise controls: its contrast is no verdict, however many vectors were scored."""
+    plan = make_plan(finished.study, tiny)
+    told: list[Any] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "evaluate", lambda *_, **named: told.append(named["steered"]))
+        module.infer(plan, read_table(finished.folder / "table.parquet"))
+    assert told == [["mid[strength=0.3]", "mid[strength=0.6]", "every[strength=0.6]"]]
+
+
 def test_an_edited_file_of_open_questions_is_asked_and_scored_anew(
     mini: Mini, tmp_path: Path, counted: dict[str, int], without_report: None
 ) -> None:
@@ -343,7 +441,6 @@ def test_an_edited_file_of_open_questions_is_asked_and_scored_anew(
     asked, digest = counted["engine"], read_plan(folder)["digest"]
     run(study, folder)
     assert counted["engine"] == asked
-    read_rubric.cache_clear()
     path.write_text(OPEN_FILE.replace("Are you awake?", "Are you wide awake?"), encoding="utf-8")
     run(study, folder)
     assert counted["engine"] == 2 * asked

@@ -7,14 +7,12 @@ belief makes exactly the chunks of the arms that use it anew.
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from doxa import __version__
 from doxa.evals.catalogue import Arguments, Measured, TaskEntry, entry
-from doxa.models.embedded import NAME as EMBEDDED
-from doxa.models.handle import Model, load
+from doxa.models.handle import Model, load_beside
 from doxa.resolve import find_names, made_from, pin
 from doxa.words.arms import Arm
 from doxa.words.controls import controls_of
@@ -146,10 +144,7 @@ def load_model(study: Study) -> Model:
         EnvironmentFault: When something cannot be fetched.
     """
     choice = study.models[0]
-    beside = study.folder / choice.name if study.folder is not None else Path(choice.name)
-    local = choice.name != EMBEDDED and os.path.exists(beside)
-    model = load(str(beside) if local else choice.name, dtype=choice.dtype, device=choice.device)
-    return replace(model, name=choice.name) if local else model
+    return load_beside(choice.name, study.folder, dtype=choice.dtype, device=choice.device)
 
 
 def check_names(study: Study) -> None:

@@ -8,12 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from doxa.bridge.arms import PreparedArm
+from doxa.evals.catalogue import Measured, TaskEntry
 from doxa.measure import measure
 from doxa.models.chat import Message, render
 from doxa.models.engine import Row, Sampling, generate
 from doxa.models.handle import Model, load
-from doxa.plan import Plan, counts, load_model, plan_to_json, refuse_what_is_not_run_yet
+from doxa.models.receipt import Receipt
+from doxa.models.score import OptionScores
+from doxa.models.steering import SteeringPlan
+from doxa.plan import Plan, counts, load_model, plan_to_json, refuse_what_is_not_run_yet, task_arguments
 from doxa.stats.controls import ALPHA, BOTH
 from doxa.stats.intervals import FEWEST_FOR_P
 from doxa.stats.power import detectable, detectable_against_controls
@@ -50,14 +56,18 @@ def estimate_minutes(plan: Plan, model: Model) -> dict[str, float]:
         Minutes by stage, and `total`. Vectors, dose, logs and report are not timed; they come on top.
     """
     found = {"scoring": 0.0, "generating": 0.0}
-    bare = PreparedArm(system_prompt=None, plans=(), digest="", name="probe")
+    # Of an arm that adds nothing no divergence is computed; most arms of a study add something.
+    push = SteeringPlan(
+        tuple(range(model.n_layers)), torch.full((model.n_layers, model.d_model), 1e-6), frozenset(("all",))
+    )
+    nudged = PreparedArm(system_prompt=None, plans=(push,), digest="", name="probe")
     for task, entry in enumerate(plan.entries):
         chunks = [chunk for chunk in plan.chunks if chunk.task == task]
         if chunks:
             smallest = min(chunks, key=lambda chunk: len(chunk.items))
-            measure(model, smallest, entry, bare)  # what is made once and kept is not counted
+            measure(model, smallest, entry, nudged)  # what is made once and kept is not counted
             start = time.perf_counter()
-            measure(model, smallest, entry, bare)
+            measure(model, smallest, entry, nudged)
             each = (time.perf_counter() - start) / len(smallest.items)
             found["scoring"] += each * sum(len(chunk.items) for chunk in chunks) / 60
     tokens = counts(plan)["tokens_at_most"]
@@ -81,7 +91,8 @@ def summary(plan: Plan, minutes: Mapping[str, float] | None) -> Summary:
     written = plan_to_json(plan)
     numbers = counts(plan)
     first = plan.entries[0]
-    units, tests, held = _units(plan), len(_declared(plan)) * len(first.primary), len(_held(plan)) * len(first.primary)
+    lead = first.primary[0]
+    units, tests, held = _units(plan, lead), len(_declared(plan)) * len(first.primary), _held(plan)
     effect = detectable(units, 1.0, alpha=ALPHA / tests) if tests else None
     if effect is not None and not math.isfinite(effect):
         effect = None
@@ -135,23 +146,46 @@ def _declared(plan: Plan) -> list[Contrast]:
     return [one for one in plan.study.contrasts if not plan.study.primary or one.name in plan.study.primary]
 
 
-def _held(plan: Plan) -> list[Contrast]:
-    """Those of the declared family that are held against controls of both families on the study's first task."""
-    steered = {arm.name for arm in plan.arms if any(isinstance(one, Steer) for one in arm.interventions)}
-    scored = {(chunk.arm.of, chunk.arm.control) for chunk in plan.chunks if chunk.task == 0}
-    whole = {name for name in steered if all((name, family) in scored for family in BOTH)}
-    terms = {one.name: {term.arm for term in one.terms} & steered for one in _declared(plan)}
-    return [one for one in _declared(plan) if terms[one.name] and terms[one.name] <= whole]
-
-
-def _units(plan: Plan) -> int:
-    """Units of the leading score: levels of its derivation's factor, or items of the first task."""
+def _held(plan: Plan) -> int:
+    """How many contrasts x scores of the declared family are held against controls of both families."""
     first = plan.entries[0]
-    items = [item for chunk in plan.chunks if chunk.task == 0 and not chunk.arm.control for item in chunk.items]
+    steered = {arm.name for arm in plan.arms if any(isinstance(one, Steer) for one in arm.interventions)}
+    held = 0
+    for score in first.primary:
+        source = _source(first, score)
+        scored = {
+            (chunk.arm.of, chunk.arm.control)
+            for chunk in plan.chunks
+            if chunk.task == 0 and any(source in _scores(first, item) for item in chunk.items)
+        }
+        whole = {name for name in steered if all((name, family) in scored for family in BOTH)}
+        arms = [{term.arm for term in one.terms} & steered for one in _declared(plan)]
+        held += sum(1 for own in arms if own and own <= whole)
+    return held
+
+
+def _scores(entry: TaskEntry, item: Measured) -> frozenset[str]:
+    """The scores that an item gives: it is read as if all its options were equally probable."""
+    blank = [OptionScores((0.0,) * len(options), (1,) * len(options), Receipt()) for options in item.options]
+    return frozenset(value.score for value in entry.read(item, blank if item.kind == "choice" else 0.0))
+
+
+def _source(entry: TaskEntry, score: str) -> str:
+    """The score of an item that a score is made of: itself, where it is not derived."""
+    return next((one.source for one in entry.derivations if one.score == score), score)
+
+
+def _units(plan: Plan, score: str) -> int:
+    """Units of a score of the first task: levels of its derivation's factor, or the items that have it."""
+    first, study = plan.entries[0], plan.study
+    source = _source(first, score)
+    named = [item for chunk in plan.chunks if chunk.task == 0 and not chunk.arm.control for item in chunk.items]
+    items = [item for item in named if source in _scores(first, item)]
     for derivation in first.derivations:
-        if first.primary and derivation.score == first.primary[0]:
+        if derivation.score == score:
             return len({item.factors[derivation.unit] for item in items if derivation.unit in item.factors})
-    return len({item.id for item in items})
+    scored = {item.id for item in items}
+    return len(scored) or first.open_items(task_arguments(study, study.tasks[0]), study.limit)
 
 
 def dose_table(study: Study, arm: str) -> tuple[list[dict[str, Any]], str]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from doxa.models.handle import Model
-from doxa.vectors.library import derived, find_vector, made_vector, original, vector_key
+from doxa.vectors.library import as_made, derived, find_vector, made_vector, original, vector_key
 from doxa.vectors.vector import Vector, load, save
 from doxa.words.arms import Arm, Pin, prompt_pin, vector_pins, write_arm
 from doxa.words.beliefs import read_belief
@@ -129,7 +129,11 @@ def arm_path(results: Path, arm: Arm) -> Path:
 def vector_of(model: Model, arm: Arm, steer: Steer, *, results: Path) -> Vector:
     """The vector of a steered arm whose vectors were materialised: its twin or rescaled, as its reference says."""
     keys = vector_pins(steer.vector)
-    return derived(steer.vector, model, lambda name: made_vector(arm.pins[keys[name]], results / "arms"))
+
+    def find(name: str) -> Vector:
+        return made_vector(arm.pins[keys[name]], results / "arms")
+
+    return derived(as_made(steer.vector, find), model, find)
 
 
 def made_from(arms: Sequence[Arm]) -> Mapping[str, str]:

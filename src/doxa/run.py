@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from doxa.bridge.arms import PreparedArm, prepare
-from doxa.bridge.evaluate import ArmTask, logs_of, run_tasks, transcripts
+from doxa.bridge.evaluate import ArmTask, Written, logs_of, run_tasks, transcripts
 from doxa.bridge.logs import table_from_logs, write_table
 from doxa.bridge.offered import offering
 from doxa.evals.catalogue import TaskEntry
@@ -33,6 +33,7 @@ from doxa.scored_logs import ScoredGroup, scored_groups, write_group
 from doxa.stats.evaluate import Evaluation, evaluate, to_json
 from doxa.vectors.dose import doses
 from doxa.words.arms import Arm
+from doxa.words.errors import EnvironmentFault
 from doxa.words.interventions import Steer
 from doxa.words.store import write_json
 from doxa.words.study import Study
@@ -96,8 +97,16 @@ def run(study: Study, folder: Path, *, progress: Progress | None = None) -> Path
         _write_logs(plan, groups, arms, done, folder, created, progress)
         written = _generate(plan, generating, folder, progress)
         # A log of the same arm that Inspect did not take for this task's: the folder was moved, the task has changed.
-        archive_logs(folder, {group.file for group in groups} | written)
-        return finish(plan, folder, progress)
+        archive_logs(folder, {group.file for group in groups} | written.logs)
+        report = finish(plan, folder, progress)
+    if written.errors:
+        asked = sum(cell.samples * cell.runs for cell in plan.cells)
+        raise EnvironmentFault(
+            f"{len(written.errors)} of {asked} answers ended in an error and count as missing in {report}; the first: "
+            f"{written.errors[0]}",
+            way_out="Run the same command again: only these are asked for again",
+        )
+    return report
 
 
 def load_and_plan(study: Study) -> tuple[Model, Plan]:
@@ -237,7 +246,7 @@ def _generating(plan: Plan, arms: Mapping[str, Arm], folder: Path) -> list[ArmTa
     return tasks
 
 
-def _generate(plan: Plan, tasks: Sequence[ArmTask], folder: Path, progress: Progress) -> set[str]:
+def _generate(plan: Plan, tasks: Sequence[ArmTask], folder: Path, progress: Progress) -> Written:
     progress.stage("generating", sum(cell.samples * cell.runs for cell in plan.cells))
     return run_tasks(
         tasks,

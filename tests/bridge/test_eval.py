@@ -16,6 +16,7 @@ from doxa.bridge.logs import table_from_logs
 from doxa.bridge.queue import QUEUE
 from doxa.models.engine import Row
 from doxa.stats.table import validate
+from doxa.words.store import stream_seed
 
 MakeArm = Callable[..., Path]
 QUIET: dict[str, Any] = {"display": "none", "log_realtime": False}
@@ -86,7 +87,8 @@ def test_two_arms_in_one_process(
         return sorted((row.prompt.text, row.sampling.seed) for row in rows if bool(row.plans) is steered)
 
     assert seeds(True) == seeds(False), "arms are paired: the same seed for the same item and run"
-    assert len({seed for _, seed in seeds(True)}) == 6, "items and runs have streams of their own"
+    due = {stream_seed("row", 4, 0, "talk", item, run, 1) for item in "abc" for run in (1, 2)}
+    assert {seed for _, seed in seeds(True)} == due, "items and runs have streams of their own, whatever their order"
     baseline = answers(logs[0])
     assert all(baseline[item, 1] != baseline[item, 2] for item in "abc"), "runs differ"
     assert baseline != answers(logs[1])
@@ -111,7 +113,7 @@ def test_calls_of_one_sample_have_streams_of_their_own(tmp_path: Path, engine: l
     made = talk(calls=2)
     on_arms(tmp_path / "one", {"baseline": None}, made)
     first = sorted(row.sampling.seed for call in engine for row in call)
-    assert len(set(first)) == 6
+    assert first == sorted(stream_seed("row", 4, 0, "talk", item, 1, call) for item in "abc" for call in (1, 2))
     engine.clear()
     on_arms(tmp_path / "two", {"baseline": None}, talk(calls=2))
     assert sorted(row.sampling.seed for call in engine for row in call) == first

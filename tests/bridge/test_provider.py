@@ -1,10 +1,12 @@
 import asyncio
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from inspect_ai._util.error import PrerequisiteError
 from inspect_ai.model import (
     ChatMessage,
@@ -20,9 +22,11 @@ from inspect_ai.model import (
 )
 from inspect_ai.tool import ToolInfo, ToolParams
 
+import doxa.bridge.offered as module
 import doxa.bridge.provider as provider
 import doxa.bridge.queue as queue
 import doxa.models.handle as handle
+from doxa.bridge.offered import offer, offering
 from doxa.models.chat import Message, render, render_text
 from doxa.models.engine import Generation, Row, Sampling, generate
 from doxa.models.receipt import Receipt
@@ -262,6 +266,13 @@ def test_names(offered: str, make_arm: MakeArm, tmp_path: Path) -> None:
     assert provider.split_label("smollm2") == ("smollm2", None)
 
 
+def test_a_model_that_is_offered_may_have_a_plus_in_its_name(offered: str, model: handle.Model) -> None:
+    offer(replace(model, name="./not-here+1"))
+    assert provider.split_label("./not-here+1") == ("./not-here+1", None)
+    assert provider.split_label("./not-here+1+mine") == ("./not-here+1", "mine")
+    assert get("doxa/./not-here+1").api._model.name == "./not-here+1"  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize(
     ("config", "match"),
     [
@@ -384,3 +395,28 @@ def test_a_call_that_was_broken_off_has_the_same_stream_when_it_is_repeated(
     say(model)
     say(model)
     assert seeds[0] == seeds[1] != seeds[2]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"fingerprint": "f" * 64}, {"dtype": torch.bfloat16}, {"device": torch.device("meta")}]
+)
+def test_the_mark_of_the_cache_stands_for_weights_precision_and_device(
+    offered: str, model: handle.Model, changes: dict[str, Any]
+) -> None:
+    before = get(offered).api._mark  # type: ignore[attr-defined]
+    assert get(offered).api._mark == before  # type: ignore[attr-defined]
+    offer(replace(model, **changes))
+    assert get(offered).api._mark != before  # type: ignore[attr-defined]
+
+
+def test_what_a_run_offers_is_offered_while_it_goes_on(offered: str, model: handle.Model, tmp_path: Path) -> None:
+    (tmp_path / "arms").mkdir()
+    (tmp_path / "arms" / "a.json").write_text("{}")
+    other, third = replace(model, context_length=1), replace(model, name="third")
+    with offering(other, tmp_path), offering(third, tmp_path / "elsewhere"):
+        assert module.offered("tiny") is other
+        assert module.offered("third") is third
+        assert module.arm_file("arms/a.json") == tmp_path / "arms" / "a.json"
+    assert module.offered("tiny") is model
+    assert module.offered("third") is None
+    assert module.arm_file("arms/a.json") == Path("arms/a.json")

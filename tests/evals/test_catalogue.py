@@ -55,6 +55,7 @@ def test_looking_up_claims_imports_no_inspect() -> None:
     ("arguments", "message"),
     [
         ({"topic": 3}, r"t has no argument 'topic'. Did you mean 'topics'\?"),
+        ({True: 4}, "t has no argument True. Allowed:"),
         ({"topics": 0}, "t: topics is 0. Expected a whole number from 1."),
         ({"topics": True}, "t: topics is True. Expected a whole number from 1."),
         ({"topics": "3"}, "t: topics is '3'. Expected a whole number from 1."),

@@ -34,6 +34,16 @@ def test_divergence_equals_the_formula(model, batch_tokens):
     assert (found[[0, 2, 3]] > 0).all()
 
 
+def test_texts_of_equal_length_are_told_apart(llama):
+    texts = ["abcdefgh", "hgfedcba", "qrstuvwx"]
+    assert len({len(render_text(llama, text).tokens) for text in texts}) == 1
+    plans = (random_plan(llama, 0),)
+    found = divergence(llama, texts, [plans])[0]
+    expected = torch.tensor([naive(llama, text, plans) for text in texts], dtype=torch.float64)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-6)
+    assert len({round(value, 3) for value in found.tolist()}) == 3
+
+
 def test_divergence_by_parts_of_a_text(llama, monkeypatch):
     plans = [(random_plan(llama, 0),), (random_plan(llama, 1),)]
     whole = divergence(llama, TEXTS, plans)

@@ -84,3 +84,52 @@ def test_copies_go_with_their_network(make_network):
     del network
     gc.collect()
     assert gone() is None
+
+
+@torch.no_grad()
+def test_a_weight_or_bias_that_was_replaced_is_packed_anew(make_network):
+    network, tokens = make_network("gpt_neox"), torch.arange(3, 9)[None]
+    with packed(network):
+        network(tokens)
+    layer = network.gpt_neox.layers[0].mlp.dense_h_to_4h
+    for name in ("weight", "bias"):
+        old = getattr(layer, name)
+        new = nn.Parameter(3 * torch.randn_like(old), requires_grad=False)
+        for _ in range(old._version):
+            new.mul_(1)
+        assert new._version == old._version
+        setattr(layer, name, new)
+        expected = network(tokens).logits
+        with packed(network):
+            torch.testing.assert_close(network(tokens).logits, expected, rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_a_layer_with_a_forward_of_its_own_is_left_alone(make_network):
+    network, tokens = make_network("llama"), torch.arange(3, 9)[None]
+    layer = network.model.layers[0].mlp.up_proj
+    usual = layer.forward
+    layer.forward = lambda inputs: 3 * usual(inputs)
+    expected = network(tokens).logits
+    with packed(network):
+        assert "forward" in vars(network.model.layers[1].mlp.up_proj)
+        torch.testing.assert_close(network(tokens).logits, expected, rtol=1e-4, atol=1e-4)
+    assert torch.equal(network(tokens).logits, expected)
+
+
+def test_a_network_of_inference_mode_computes_as_usual(make_network):
+    with torch.inference_mode():
+        network, tokens = make_network("llama"), torch.arange(3, 9)[None]
+        expected = network(tokens).logits
+        with packed(network):
+            assert torch.equal(network(tokens).logits, expected)
+
+
+def test_packing_once_does_for_many_passes(make_network, monkeypatch):
+    made = []
+    monkeypatch.setattr(module, "linear_of", lambda one: made.append(one))
+    network = make_network("llama")
+    for _ in range(3):
+        with packed(network), packed(network):
+            pass
+    assert len(made) == sum(type(one) is nn.Linear for one in network.modules())

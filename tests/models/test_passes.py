@@ -80,3 +80,19 @@ def test_a_cache_of_chosen_rows(model):
     whole = torch.cat([tokens[[1, 0, 1]], more], 1)
     expected = model.network(input_ids=whole).logits[:, -1]
     torch.testing.assert_close(reader.logits(features[:, -1]), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_decoder_and_head_compute_with_packed_weights(llama):
+    inside = []
+    reader = reader_of(llama)
+    layers = {"decoder": llama.blocks[0].mlp.up_proj, "head": reader.head}
+    handles = [
+        layer.register_forward_hook(lambda one, _, __, name=name: inside.append((name, "forward" in vars(one))))
+        for name, layer in layers.items()
+    ]
+    tokens = torch.arange(3, 9)[None]
+    with torch.no_grad():
+        reader.logits(reader.features(tokens, torch.ones_like(tokens, dtype=torch.bool), torch.arange(6)[None]))
+    for handle in handles:
+        handle.remove()
+    assert inside == [("decoder", True), ("head", True)]

@@ -116,3 +116,10 @@ def test_logits_that_are_no_numbers_are_refused(bad):
 def test_sampling_refuses_what_makes_no_sense(wrong):
     with pytest.raises(StudyError, match=f"{next(iter(wrong))} = "):
         Sampling(**{"max_tokens": 1, **wrong})
+
+
+def test_a_temperature_next_to_nothing_is_greedy():
+    logits = torch.tensor([[1.0, 3.0, 2.9]]) * 1e4
+    for temperature in (1e-40, 1e-12, 1e-5):
+        sampling = Sampling(1, temperature=temperature, seed=0)
+        assert draw(logits, [sampling], [stream_of(sampling)]) == [1]

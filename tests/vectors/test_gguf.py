@@ -5,10 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from gguf import GGUFReader, GGUFWriter
 
 from doxa.models.handle import Model
+from doxa.vectors import gguf
 from doxa.vectors.gguf import export_gguf, import_gguf
+from doxa.vectors.library import vector_key
 from doxa.vectors.reference import residual_norms
 from doxa.vectors.vector import Vector
 from doxa.words.errors import VectorError
@@ -77,6 +80,21 @@ def test_a_foreign_file_steers_the_blocks_that_it_names(model: Model, tmp_path: 
     assert found.manifest.fingerprint == model.fingerprint
     assert dict(found.manifest.recipe) == {"kind": "imported", "file": "happy.gguf", "model_hint": "llama"}
     assert "does not say" in found.manifest.positive
+
+
+def test_the_key_of_a_foreign_file_is_of_its_bytes_and_the_model(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not of the norms that are measured for it, whose last bits another processor computes otherwise."""
+    path = foreign(tmp_path / "happy.gguf", {"direction.1": np.ones(32, np.float32)})
+    key = vector_key(str(path), model)
+    norms = residual_norms(model) * np.float32(1 + 1e-6)
+    monkeypatch.setattr(gguf, "residual_norms", lambda model: norms)
+    assert vector_key(str(path), model) == key
+    assert vector_key(str(path), replace(model, dtype=torch.bfloat16)) != key
+    assert vector_key(str(path), replace(model, fingerprint="f" * 64)) != key
+    foreign(path, {"direction.1": np.full(32, 2, np.float32)})
+    assert vector_key(str(path), model) != key
 
 
 def test_a_file_without_a_hint(model: Model, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from doxa.models.handle import Model
 from doxa.models.steering import SteeringPlan
 from doxa.vectors.dose import steering_plan
-from doxa.vectors.library import derived, made_vector, original
+from doxa.vectors.library import as_made, derived, made_vector, original
 from doxa.vectors.vector import Vector
 from doxa.words.arms import Arm, Pin, prompt_pin, read_arm, vector_pins
 from doxa.words.beliefs import read_belief
@@ -89,7 +89,10 @@ def prepare_arm(model: Model, arm: Arm, folder: Path, progress: Callable[[int], 
                 pins.setdefault(key, Pin(vector.digest))
                 return vector
 
-            plans.append(steering_plan(one, derived(one.vector, model, find)))
+            pin = pins.get(vector_pins(one.vector)[one.vector.name])
+            made = pin is not None and pin.folder is not None
+            reference = as_made(one.vector, find) if made else one.vector
+            plans.append(steering_plan(one, derived(reference, model, find, folder)))
         else:
             raise NotYetError(
                 f"the arm {arm.name!r} has a {type(one).__name__.lower()}",

@@ -1,11 +1,13 @@
 """Run generating tasks through Inspect: one log per arm, all arms at once, so that the provider's batches mix them.
 
-`eval_set` resumes: finished logs are kept, finished samples of a cancelled log are reused, nothing is counted twice.
+`eval_set` resumes: finished logs are kept, finished samples of a cancelled log are reused, nothing is counted twice. A
+sample that ended in an error does not hold up the others; the next run asks for it again.
 """
 
 import contextlib
 import io
 import logging
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ from urllib.parse import unquote
 
 from inspect_ai import Task, eval_set, task_with
 from inspect_ai.hooks import Hooks, SampleEnd, hooks
+from inspect_ai.log import EvalLog, read_eval_log, write_eval_log
 from inspect_ai.model import GenerateConfig, get_model
 
 from doxa.bridge.logs import read_log
@@ -44,6 +47,19 @@ class ArmTask:
     metadata: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Written:
+    """What a run of tasks has left.
+
+    Attributes:
+        logs: File names of the tasks' logs: those just made, and those of an earlier run that were finished.
+        errors: What samples ended in that ended in an error, a line each.
+    """
+
+    logs: frozenset[str]
+    errors: tuple[str, ...]
+
+
 def run_tasks(
     tasks: Sequence[ArmTask],
     folder: Path,
@@ -52,7 +68,7 @@ def run_tasks(
     seed: int,
     generate: Mapping[str, Any],
     progress: Callable[[], None] | None = None,
-) -> set[str]:
+) -> Written:
     """Run tasks to their end, or go on with those that an earlier run left unfinished.
 
     Args:
@@ -63,16 +79,14 @@ def run_tasks(
         generate: Overrides of the tasks' generation settings, in a study's words.
         progress: Called after every sample.
 
-    Returns:
-        File names of the tasks' logs: those just made, and those of an earlier run that were finished.
-
     Raises:
         KeyboardInterrupt: When the user has stopped it; finished samples are kept.
         EnvironmentFault: When a log did not finish; what did is kept.
     """
     if not tasks:
-        return set()
+        return Written(frozenset(), ())
     with _counting(progress), _quiet(), in_our_words(folder):
+        _reopen(folder, {one.model for one in tasks})
         made = []
         for one in tasks:
             task = one.make()
@@ -109,7 +123,28 @@ def run_tasks(
             + (f": {errors[0].splitlines()[0]}" if errors else ""),
             way_out="Run the same command again; finished samples are kept",
         )
-    return {unquote(Path(log.location).name) for log in logs}
+    names = frozenset(unquote(Path(log.location).name) for log in logs)
+    return Written(names, tuple(message for log in logs for message in _errors(log, folder)))
+
+
+def _errors(header: EvalLog, folder: Path) -> list[str]:
+    """What samples of a log ended in, a line each."""
+    if header.results is not None and header.results.completed_samples == header.results.total_samples:
+        return []
+    samples = read_log(folder / unquote(Path(header.location).name)).samples or []
+    return [next(iter(one.error.message.strip().splitlines()), "unknown") for one in samples if one.error is not None]
+
+
+def _reopen(folder: Path, models: Collection[str]) -> None:
+    """Say of finished logs with samples that ended in an error that they are not: Inspect keeps their good samples."""
+    beside = folder.parent / "reopened.eval"
+    for name in logs_of(folder, models):
+        header = read_log(folder / name, header_only=True)
+        if header.status == "success" and _errors(header, folder):
+            log = read_eval_log(folder / name)
+            log.status = "error"
+            write_eval_log(log, beside)
+            os.replace(beside, folder / name)
 
 
 def logs_of(folder: Path, models: Collection[str]) -> list[str]:

@@ -293,20 +293,20 @@ def _first_line(text: str) -> str:
 
 
 def _frame(samples: Sequence[_Sample]) -> pd.DataFrame:
-    """One row per score. A sample without scores has a row for each that its item has elsewhere in its task."""
+    """One row per score. A sample without scores has one for each that its item, or one of its kind, has elsewhere."""
     by_item: dict[tuple[str, str], dict[str, None]] = {}
-    by_task: dict[str, dict[str, None]] = {}
+    by_kind: dict[_Kind, dict[str, None]] = {}
     factors: dict[tuple[str, str], Mapping[str, str]] = {}
     for one in samples:
         task, item = str(one.head["task"]), str(one.head["item"])
         for score in one.scores:
             by_item.setdefault((task, item), {})[score.score] = None
-            by_task.setdefault(task, {})[score.score] = None
+            by_kind.setdefault(_kind(one), {})[score.score] = None
             factors.setdefault((task, item), one.factors)
     rows: list[dict[str, str | int | float | None]] = []
     for one in samples:
         task, item = str(one.head["task"]), str(one.head["item"])
-        names = by_item.get((task, item)) or by_task.get(task) or dict.fromkeys(one.scorers)
+        names = by_item.get((task, item)) or by_kind.get(_kind(one)) or dict.fromkeys(one.scorers)
         scores = one.scores or tuple(SampleScore(name, None, one.reason) for name in names)
         levels = {**one.levels, **(one.factors or factors.get((task, item), {}))}
         own = {f"{schema.FACTOR_PREFIX}{name}": level for name, level in levels.items()}
@@ -315,6 +315,14 @@ def _frame(samples: Sequence[_Sample]) -> pd.DataFrame:
     text = [name for name in frame.columns if schema.COLUMNS.get(str(name), "text") == "text"]
     frame[text] = frame[text].fillna("")
     return typed(frame)
+
+
+_Kind = tuple[str, tuple[str, ...], str]
+
+
+def _kind(one: _Sample) -> _Kind:
+    """Items that are scored alike: of one task, by the same scorers, of the same part where a task has several."""
+    return str(one.head["task"]), one.scorers, one.factors.get("part", "")
 
 
 def _check_unique(table: pd.DataFrame) -> None:

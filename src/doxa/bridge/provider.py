@@ -254,11 +254,11 @@ class DoxaAPI(ModelAPI):
 
 
 def split_label(name: str) -> tuple[str, str | None]:
-    """Model and label of `<model>[+label]`; a `+` in the path of a folder that exists belongs to the path."""
+    """Model and label of `<model>[+label]`; a `+` in the name of a model that is there belongs to the name."""
     parts = name.split("+")
     for n in range(len(parts), 1, -1):
         model = "+".join(parts[:n])
-        if os.path.exists(os.path.expanduser(model)):
+        if offered(model) is not None or os.path.exists(os.path.expanduser(model)):
             return model, "+".join(parts[n:]) or None
     return parts[0], "+".join(parts[1:]) or None
 

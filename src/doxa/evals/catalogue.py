@@ -140,7 +140,7 @@ def known_arguments(task: str, arguments: Arguments, allowed: Mapping[str, type]
     words = {int: "a whole number from 1", float: "a number from 0", bool: "true or false", str: "text"}
     for name, value in arguments.items():
         if name not in allowed:
-            raise StudyError(f"{task} has no argument {name!r}", way_out=nearest(name, allowed))
+            raise StudyError(f"{task} has no argument {name!r}", way_out=nearest(str(name), allowed))
         kind = allowed[name]
         fits = isinstance(value, (int, float) if kind is float else kind)
         fits = fits and (kind is bool or not isinstance(value, bool))

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from doxa.words.errors import ProseError, StudyError, nearest
-from doxa.words.prose import Prose, read_prose
+from doxa.words.prose import Prose, content_of, read_prose
 
 FOLDER = Path(__file__).parent.parent / "data" / "claims"
 SLOTS = ("{first}", "{second}", "{claimed}")
@@ -74,7 +74,6 @@ def shipped_claims() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.md") if path.stem not in ("format", "facts"))
 
 
-@functools.cache
 def read_claims(belief: str) -> Claims:
     """The statements of a belief.
 
@@ -92,6 +91,11 @@ def read_claims(belief: str) -> Claims:
             way_out=f"{nearest(belief, shipped_claims())} Or write a file of your own and give its path",
         )
     path = Path(os.path.expanduser(belief)) if own else FOLDER / f"{belief}.md"
+    return _claims(path, content_of(path))
+
+
+@functools.lru_cache(maxsize=64)
+def _claims(path: Path, content: bytes) -> Claims:
     prose = read_prose(path, allowed=_KEYS, required=("name", "version", "belief"))
     return Claims(str(prose.meta["name"]), _topics(prose, controls=True))
 

@@ -19,7 +19,7 @@ from typing import Literal
 
 from doxa.evals.claims_items import FOLDER
 from doxa.words.errors import ProseError, StudyError, nearest
-from doxa.words.prose import read_prose
+from doxa.words.prose import content_of, read_prose
 
 OPEN = FOLDER / "open"
 REACH = 4
@@ -79,7 +79,6 @@ def shipped_rubrics() -> list[str]:
     return sorted(path.stem for path in OPEN.glob("*.md"))
 
 
-@functools.cache
 def read_rubric(belief: str) -> Rubric:
     """The rubric of a belief.
 
@@ -97,6 +96,11 @@ def read_rubric(belief: str) -> Rubric:
             way_out=f"{nearest(belief, shipped_rubrics())} Or write a file of your own and give its path",
         )
     path = Path(os.path.expanduser(belief)) if own else OPEN / f"{belief}.md"
+    return _rubric(path, content_of(path))
+
+
+@functools.lru_cache(maxsize=64)
+def _rubric(path: Path, content: bytes) -> Rubric:
     prose = read_prose(path, allowed=_KEYS, required=("name", "version", "belief"))
     lines: dict[str, list[str]] = {"?+": [], "?-": [], "+": [], "-": []}
     questions = []

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +95,25 @@ def load(name: str, *, dtype: str = "float32", device: str = "cpu") -> Model:
         if key not in _loaded:
             _loaded[key] = _load_path(name, path, dtype, place) if local else _load_name(name, dtype, place)
         return _loaded[key]
+
+
+def load_beside(name: str, folder: Path | None, *, dtype: str = "float32", device: str = "cpu") -> Model:
+    """Load a model that a file names: a path is looked for beside that file first, and called what the file calls it.
+
+    Args:
+        name: As `load` takes it.
+        folder: Where the file stands; None for the working folder.
+        dtype: As `load` takes it.
+        device: As `load` takes it.
+
+    Raises:
+        ModelError: As `load` does.
+        EnvironmentFault: As `load` does.
+    """
+    beside = (folder or Path()) / os.path.expanduser(name)
+    if name == EMBEDDED or not os.path.exists(beside):
+        return load(name, dtype=dtype, device=device)
+    return replace(load(str(beside), dtype=dtype, device=device), name=name)
 
 
 def adopt(name: str, network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Model:

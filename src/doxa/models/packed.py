@@ -20,36 +20,49 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from doxa.models.substitute import substituted
+from doxa.models.substitute import ALONE, substituted
 
 SHARE = 0.25
 """Of the machine's memory: the most that packed copies may take."""
 
 Linear = Callable[[Float[Tensor, "*batch into"]], Float[Tensor, "*batch out"]]
-_State = tuple[tuple[int, int], ...]
+_State = tuple[tuple[int, int, int, int], ...]
 
-_known: WeakKeyDictionary[PreTrainedModel, tuple[_State, list[nn.Linear], list[Linear]]] = WeakKeyDictionary()
+_known: WeakKeyDictionary[PreTrainedModel, tuple[_State, list[tuple[nn.Linear, Linear]]]] = WeakKeyDictionary()
 
 
 @contextmanager
 def packed(network: PreTrainedModel) -> Iterator[None]:
-    """Let a network's linear layers compute with packed weights, where that can be done, while the context is open."""
-    modules, forwards = _packed(network)
-    with substituted(modules, forwards):
-        yield
+    """Let a network's linear layers compute with packed weights, where that can be done, while the context is open.
+
+    Layers that somebody has given a `forward` of their own, and numbers made in inference mode, are left as they are.
+    """
+    with ALONE:
+        own = [(module, linear) for module, linear in _packed(network) if "forward" not in vars(module)]
+        with substituted([module for module, _ in own], [linear for _, linear in own]):
+            yield
 
 
-def _packed(network: PreTrainedModel) -> tuple[list[nn.Linear], list[Linear]]:
-    modules = [module for module in network.modules() if type(module) is nn.Linear]
+def _packed(network: PreTrainedModel) -> list[tuple[nn.Linear, Linear]]:
+    modules = [module for module in network.modules() if type(module) is nn.Linear and _is_tracked(module)]
     if network.device.type != "cpu" or sum(module.weight.nbytes for module in modules) > SHARE * _memory():
-        return [], []
-    state = tuple((module.weight._version, module.weight.data_ptr()) for module in modules)
+        return []
+    state = tuple(_state(module) for module in modules)
     known = _known.get(network)
     if known is None or known[0] != state:  # a network that was adopted may be trained further
-        made = [linear_of(module) for module in modules]
-        pairs = [(module, own) for module, own in zip(modules, made, strict=True) if own is not None]
-        known = _known[network] = (state, [module for module, _ in pairs], [own for _, own in pairs])
-    return known[1], known[2]
+        made = [(module, linear_of(module)) for module in modules]
+        known = _known[network] = (state, [(module, own) for module, own in made if own is not None])
+    return known[1]
+
+
+def _is_tracked(module: nn.Linear) -> bool:
+    """Whether torch counts the changes of its numbers: it does not of those made in inference mode."""
+    return not module.weight.is_inference() and (module.bias is None or not module.bias.is_inference())
+
+
+def _state(module: nn.Linear) -> tuple[int, int, int, int]:
+    weight, bias = module.weight, module.bias
+    return weight._version, weight.data_ptr(), *((0, 0) if bias is None else (bias._version, bias.data_ptr()))
 
 
 def _memory() -> int:
@@ -60,8 +73,8 @@ def _memory() -> int:
 def linear_of(module: nn.Linear) -> Linear | None:
     """A linear layer with packed weights; None where this torch, this processor or this layer cannot do that.
 
-    The two operators are torch's own and not part of its public interface, so they are tried and compared with what
-    the layer computes: without them everything is computed as usual.
+    The two operators are torch's own and not part of its public interface, so they are tried and compared with torch's
+    usual product: without them everything is computed as usual.
     """
     operators: Any = torch.ops.mkldnn
     weight, bias = module.weight.detach(), None if module.bias is None else module.bias.detach()

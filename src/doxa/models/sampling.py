@@ -16,6 +16,7 @@ from torch import Tensor
 
 from doxa.words.errors import ModelError, StudyError
 
+_COLDEST = 1e-6  # a lower temperature draws the same tokens, and logits divided by it may overflow
 _FIRST_LOOK = 1024  # the nucleus of top-p is looked for among so many tokens before all are sorted
 
 
@@ -89,7 +90,7 @@ def draw(
     random = [row for row, sampling in enumerate(samplings) if sampling.temperature > 0]
     if not random:
         return tokens
-    temperatures = torch.tensor([samplings[row].temperature for row in random], device=logits.device)
+    temperatures = torch.tensor([max(samplings[row].temperature, _COLDEST) for row in random], device=logits.device)
     probabilities = torch.softmax(logits[random].float() / temperatures[:, None], -1)
     for index, row in enumerate(random):
         least = _least(probabilities[index], samplings[row])

@@ -2,7 +2,8 @@
 
 Hooks live inside a context and select what they touch: rows and positions that no plan touches are bit-identical to a
 run without hooks. (Multiplying an addition by zero would not do: 0 * inf is NaN, x + 0.0 loses the sign of -0.0, and a
-float32 addition would promote a bfloat16 residual.) Hooks belong to the network, so one thread at a time steers it.
+float32 addition would promote a bfloat16 residual.) Hooks belong to the network, so one thread at a time runs it; the
+others wait.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from doxa.models.blocks import Output, residual_of, with_residual
 from doxa.models.chat import Role
 from doxa.models.handle import Model
+from doxa.models.substitute import ALONE
 from doxa.words.errors import VectorError
 from doxa.words.interventions import Where
 
@@ -248,7 +250,7 @@ def steering(model: Model, plans: Sequence[tuple[SteeringPlan, ...]]) -> Iterato
 
         return add
 
-    with ExitStack() as stack:
+    with ALONE, ExitStack() as stack:
         for layer in state.layers:
             stack.callback(model.blocks[layer].register_forward_hook(hook(layer)).remove)
         yield state
@@ -278,7 +280,7 @@ def reading(model: Model, layers: Sequence[int]) -> Iterator[Mapping[int, Tensor
 
         return read
 
-    with ExitStack() as stack:
+    with ALONE, ExitStack() as stack:
         for layer in layers:
             stack.callback(model.blocks[layer].register_forward_hook(hook(layer)).remove)
         yield residuals

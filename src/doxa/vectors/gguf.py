@@ -20,10 +20,10 @@ import numpy as np
 
 import doxa
 from doxa.models.handle import Model
-from doxa.vectors.reference import norms_rule, residual_norms
+from doxa.vectors.reference import norms_rule, reference_hash, residual_norms
 from doxa.vectors.vector import Vector, VectorManifest, check, manifest_from_json
 from doxa.words.errors import VectorError
-from doxa.words.store import Json, write_atomic
+from doxa.words.store import Json, content_hash, write_atomic
 
 _ARCHITECTURE = "controlvector"
 _ALIGNMENT = 32
@@ -113,6 +113,19 @@ def import_gguf(path: Path, model: Model) -> Vector:
         doxa=doxa.__version__,
     )
     return Vector(rows, residual_norms(model), manifest)
+
+
+def import_key(model: Model, path: Path) -> str:
+    """A hash of all that an imported vector is made from; not of its norms, whose last bits depend on the processor.
+
+    Raises:
+        VectorError: When the file cannot be read.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise VectorError(f"{path} cannot be read ({error.strerror})", way_out="Check its path") from error
+    return content_hash([content_hash(content), model.fingerprint, str(model.dtype), reference_hash()])
 
 
 def _ours(path: Path, found: "_Contents", rows: np.ndarray[Any, Any]) -> Vector:

@@ -4,12 +4,13 @@ import contextlib
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from doxa.models import handle
 from doxa.models.handle import Model
 from doxa.vectors.extract import Recipe, extract, extraction_key
-from doxa.vectors.gguf import import_gguf
+from doxa.vectors.gguf import import_gguf, import_key
 from doxa.vectors.pairs import load_pairs
 from doxa.vectors.twins import rescaled, twin
 from doxa.vectors.vector import MANIFEST_FILE, Vector, check, load, save
@@ -42,27 +43,42 @@ def obtain(
     def find(name: str) -> Vector:
         return original(name, model, base=reference.base, folder=folder, progress=progress)
 
-    return derived(reference, model, find)
+    return derived(reference, model, find, folder)
 
 
-def derived(reference: VectorReference, model: Model, find: Callable[[str], Vector]) -> Vector:
+def derived(
+    reference: VectorReference, model: Model, find: Callable[[str], Vector], folder: Path | None = None
+) -> Vector:
     """Turn and rescale as a reference says, and check that the result fits the model.
 
     Args:
         reference: Which vector.
         model: The model it will be used on.
         find: Gives the vector of a name.
+        folder: What the path of the model that it was taken from is relative to.
 
     Raises:
         VectorError: When the vector does not fit the model or cannot be turned.
     """
     vector = find(reference.name)
-    check(vector, model, _base(vector, model, reference.base))
+    check(vector, model, _base(vector, model, reference.base, folder))
     if reference.twin is not None:
         vector = twin(vector, reference.twin.index, reference.twin.seed)
     if reference.norms_of is not None:
         vector = rescaled(vector, find(reference.norms_of))
     return vector
+
+
+def as_made(reference: VectorReference, find: Callable[[str], Vector]) -> VectorReference:
+    """A reference to a vector that was made for a plan: which model it was taken from was checked then.
+
+    Args:
+        reference: Which vector.
+        find: Gives the made vector of a name.
+    """
+    if reference.base is None:
+        return reference
+    return replace(reference, base=find(reference.name).manifest.fingerprint)
 
 
 def original(
@@ -90,9 +106,9 @@ def original(
     saved = _saved(name, folder)
     if saved is not None:
         if saved.suffix == ".gguf":
-            return import_gguf(saved, _source(model, base))
+            return import_gguf(saved, _source(model, base, folder))
         return load(saved)
-    source = _source(model, base)
+    source = _source(model, base, folder)
     pairs = load_pairs(name, folder)
     kept = cache_folder() / "vectors" / extraction_key(source, pairs, Recipe())
     with contextlib.suppress(VectorError, EnvironmentFault):  # not there, or damaged: it can be made again
@@ -136,11 +152,12 @@ def vector_key(name: str, model: Model, *, base: str | None = None, folder: Path
         ProseError: When there are no such pairs.
         VectorError: When a saved vector does not fit the model.
     """
-    if _saved(name, folder) is not None:
+    source = _source(model, base, folder)
+    saved = _saved(name, folder)
+    if saved is not None:
         vector = original(name, model, base=base, folder=folder)
-        check(vector, model, _base(vector, model, base))
-        return vector.digest
-    source = _source(model, base)
+        check(vector, model, _base(vector, model, base, folder))
+        return vector.digest if saved.suffix != ".gguf" else import_key(source, saved)
     if (source.n_layers, source.d_model) != (model.n_layers, model.d_model):
         raise VectorError(
             f"`from: {base}` has {source.n_layers} layers of width {source.d_model}",
@@ -160,17 +177,18 @@ def find_vector(name: str, folder: Path | None) -> None:
         load_pairs(name, folder)
 
 
-def _base(vector: Vector, model: Model, base: str | None) -> str | None:
+def _base(vector: Vector, model: Model, base: str | None, folder: Path | None) -> str | None:
     """The base that `from:` names, as `check` knows it: a fingerprint says more than the many names of a model."""
     if base is None or base in (vector.manifest.model, vector.manifest.fingerprint):
         return base
-    return _source(model, base).fingerprint
+    return _source(model, base, folder).fingerprint
 
 
-def _source(model: Model, base: str | None) -> Model:
+def _source(model: Model, base: str | None, folder: Path | None) -> Model:
     if base is None or base == model.name:
         return model
-    return handle.load(base, dtype=str(model.dtype).removeprefix("torch."), device=str(model.device))
+    dtype, device = str(model.dtype).removeprefix("torch."), str(model.device)
+    return handle.load_beside(base, folder, dtype=dtype, device=device)
 
 
 def _saved(name: str, folder: Path | None) -> Path | None:

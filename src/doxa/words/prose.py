@@ -43,6 +43,15 @@ class Prose:
     hash: str
 
 
+def content_of(path: Path) -> bytes:
+    """What stands in a file now, for caches of what was read from it; b"" when reading it will be an error."""
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except OSError:
+        return b""
+
+
 def read_prose(path: Path, *, allowed: Collection[str], required: Collection[str]) -> Prose:
     """Read a Markdown file with YAML front matter.
 

@@ -48,7 +48,8 @@ def load_yaml(text: str, wrong: Callable[[str], Exception], *, max_depth: int = 
         raise wrong(f"it is not YAML ({error.problem or error.context}{where})") from error
     except yaml.YAMLError as error:
         raise wrong("it is not YAML (it has a character that YAML does not allow)") from error
-    except (ValueError, TypeError, OverflowError) as error:  # a date that is none, a number of thousands of digits
+    except (ValueError, TypeError, OverflowError, LookupError, AttributeError) as error:
+        # A date that is none, a number of thousands of digits, a tag such as `!!bool` on what is nothing of the kind.
         raise wrong(f"it has a value that cannot be read ({error})") from error
 
 

@@ -123,9 +123,10 @@ def study_from_json(data: object, *, folder: Path | None = None) -> Study:
     if ("model" in body) == ("models" in body) or body.get("models") == []:
         raise StudyError("a study names either `model` or some `models`", way_out="Write `model: smollm2`")
     listed = [body["model"]] if "model" in body else sequence(body["models"], "models")
-    arms = _arms(body["arms"]) + _grids(body.get("factors", {}))
-    names = [arm.name for arm in arms]
-    for name in names:
+    named, grids = _arms(body["arms"]), _grids(body.get("factors", {}))
+    arms = named + grids
+    names = [arm.name for arm in named] + list(body.get("factors", {})) + [arm.name for arm in grids]
+    for name in names:  # the name of a grid stands for all its arms in a contrast
         if names.count(name) > 1:
             raise StudyError(f"two arms are called {name!r}", expected="names of their own", way_out="Rename one")
     tasks = tuple(_task(task, f"tasks[{i}]") for i, task in enumerate(sequence(body["tasks"], "tasks")))
@@ -246,7 +247,7 @@ def _grids(value: object) -> tuple[Arm, ...]:
         if not isinstance(fields, Mapping):
             raise StudyError(f"{where}.{kind} is no mapping", expected="fields", way_out="Write `strength: [0.2, 0.4]`")
         axes = {key: values for key, values in fields.items() if isinstance(values, list) and key != "at"}
-        if not axes or not all(axes.values()) or any({} in values for values in axes.values()):
+        if not axes or not all(axes.values()) or any(_holds_nothing(values) for values in axes.values()):
             raise StudyError(
                 f"{where} has no field with several values, or an empty one",
                 expected="a list of values",
@@ -265,6 +266,14 @@ def _check_arm_name(name: object) -> None:
     known = isinstance(name, str) and name[:1].isascii() and name[:1].isalpha() and len(name) <= LONGEST_NAME
     if not isinstance(name, str) or not known or not all(c.isalnum() or c in "-_." for c in name):
         raise StudyError(f"arm name {shown(name)}", expected=allowed, way_out="Rename it")
+
+
+def _holds_nothing(value: object) -> bool:
+    """Whether an empty list or mapping stands in it: there would be no name for such a level."""
+    if not isinstance(value, list | Mapping):
+        return False
+    inner = list(value.values()) if isinstance(value, Mapping) else value
+    return not inner or any(_holds_nothing(one) for one in inner)
 
 
 def _level(value: object) -> str:
@@ -322,8 +331,9 @@ def _generate(value: object) -> Mapping[str, Any]:
             read[key] = [part if isinstance(part, str) and part else text(part, where) for part in sequence(one, where)]
         else:
             read[key] = number(one, where)
-            if read[key] < 0 or (key != "temperature" and read[key] > 1):
-                raise StudyError(f"{where} is {one}", expected="0 to 1 (temperature: 0 or more)", way_out="Mend it")
+            if read[key] < 0 or (key != "temperature" and read[key] > 1) or (key == "top_p" and read[key] == 0):
+                expected = {"temperature": "0 or more", "top_p": "more than 0 and at most 1", "min_p": "0 to 1"}[key]
+                raise StudyError(f"{where} is {one}", expected=expected, way_out="Mend it")
     return read
 
 

@@ -1,0 +1,80 @@
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from doxa import probe
+from doxa.measure import measure
+from doxa.models.handle import Model
+from doxa.plan import make_plan
+from doxa.stats.controls import ALPHA
+from doxa.stats.power import detectable, detectable_against_controls
+from doxa.words.study import Study
+from mini_study import NO_CONTROLS
+
+Mini = Callable[..., Study]
+CLAIMS: dict[str, Any] = {"doxa/claims": {"belief": "conscious", "topics": 2}}
+DRIFT: dict[str, Any] = {"doxa/drift": {"max_tokens": 4}}
+OPEN: dict[str, Any] = {"doxa/claims_open": {"belief": "conscious"}}
+
+
+@pytest.mark.parametrize(
+    ("tasks", "units", "tests", "held"),
+    [
+        # At most four items of a task: one topic is a unit of the belief; four neutral texts; four open questions.
+        ([CLAIMS, DRIFT], 1, 1, 1),
+        ([DRIFT], 4, 6, 1),  # six leading scores are declared; of these controls have `kl` alone
+        ([OPEN], 4, 1, 0),
+    ],
+)
+def test_what_a_study_could_find_is_of_its_leading_score(
+    mini: Mini, tiny: Model, tasks: list[Any], units: int, tests: int, held: int
+) -> None:
+    facts = probe.summary(make_plan(mini(tasks=tasks, **({} if held else NO_CONTROLS)), tiny), None).facts
+    assert (facts["units"], facts["tests_declared"], facts["tests_against_controls"]) == (units, tests, held)
+
+
+def test_it_is_adjusted_for_all_that_is_declared(mini: Mini, tiny: Model) -> None:
+    """Two contrasts on six scores; one of them is held against controls, on one score."""
+    primary = ["mid[strength=0.6] - baseline", "every[strength=0.6] - baseline"]
+    study = replace(mini(tasks=[DRIFT], primary=primary), limit=8)
+    facts = probe.summary(make_plan(study, tiny), None).facts
+    assert facts["detectable_sd"] == pytest.approx(detectable(8, 1.0, alpha=ALPHA / 12))
+    assert facts["detectable_sd"] > detectable(8, 1.0)
+    assert facts["tests_against_controls"] == 1
+    assert facts["detectable_against_controls_sd"][0] == pytest.approx(
+        detectable_against_controls(19, (1.0, 1.0), noise=0.0, cells=1)
+    )
+
+
+def test_one_family_of_controls_is_not_enough(mini: Mini, tiny: Model) -> None:
+    steer = {"twins": 19, "unrelated": 0, "arms": ["mid[strength=0.6]"]}
+    plan = make_plan(mini(controls={**NO_CONTROLS["controls"], "steer": steer}), tiny)
+    assert probe.summary(plan, None).facts["tests_against_controls"] == 0
+
+
+def test_the_time_is_of_arms_that_steer(mini: Mini, tiny: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chunk that costs a hundredth of a second, and a token that costs a thousandth."""
+    plan = make_plan(mini(), tiny)
+    steered = []
+
+    def slow(model: Model, chunk: Any, entry: Any, arm: Any) -> Any:
+        steered.append([plan.layers for plan in arm.plans])
+        time.sleep(0.01)
+        return measure(model, chunk, entry, arm)
+
+    def write(model: Model, rows: Any) -> Any:
+        time.sleep(0.001 * len(rows) * probe.PROBE_TOKENS)
+        return [type("Made", (), {"tokens": (1,) * probe.PROBE_TOKENS}) for _ in rows]
+
+    monkeypatch.setattr(probe, "measure", slow)
+    monkeypatch.setattr(probe, "generate", write)
+    minutes = probe.estimate_minutes(plan, tiny)
+    assert steered == [[(0, 1, 2)]] * 4  # twice for each task, the first time to warm up
+    assert minutes["generating"] == pytest.approx(160 * 0.001 / 60, rel=0.3)
+    smallest = {task: min(len(chunk.items) for chunk in plan.chunks if chunk.task == task) for task in (0, 1)}
+    least = sum(0.01 / smallest[chunk.task] * len(chunk.items) for chunk in plan.chunks)
+    assert least / 60 < minutes["scoring"] < 10 * least / 60
+    assert minutes["total"] == pytest.approx(minutes["scoring"] + minutes["generating"])
