@@ -14,6 +14,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from doxa.models.chat import Rendered, thinks_on
+from doxa.models.decoding import decoding
 from doxa.models.detokeniser import Detokeniser
 from doxa.models.handle import Model
 from doxa.models.passes import Reader, check_rows_can_leave, new_cache, reader_of, selected
@@ -200,7 +201,7 @@ def _run(
     finish: Callable[[int, Generation], None],
 ) -> None:
     logits, mask, cache = _prefill(model, reader, writing)
-    with steering(model, [one.row.plans for one in writing]) as state:
+    with decoding(model, [one.row.plans for one in writing], mask, cache) as rows:
         while True:
             tokens = draw(logits, [w.row.sampling for w in writing], [w.stream for w in writing])
             _note_logprobs(model, writing, logits, tokens, ends)
@@ -213,17 +214,9 @@ def _run(
                 return
             if len(stay) < len(writing):
                 writing = [writing[index] for index in stay]
-                cache, mask = selected(cache, stay), mask[stay]
-                state.keep(stay)
-            mask = torch.cat([mask, torch.ones_like(mask[:, :1])], 1)
-            _move_generated(state, writing)
-            features = reader.features(
-                torch.tensor([[w.tokens[-1]] for w in writing], device=model.device),
-                mask,
-                mask.sum(1, keepdim=True) - 1,
-                cache,
-            )
-            logits = reader.logits(features[:, -1])
+                rows.keep(stay)
+            _move_generated(rows.steering, writing)
+            logits = rows.step(torch.tensor([w.tokens[-1] for w in writing], device=model.device))
 
 
 def _prefill(

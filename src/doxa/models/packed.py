@@ -10,7 +10,7 @@ bits of results depend on it, and a run that goes on must compute as it did befo
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -28,7 +28,7 @@ SHARE = 0.25
 Linear = Callable[[Float[Tensor, "*batch into"]], Float[Tensor, "*batch out"]]
 _State = tuple[tuple[int, int, int, int], ...]
 
-_known: WeakKeyDictionary[PreTrainedModel, tuple[_State, list[tuple[nn.Linear, Linear]]]] = WeakKeyDictionary()
+_known: WeakKeyDictionary[PreTrainedModel, tuple[_State, Mapping[nn.Linear, Linear]]] = WeakKeyDictionary()
 
 
 @contextmanager
@@ -38,21 +38,43 @@ def packed(network: PreTrainedModel) -> Iterator[None]:
     Layers that somebody has given a `forward` of their own, and numbers made in inference mode, are left as they are.
     """
     with ALONE:
-        own = [(module, linear) for module, linear in _packed(network) if "forward" not in vars(module)]
-        with substituted([module for module, _ in own], [linear for _, linear in own]):
+        own = {module: linear for module, linear in copies(network).items() if "forward" not in vars(module)}
+        with substituted(list(own), list(own.values())):
             yield
 
 
-def _packed(network: PreTrainedModel) -> list[tuple[nn.Linear, Linear]]:
+def copies(network: PreTrainedModel) -> Mapping[nn.Linear, Linear]:
+    """The packed copies of a network's linear layers: the same object until a weight or a bias changes.
+
+    Layers that cannot be packed are not among them; nothing is where copies would take too much memory.
+    """
     modules = [module for module in network.modules() if type(module) is nn.Linear and _is_tracked(module)]
-    if network.device.type != "cpu" or sum(module.weight.nbytes for module in modules) > SHARE * _memory():
-        return []
+    if network.device.type != "cpu" or not affordable(modules):
+        return {}
     state = tuple(_state(module) for module in modules)
     known = _known.get(network)
     if known is None or known[0] != state:  # a network that was adopted may be trained further
-        made = [(module, linear_of(module)) for module in modules]
-        known = _known[network] = (state, [(module, own) for module, own in made if own is not None])
+        made = {module: linear_of(module) for module in modules}
+        known = _known[network] = (state, {module: own for module, own in made.items() if own is not None})
     return known[1]
+
+
+def affordable(modules: Iterable[nn.Linear]) -> bool:
+    """Whether packed copies of some layers take a part of the machine's memory that is theirs to take."""
+    return sum(module.weight.nbytes for module in modules) <= SHARE * _memory()
+
+
+def fused(modules: Sequence[nn.Linear]) -> Linear | None:
+    """Several layers on the same input as one, with packed weights; None where that cannot be done."""
+    biases = [module.bias for module in modules]
+    if not all(_is_tracked(module) for module in modules) or len({bias is None for bias in biases}) > 1:
+        return None
+    weight = torch.cat([module.weight.detach() for module in modules])
+    whole = nn.Linear(weight.shape[1], weight.shape[0], bias=biases[0] is not None, device="meta")
+    whole.weight = nn.Parameter(weight, requires_grad=False)
+    if biases[0] is not None:
+        whole.bias = nn.Parameter(torch.cat([bias.detach() for bias in biases]), requires_grad=False)
+    return linear_of(whole)
 
 
 def _is_tracked(module: nn.Linear) -> bool:
