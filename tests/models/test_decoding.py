@@ -146,6 +146,37 @@ def test_copies_that_would_take_too_much_are_not_made(make_network, tokenizer, m
     assert llama_like(model) is None
 
 
+@pytest.mark.parametrize("name", ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"])
+def test_an_adapter_around_a_layer_is_never_left_out(make_network, tokenizer, name):
+    """It adds nothing yet, so that a trial would find no difference; once it is trained it does."""
+
+    class Adapted(nn.Module):
+        def __init__(self, layer):
+            super().__init__()
+            self.base_layer, self.more = layer, nn.Linear(layer.in_features, layer.out_features, bias=False)
+            nn.init.zeros_(self.more.weight)
+
+        weight = property(lambda self: self.base_layer.weight)
+        bias = property(lambda self: self.base_layer.bias)
+        in_features = property(lambda self: self.base_layer.in_features)
+        out_features = property(lambda self: self.base_layer.out_features)
+
+        def forward(self, inputs):
+            return self.base_layer(inputs) + self.more(inputs)
+
+    network = make_network("llama")
+    block = network.model.layers[1]
+    part = block.mlp if name in dict(block.mlp.named_children()) else block.self_attn
+    setattr(part, name, Adapted(getattr(part, name)))
+    model = adopt("mine", network, tokenizer)
+    assert llama_like(model) is None
+    row = Row(render_text(model, TEXTS[0]), Sampling(12))
+    before = generate(model, [row])[0].tokens
+    with torch.no_grad():
+        getattr(part, name).more.weight.normal_(std=0.5, generator=torch.Generator().manual_seed(0))
+    assert generate(model, [row])[0].tokens != before
+
+
 def test_windows_are_left_to_the_network(make_network, tokenizer):
     assert llama_like(adopt("mine", make_network("mistral", sliding_window=8), tokenizer)) is None
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from doxa.models import packed as module
-from doxa.models.packed import linear_of, packed
+from doxa.models.packed import fused, linear_of, packed
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -133,3 +133,16 @@ def test_packing_once_does_for_many_passes(make_network, monkeypatch):
         with packed(network), packed(network):
             pass
     assert len(made) == sum(type(one) is nn.Linear for one in network.modules())
+
+
+@pytest.mark.parametrize("biases", [(True, True), (False, False), (True, False), (False, True)])
+def test_layers_are_joined_where_all_or_none_have_a_bias(biases):
+    torch.manual_seed(0)
+    layers = [nn.Linear(16, 8 * (n + 1), bias=bias) for n, bias in enumerate(biases)]
+    joined, inputs = fused(layers), torch.randn(3, 16)
+    if len(set(biases)) > 1:
+        assert joined is None
+        return
+    with torch.no_grad():
+        expected = torch.cat([layer(inputs) for layer in layers], 1)
+        torch.testing.assert_close(joined(inputs), expected, rtol=1e-5, atol=1e-5)

@@ -213,7 +213,9 @@ def _parts(model: Model, packed: Mapping[nn.Linear, Linear]) -> LlamaLike | None
     if windows - {"full_attention", None} or outer != {"embed_tokens", "layers", "norm", "rotary_emb"}:
         return None
     own = [_attention_and_mlp(block) for block in model.blocks]
-    if not affordable([*packed, *(layer for joined in own for layers in joined for layer in layers)]):
+    joined = [layer for of_block in own for layers in of_block for layer in layers]
+    # A layer of another class (an adapter around it, say) has a weight too, and computes more than its product.
+    if not all(layer in packed for layer in joined) or not affordable([*packed, *joined]):
         return None
     blocks = []
     for block, (attention, gate_up) in zip(model.blocks, own, strict=True):
