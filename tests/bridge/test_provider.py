@@ -111,7 +111,7 @@ def stub(monkeypatch: pytest.MonkeyPatch, text: str, tokens: int = 3) -> list[Ro
 
     def compute(model: object, requests: Sequence[Row], progress: object) -> list[Generation]:
         rows.extend(requests)
-        one = Generation(tuple(range(tokens)), text, "stop", (), Receipt(), 11)
+        one = Generation(tuple(range(tokens)), text, "stop", (), Receipt(), 11, 0)
         return [one] * len(requests)
 
     monkeypatch.setattr(queue, "compute", compute)
@@ -386,7 +386,7 @@ def test_a_call_that_was_broken_off_has_the_same_stream_when_it_is_repeated(
         seeds.append(row.sampling.seed)
         if broken[len(seeds) - 1]:
             raise TimeoutError
-        return Generation((1,), "x", "stop", (), Receipt(), 3)
+        return Generation((1,), "x", "stop", (), Receipt(), 3, 0)
 
     monkeypatch.setattr(provider.QUEUE, "ask", ask)
     model = get(offered)

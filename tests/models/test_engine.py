@@ -115,6 +115,38 @@ def test_equal_prompts_are_run_once(llama):
     assert shapes[1] == (4, 1)
 
 
+def test_arms_that_leave_a_prompt_alone_share_it(model):
+    """Steering of generated tokens, of strength 0 and none: one prompt is run for all, and for no arm that steers it."""
+    question = prompt(model, QUESTIONS[0])
+    arms = [
+        (),
+        (random_plan(model, 0, at=["generated"], size=6.0),),
+        (random_plan(model, 1, at=["assistant"], size=6.0),),
+        (random_plan(model, 0, size=0.0),),
+        (random_plan(model, 2, at=["prompt"], size=6.0),),
+    ]
+    rows = [Row(question, Sampling(6), plans, 1) for plans in arms]
+    alone = [generate(model, [row])[0] for row in rows]
+    assert [one.shared_tokens for one in alone] == [0] * len(rows)
+    widths = []
+    embedding = model.network.get_input_embeddings()
+    hook = embedding.register_forward_hook(lambda m, a, out: widths.append(tuple(out.shape[:2])))
+    try:
+        together = generate(model, rows)
+    finally:
+        hook.remove()
+    # The tokens of the system's and the user's turns that open the assistant's reply belong to no assistant's text.
+    touches = any(role == "assistant" for role in question.roles)
+    distinct = 3 if touches else 2
+    assert widths[0] == (distinct, len(question.tokens))
+    assert sum(one.shared_tokens for one in together) == (len(rows) - distinct) * len(question.tokens)
+    for row, one, own in zip(rows, together, alone, strict=True):
+        assert one.receipt == own.receipt
+        check_against_reference(model, row, one)
+    assert together[1].tokens != together[0].tokens or together[1].logprobs[1:] != together[0].logprobs[1:]
+    assert together[4].logprobs[0] != together[0].logprobs[0]
+
+
 @pytest.fixture
 def sampled(llama):
     """A row whose text is long enough to be cut, and its generation."""

@@ -79,6 +79,8 @@ class Generation:
         logprobs: One entry a token, when asked for.
         receipt: What steering added.
         prompt_tokens: Length of the prompt.
+        shared_tokens: So many tokens of the prompt were not run for this text: another row that begins with the same
+            tokens and additions had them run.
     """
 
     tokens: tuple[int, ...]
@@ -87,6 +89,7 @@ class Generation:
     logprobs: tuple[TokenLogprob, ...]
     receipt: Receipt
     prompt_tokens: int
+    shared_tokens: int
 
 
 @torch.no_grad()
@@ -120,14 +123,16 @@ def generate(
         _check_room(model, row)
     reader = reader_of(model)
     ends = _end_tokens(model)
-    first: dict[object, int] = {}
     texts: dict[object, list[int]] = {}
     for index, row in enumerate(rows):
-        first.setdefault(_same(row), index)
         texts.setdefault(same_text(row), []).append(index)
     equal = {own[0]: own for own in texts.values()}
-    # By length, so that there is little padding; equal prompts side by side, so that they are run once.
-    order = sorted(equal, key=lambda i: (-len(rows[i].prompt.tokens), first[_same(rows[i])], i))
+    prefixes = {index: _prefix_of(rows[index]) for index in equal}
+    first: dict[object, int] = {}
+    for index, prefix in prefixes.items():
+        first.setdefault(prefix.key, index)
+    # By length, so that there is little padding; what has the same beginning side by side, so that it is run once.
+    order = sorted(equal, key=lambda i: (-len(rows[i].prompt.tokens), first[prefixes[i].key], i))
     done: dict[int, Generation] = {}
 
     def finish(index: int, generation: Generation) -> None:
@@ -137,7 +142,7 @@ def generate(
 
     while order:
         n = together([len(rows[index].prompt.tokens) for index in order], batch_size)
-        _run(model, reader, [_Writing(model, index, rows[index]) for index in order[:n]], ends, finish)
+        _run(model, reader, [_Writing(model, index, rows[index], prefixes[index]) for index in order[:n]], ends, finish)
         order = order[n:]
     return [done[index] for index in range(len(rows))]
 
@@ -152,14 +157,43 @@ def together(lengths: Sequence[int], most: int = BATCH_ROWS) -> int:
     return sum(length >= _LIKE * lengths[0] for length in lengths[:most])
 
 
+@dataclass(frozen=True, eq=False)
+class _Prefix:
+    """What a row begins with: its prompt, and what is added to it.
+
+    Attributes:
+        touches: Which tokens of the prompt each plan of the row touches.
+        acting: The plans that add something to the prompt.
+        applied: Which of its tokens each of these touches.
+        key: Equal for prefixes that compute the same.
+    """
+
+    touches: Bool[Tensor, "plans time"]
+    acting: tuple[SteeringPlan, ...]
+    applied: Bool[Tensor, "acting time"]
+    key: object
+
+
+def _prefix_of(row: Row) -> _Prefix:
+    touches = prompt_mask(row.plans, row.prompt.roles)
+    adds = [bool(own.any()) and bool(plan.additions.any()) for plan, own in zip(row.plans, touches, strict=True)]
+    acting = tuple(plan for plan, some in zip(row.plans, adds, strict=True) if some)
+    applied = touches[torch.tensor(adds, dtype=torch.bool)]
+    key = row.prompt.tokens, tuple(plan.content for plan in acting), applied.numpy().tobytes()
+    return _Prefix(touches, acting, applied, key)
+
+
 class _Writing:
     """A row while it is written."""
 
-    def __init__(self, model: Model, index: int, row: Row) -> None:
+    def __init__(self, model: Model, index: int, row: Row, prefix: _Prefix) -> None:
         self.index = index
         self.row = row
+        self.prefix = prefix
+        self.shared = False  # whether another row of the batch had its prefix run
         self.stream = stream_of(row.sampling)
         self.tally = Tally(row.plans)
+        self.tally.note(prefix.touches)
         self.tokens: list[int] = []
         self.logprobs: list[TokenLogprob] = []
         self._detokeniser = Detokeniser(model.tokenizer, row.prompt.tokens, row.sampling.stop)
@@ -190,6 +224,7 @@ class _Writing:
             logprobs=tuple(self.logprobs),
             receipt=self.tally.receipt(),
             prompt_tokens=len(self.row.prompt.tokens),
+            shared_tokens=len(self.row.prompt.tokens) if self.shared else 0,
         )
 
 
@@ -222,25 +257,24 @@ def _run(
 def _prefill(
     model: Model, reader: Reader, writing: Sequence[_Writing]
 ) -> tuple[Float[Tensor, "rows vocab"], Bool[Tensor, "rows time"], DynamicCache]:
-    """Run the prompts, each distinct one once."""
+    """Run the prompts, each distinct one once: arms that leave a prompt alone share it."""
     places: dict[object, int] = {}
-    of_row = [places.setdefault(_same(w.row), len(places)) for w in writing]
-    distinct = [writing[of_row.index(index)].row for index in range(len(places))]
-    width = max(len(row.prompt.tokens) for row in distinct)
+    of_row = [places.setdefault(w.prefix.key, len(places)) for w in writing]
+    distinct = [writing[of_row.index(index)] for index in range(len(places))]
+    for one, index in zip(writing, of_row, strict=True):
+        one.shared = one is not distinct[index]
+    width = max(len(one.row.prompt.tokens) for one in distinct)
     tokens = torch.zeros(len(distinct), width, dtype=torch.long)
     mask = torch.zeros(len(distinct), width, dtype=torch.bool)
     applied = []
-    for index, row in enumerate(distinct):
-        start = width - len(row.prompt.tokens)
-        tokens[index, start:] = torch.tensor(row.prompt.tokens)
+    for index, one in enumerate(distinct):
+        start = width - len(one.row.prompt.tokens)
+        tokens[index, start:] = torch.tensor(one.row.prompt.tokens)
         mask[index, start:] = True
-        touches = prompt_mask(row.plans, row.prompt.roles)
-        applied.append(torch.nn.functional.pad(touches, (start, 0)))
+        applied.append(torch.nn.functional.pad(one.prefix.applied, (start, 0)))
     cache = new_cache(model)
-    with steering(model, [row.plans for row in distinct]) as state:
+    with steering(model, [one.prefix.acting for one in distinct]) as state:
         state.move(torch.cat(applied))
-        for one, index in zip(writing, of_row, strict=True):
-            one.tally.note(applied[index])
         mask, tokens = mask.to(model.device), tokens.to(model.device)
         features = reader.features(tokens, mask, (mask.cumsum(1) - 1).clamp(min=0), cache, last=True)
     logits = reader.logits(features[:, -1])
@@ -283,12 +317,8 @@ def _note_logprobs(
 
 def same_text(row: Row) -> object:
     """Rows with the same key are the same text: written once, so that arms that do the same say the same."""
-    return _same(row), row.sampling, row.logprobs
-
-
-def _same(row: Row) -> object:
-    """Rows with the same key have the same prefill."""
-    return row.prompt.tokens, row.prompt.roles, tuple(plan.content for plan in row.plans)
+    plans = tuple(plan.content for plan in row.plans)
+    return row.prompt.tokens, row.prompt.roles, plans, row.sampling, row.logprobs
 
 
 def _end_tokens(model: Model) -> frozenset[int]:

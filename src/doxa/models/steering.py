@@ -163,6 +163,7 @@ class Steering:
         self._group_of = {layer: groups[tuple(own)] for layer, own in members.items()}
         self._mask: Tensor | None = None
         self._cells: dict[_Group, _Cells | None] = {}
+        self._due: dict[int, Tensor] = {}
         self._waiting: set[int] = set()
 
     @property
@@ -185,6 +186,7 @@ class Steering:
         if self._mask is not None and torch.equal(self._mask, mask):
             return  # while decoding the mask rarely changes
         self._mask = mask.clone()
+        self._due = {}
         none = len(self._number)
         self._cells = {
             group: group.cells(mask, len(self.plans), none, self._device) for group in set(self._group_of.values())
@@ -213,15 +215,22 @@ class Steering:
         at = self._cells[self._group_of[layer]] if layer in self._group_of else None
         if at is None:
             return None
-        bank = self._banks[layer]
-        addition = bank[at.plans[0]]
-        for further in at.plans[1:]:
-            addition = addition + bank[further]
-        addition = addition.to(residual.dtype)
+        addition = self._due.get(layer)
+        if addition is None or addition.dtype != residual.dtype:
+            addition = self._sum(layer, at).to(residual.dtype)
+            if self._mask.shape[1] == 1:  # while decoding the same is added again and again
+                self._due[layer] = addition
         flat = residual.reshape(-1, residual.shape[-1])
         if at.cells is None:
             return (flat + addition).view(residual.shape)
         return flat.index_copy(0, at.cells, flat[at.cells] + addition).view(residual.shape)
+
+    def _sum(self, layer: int, at: _Cells) -> Float[Tensor, "cells d_model"]:
+        bank = self._banks[layer]
+        addition = bank[at.plans[0]]
+        for further in at.plans[1:]:
+            addition = addition + bank[further]
+        return addition
 
 
 @contextmanager
