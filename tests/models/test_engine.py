@@ -116,7 +116,7 @@ def test_equal_prompts_are_run_once(llama):
 
 
 def test_arms_that_leave_a_prompt_alone_share_it(model):
-    """Steering of generated tokens, of strength 0 and none: one prompt is run for all, and for no arm that steers it."""
+    """One prompt is run for steering of generated tokens, of strength 0 and none, and not for an arm that steers it."""
     question = prompt(model, QUESTIONS[0])
     arms = [
         (),

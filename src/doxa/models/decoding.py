@@ -38,7 +38,10 @@ class Decoding(Protocol):
 
 @contextmanager
 def decoding(
-    model: Model, plans: Sequence[tuple[SteeringPlan, ...]], mask: Bool[Tensor, "rows time"], cache: DynamicCache
+    model: Model,
+    plans: Sequence[tuple[SteeringPlan, ...]],
+    mask: Bool[Tensor, "rows time"],
+    cache: DynamicCache | Store,
 ) -> Iterator[Decoding]:
     """Write rows together while the context is open.
 
@@ -54,12 +57,20 @@ def decoding(
     Raises:
         VectorError: When a plan does not fit the model.
     """
+    parts = short_way(model)
+    if parts is not None:
+        store = cache if isinstance(cache, Store) else Store.of(cache)
+        yield _Short(parts, Steering(plans, model.device), mask, store)
+        return
+    assert isinstance(cache, DynamicCache), "a store is read by the short way only"
+    with steering(model, plans) as state:
+        yield _Whole(reader_of(model), state, mask, cache)
+
+
+def short_way(model: Model) -> LlamaLike | None:
+    """The parts of a network that is built as Llama is, if they were found to compute the same; else None."""
     parts = llama_like(model)
-    if parts is not None and _computes_the_same(model, parts):
-        yield _Short(parts, Steering(plans, model.device), mask, cache)
-    else:
-        with steering(model, plans) as state:
-            yield _Whole(reader_of(model), state, mask, cache)
+    return parts if parts is not None and _computes_the_same(model, parts) else None
 
 
 class _Whole:
@@ -84,9 +95,9 @@ class _Whole:
 class _Short:
     """By a forward pass of our own."""
 
-    def __init__(self, parts: LlamaLike, state: Steering, mask: Bool[Tensor, "rows time"], cache: DynamicCache) -> None:
+    def __init__(self, parts: LlamaLike, state: Steering, mask: Bool[Tensor, "rows time"], store: Store) -> None:
         self.steering = state
-        self._parts, self._mask, self._store = parts, mask, Store(cache)
+        self._parts, self._mask, self._store = parts, mask, store
 
     def step(self, tokens: Int[Tensor, " rows"]) -> Float[Tensor, "rows vocab"]:
         self._mask = _longer(self._mask)
@@ -125,10 +136,14 @@ def _computes_the_same(model: Model, parts: LlamaLike) -> bool:
 def _tried_on_some_tokens(model: Model, parts: LlamaLike) -> bool:
     tokens = torch.tensor([[1, 2, 3, 4, 5, 6], [1, 1, 5, 4, 3, 7]])
     mask = torch.tensor([[True] * 6, [False] * 2 + [True] * 4])
-    reader, caches = reader_of(model), (new_cache(model), new_cache(model))
-    for cache in caches:
-        reader.features(tokens, mask, (mask.cumsum(1) - 1).clamp(min=0), cache, last=True)
-    whole, store = _Whole(reader, Steering([(), ()], model.device), mask, caches[0]), Store(caches[1])
+    reader, cache = reader_of(model), new_cache(model)
+    with reading(model, range(model.n_layers)) as streams:
+        features = reader.features(tokens, mask, (mask.cumsum(1) - 1).clamp(min=0), cache, last=True)
+    compared = _Compared(streams, mask, model.dtype)
+    prompts = parts.read(tokens, mask, compared)
+    if not compared.agrees(prompts.logits, reader.logits(features[:, -1])):
+        return False
+    whole, store = _Whole(reader, Steering([(), ()], model.device), mask, cache), Store(prompts.keys, prompts.values)
     for step in range(4):
         if step == 1:
             whole.keep([1, 1])
@@ -137,10 +152,8 @@ def _tried_on_some_tokens(model: Model, parts: LlamaLike) -> bool:
         drawn, mask = torch.tensor([8 - step, 9 - step]), _longer(mask)
         with reading(model, range(model.n_layers)) as streams:
             expected = whole.step(drawn)
-        share, rounding = _EXACT[model.dtype]
-        compared = _Compared(streams, share, rounding)
-        found = parts.step(drawn, mask.sum(1) - 1, mask, store, compared)
-        if not compared.close or (found - expected).abs().max() > share * expected.abs().max():
+        compared = _Compared(streams, mask[:, -1:], model.dtype)
+        if not compared.agrees(parts.step(drawn, mask.sum(1) - 1, mask, store, compared), expected):
             return False
     return True
 
@@ -148,17 +161,26 @@ def _tried_on_some_tokens(model: Model, parts: LlamaLike) -> bool:
 class _Compared:
     """Holds what every block returns against what the network's own does, and goes on from that."""
 
-    def __init__(self, expected: Mapping[int, Tensor], share: float, rounding: float) -> None:
-        self.close = True
-        self._expected, self._share, self._rounding = expected, share, rounding
+    def __init__(self, expected: Mapping[int, Tensor], real: Bool[Tensor, "rows time"], dtype: torch.dtype) -> None:
+        self._close = True
+        self._expected, self._real = dict(expected), real
+        self._share, self._rounding = _EXACT[dtype]
 
     @property
     def layers(self) -> tuple[int, ...]:
         return tuple(self._expected)
 
-    def add(self, layer: int, residual: Float[Tensor, "batch time d_model"]) -> Tensor:
+    def parents(self, layer: int) -> None:
+        """Rows stay as they are."""
+
+    def add(self, layer: int, residual: Float[Tensor, "rows time d_model"]) -> Tensor:
         expected = self._expected[layer]
         before = self._expected.get(layer - 1, torch.zeros_like(expected))
-        off, added, whole = (one.float().norm(dim=-1) for one in (residual - expected, expected - before, expected))
-        self.close &= bool((off <= self._share * added + self._rounding * whole).all())
-        return expected
+        compared = (residual - expected, expected - before, expected)
+        off, added, whole = (one.float().norm(dim=-1)[self._real] for one in compared)
+        self._close &= bool((off <= self._share * added + self._rounding * whole).all())
+        return torch.where(self._real[..., None], expected, residual)
+
+    def agrees(self, logits: Float[Tensor, "rows vocab"], expected: Float[Tensor, "rows vocab"]) -> bool:
+        """Whether the blocks and the logits do."""
+        return self._close and bool((logits - expected).abs().max() <= self._share * expected.abs().max())

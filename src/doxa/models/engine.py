@@ -9,18 +9,18 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
-from transformers import DynamicCache
 
 from doxa.models.chat import Rendered, thinks_on
 from doxa.models.decoding import decoding
 from doxa.models.detokeniser import Detokeniser
 from doxa.models.handle import Model
-from doxa.models.passes import Reader, check_rows_can_leave, new_cache, reader_of, selected
-from doxa.models.receipt import Receipt, Tally, prompt_mask
+from doxa.models.passes import check_rows_can_leave
+from doxa.models.prefill import Prefix, prefill, prefix_of
+from doxa.models.receipt import Receipt, Tally
 from doxa.models.sampling import Sampling, draw, stream_of
-from doxa.models.steering import Steering, SteeringPlan, steering, touched
+from doxa.models.steering import Steering, SteeringPlan, check_fits, touched
 from doxa.models.thinking import is_open
 from doxa.words.errors import ModelError
 
@@ -121,13 +121,14 @@ def generate(
     check_rows_can_leave(model)
     for row in rows:
         _check_room(model, row)
-    reader = reader_of(model)
+    for plan in {plan for row in rows for plan in row.plans}:
+        check_fits(plan, model)
     ends = _end_tokens(model)
     texts: dict[object, list[int]] = {}
     for index, row in enumerate(rows):
         texts.setdefault(same_text(row), []).append(index)
     equal = {own[0]: own for own in texts.values()}
-    prefixes = {index: _prefix_of(rows[index]) for index in equal}
+    prefixes = {index: prefix_of(rows[index].prompt, rows[index].plans) for index in equal}
     first: dict[object, int] = {}
     for index, prefix in prefixes.items():
         first.setdefault(prefix.key, index)
@@ -142,7 +143,7 @@ def generate(
 
     while order:
         n = together([len(rows[index].prompt.tokens) for index in order], batch_size)
-        _run(model, reader, [_Writing(model, index, rows[index], prefixes[index]) for index in order[:n]], ends, finish)
+        _run(model, [_Writing(model, index, rows[index], prefixes[index]) for index in order[:n]], ends, finish)
         order = order[n:]
     return [done[index] for index in range(len(rows))]
 
@@ -157,40 +158,14 @@ def together(lengths: Sequence[int], most: int = BATCH_ROWS) -> int:
     return sum(length >= _LIKE * lengths[0] for length in lengths[:most])
 
 
-@dataclass(frozen=True, eq=False)
-class _Prefix:
-    """What a row begins with: its prompt, and what is added to it.
-
-    Attributes:
-        touches: Which tokens of the prompt each plan of the row touches.
-        acting: The plans that add something to the prompt.
-        applied: Which of its tokens each of these touches.
-        key: Equal for prefixes that compute the same.
-    """
-
-    touches: Bool[Tensor, "plans time"]
-    acting: tuple[SteeringPlan, ...]
-    applied: Bool[Tensor, "acting time"]
-    key: object
-
-
-def _prefix_of(row: Row) -> _Prefix:
-    touches = prompt_mask(row.plans, row.prompt.roles)
-    adds = [bool(own.any()) and bool(plan.additions.any()) for plan, own in zip(row.plans, touches, strict=True)]
-    acting = tuple(plan for plan, some in zip(row.plans, adds, strict=True) if some)
-    applied = touches[torch.tensor(adds, dtype=torch.bool)]
-    key = row.prompt.tokens, tuple(plan.content for plan in acting), applied.numpy().tobytes()
-    return _Prefix(touches, acting, applied, key)
-
-
 class _Writing:
     """A row while it is written."""
 
-    def __init__(self, model: Model, index: int, row: Row, prefix: _Prefix) -> None:
+    def __init__(self, model: Model, index: int, row: Row, prefix: Prefix) -> None:
         self.index = index
         self.row = row
         self.prefix = prefix
-        self.shared = False  # whether another row of the batch had its prefix run
+        self.shared = 0  # tokens of the prompt that another row of the batch had run
         self.stream = stream_of(row.sampling)
         self.tally = Tally(row.plans)
         self.tally.note(prefix.touches)
@@ -224,19 +199,21 @@ class _Writing:
             logprobs=tuple(self.logprobs),
             receipt=self.tally.receipt(),
             prompt_tokens=len(self.row.prompt.tokens),
-            shared_tokens=len(self.row.prompt.tokens) if self.shared else 0,
+            shared_tokens=self.shared,
         )
 
 
 def _run(
     model: Model,
-    reader: Reader,
     writing: list[_Writing],
     ends: frozenset[int],
     finish: Callable[[int, Generation], None],
 ) -> None:
-    logits, mask, cache = _prefill(model, reader, writing)
-    with decoding(model, [one.row.plans for one in writing], mask, cache) as rows:
+    prompted = prefill(model, [one.prefix for one in writing])
+    for one, shared in zip(writing, prompted.shared, strict=True):
+        one.shared = shared
+    logits = prompted.logits
+    with decoding(model, [one.row.plans for one in writing], prompted.mask, prompted.cache) as rows:
         while True:
             tokens = draw(logits, [w.row.sampling for w in writing], [w.stream for w in writing])
             _note_logprobs(model, writing, logits, tokens, ends)
@@ -252,35 +229,6 @@ def _run(
                 rows.keep(stay)
             _move_generated(rows.steering, writing)
             logits = rows.step(torch.tensor([w.tokens[-1] for w in writing], device=model.device))
-
-
-def _prefill(
-    model: Model, reader: Reader, writing: Sequence[_Writing]
-) -> tuple[Float[Tensor, "rows vocab"], Bool[Tensor, "rows time"], DynamicCache]:
-    """Run the prompts, each distinct one once: arms that leave a prompt alone share it."""
-    places: dict[object, int] = {}
-    of_row = [places.setdefault(w.prefix.key, len(places)) for w in writing]
-    distinct = [writing[of_row.index(index)] for index in range(len(places))]
-    for one, index in zip(writing, of_row, strict=True):
-        one.shared = one is not distinct[index]
-    width = max(len(one.row.prompt.tokens) for one in distinct)
-    tokens = torch.zeros(len(distinct), width, dtype=torch.long)
-    mask = torch.zeros(len(distinct), width, dtype=torch.bool)
-    applied = []
-    for index, one in enumerate(distinct):
-        start = width - len(one.row.prompt.tokens)
-        tokens[index, start:] = torch.tensor(one.row.prompt.tokens)
-        mask[index, start:] = True
-        applied.append(torch.nn.functional.pad(one.prefix.applied, (start, 0)))
-    cache = new_cache(model)
-    with steering(model, [one.prefix.acting for one in distinct]) as state:
-        state.move(torch.cat(applied))
-        mask, tokens = mask.to(model.device), tokens.to(model.device)
-        features = reader.features(tokens, mask, (mask.cumsum(1) - 1).clamp(min=0), cache, last=True)
-    logits = reader.logits(features[:, -1])
-    if len(distinct) == len(writing):
-        return logits, mask, cache
-    return logits[of_row], mask[of_row], selected(cache, of_row)
 
 
 def _move_generated(state: Steering, writing: Sequence[_Writing]) -> None:

@@ -1,15 +1,17 @@
-"""One more token for every row, by a forward pass of our own, where a network is built as Llama is.
+"""Forward passes of our own where a network is built as Llama is: of prompts, and of one more token for every row.
 
 While texts are written a forward pass is a token a row, and much of its time goes into a thousand small operations and
 small products. Here queries, keys and values are one product, gate and up are one, keys and values stand in a store
-that is written in place, and the heads that share keys are asked together, so that keys are never copied.
+that is written in place, and the heads that share keys are asked together, so that keys are never copied. Prompts that
+many arms read are run once up to the block at which the first of them adds something.
 
 Nothing is known by the name of an architecture: a block has the modules of Llama's (Qwen 2 and 3, Mistral and OLMo have
-them too), and a few tokens are written both ways before this way is believed.
+them too), and a few tokens are run both ways before this way is believed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -54,6 +56,16 @@ class Additions(Protocol):
         """A new residual stream; None when nothing is due there."""
 
 
+class Branching(Protocol):
+    """What is added to prompts, and where rows that were one until then become several."""
+
+    def parents(self, layer: int) -> Int[Tensor, " rows"] | None:
+        """For each row after a block, which row it was before; None when rows stay as they are."""
+
+    def add(self, layer: int, residual: Float[Tensor, "rows time d_model"]) -> Tensor | None:
+        """A new residual stream; None when nothing is due there."""
+
+
 class Store:
     """Keys and values of the tokens so far, for every block: what a step reads and writes.
 
@@ -63,12 +75,17 @@ class Store:
         length: Positions that are taken.
     """
 
-    def __init__(self, cache: DynamicCache) -> None:
+    def __init__(self, keys: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+        """Begin with the keys and values of prompts, [rows, key heads, length, width of a head]."""
+        self.length = keys[0].shape[2]
+        self.keys = [_with_room(one) for one in keys]
+        self.values = [_with_room(one) for one in values]
+
+    @classmethod
+    def of(cls, cache: DynamicCache) -> "Store":
         """Begin with what the prompts have left in a cache."""
-        self.length = int(cache.get_seq_length())
         layers: Sequence[Any] = cache.layers
-        self.keys = [_with_room(layer.keys) for layer in layers]
-        self.values = [_with_room(layer.values) for layer in layers]
+        return cls([layer.keys for layer in layers], [layer.values for layer in layers])
 
     def grow(self) -> None:
         """Make room for one more position, and take it."""
@@ -76,6 +93,12 @@ class Store:
             self.keys = [_with_room(one) for one in self.keys]
             self.values = [_with_room(one) for one in self.values]
         self.length += 1
+
+    def put(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Write a block's key and value of the last position; return those of all positions."""
+        keys, values = self.keys[layer][:, :, : self.length], self.values[layer][:, :, : self.length]
+        keys[:, :, -1:], values[:, :, -1:] = key, value
+        return keys, values
 
     def keep(self, rows: Sequence[int]) -> None:
         """Go on with some rows only, in this order."""
@@ -89,6 +112,21 @@ def _with_room(taken: Float[Tensor, "rows heads length width"]) -> Float[Tensor,
     whole = taken.new_zeros(rows, heads, length + _GROWTH, width)
     whole[:, :, :length] = taken
     return whole
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """Prompts that were run.
+
+    Attributes:
+        logits: Of the token after each (float32).
+        keys: For every block.
+        values: For every block.
+    """
+
+    logits: Float[Tensor, "rows vocab"]
+    keys: tuple[Float[Tensor, "rows heads time width"], ...]
+    values: tuple[Float[Tensor, "rows heads time width"], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,36 +172,93 @@ class LlamaLike:
             Logits of the next token (float32).
         """
         store.grow()
-        rows, past = len(tokens), store.length - 1
-        stream = self.embedding(tokens)
-        cosine, sine = (one[:, 0, None] for one in self.rotary(stream[:, None], positions[:, None]))
-        half = cosine.shape[-1] // 2
-        sine = torch.cat([-sine[..., :half], sine[..., half:]], -1)  # of a head rolled by half of its width
-        sight = mask[:, None, None]
+        stream = self.embedding(tokens[:, None])
+        turn = self._turn(stream, positions[:, None])
         steered = frozenset(additions.layers)
         for layer, block in enumerate(self.blocks):
-            heads = block.query_key_value(block.before_attention(stream)).view(rows, -1, cosine.shape[-1])
-            turned, value = heads[:, : self.heads + self.key_heads], heads[:, self.heads + self.key_heads :]
-            if block.query_norm is not None and block.key_norm is not None:
-                query, key = turned[:, : self.heads], turned[:, self.heads :]
-                turned = torch.cat([block.query_norm(query), block.key_norm(key)], 1)
-            turned = torch.addcmul(turned * cosine, turned.roll(half, -1), sine)
-            keys, values = store.keys[layer], store.values[layer]
-            keys[:, :, past], values[:, :, past] = turned[:, self.heads :], value
-            found = nn.functional.scaled_dot_product_attention(
-                turned[:, : self.heads].reshape(rows, self.key_heads, -1, cosine.shape[-1]),
-                keys[:, :, : store.length],
-                values[:, :, : store.length],
-                attn_mask=sight,
-                scale=block.scale,
-            )
-            stream = stream + block.output(found.reshape(rows, -1))
-            gate, up = block.gate_up(block.before_mlp(stream)).chunk(2, -1)
-            stream = stream + block.down(block.activation(gate) * up)
+            stream = self._through(block, stream, turn, mask[:, None, None], partial(store.put, layer))
             if layer in steered:
-                new = additions.add(layer, stream[:, None])
-                stream = stream if new is None else new[:, 0]
-        return self.head(self.norm(stream)).float()
+                new = additions.add(layer, stream)
+                stream = stream if new is None else new
+        return self.head(self.norm(stream[:, 0])).float()
+
+    def read(self, tokens: Int[Tensor, "rows time"], mask: Bool[Tensor, "rows time"], branching: Branching) -> Read:
+        """Run prompts, padded on the left.
+
+        Args:
+            tokens: Token ids; padding may be anything.
+            mask: False where a token is padding.
+            branching: What is added after blocks, and where rows that were one until then become several.
+
+        Returns:
+            Logits, keys and values of the rows that there are in the end.
+        """
+        time = tokens.shape[1]
+        causal = torch.ones(time, time, dtype=torch.bool).tril()
+        itself = torch.eye(time, dtype=torch.bool)  # padding sees itself: no row of the mask is empty
+        sight = ((mask[:, None] & causal) | itself).repeat(1, self.heads // self.key_heads, 1)[:, None]
+        stream = self.embedding(tokens)
+        turn = self._turn(stream, (mask.cumsum(1) - 1).clamp(min=0))
+        kept: list[tuple[Tensor, Tensor]] = []
+
+        def keep(key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+            kept.append((key, value))
+            return key, value
+
+        for layer, block in enumerate(self.blocks):
+            stream = self._through(block, stream, turn, sight, keep)
+            parents = branching.parents(layer)
+            if parents is not None:
+                stream, sight = stream[parents], sight[parents]
+                turn = (turn[0][parents], turn[1][parents])
+            new = branching.add(layer, stream)
+            stream = stream if new is None else new
+        of = None  # of the rows in the end, which rows they were
+        for layer in reversed(range(len(self.blocks))):
+            parents = branching.parents(layer)
+            if parents is not None:
+                of = parents if of is None else parents[of]
+            if of is not None:
+                kept[layer] = (kept[layer][0][of], kept[layer][1][of])
+        keys, values = zip(*kept, strict=True)
+        return Read(self.head(self.norm(stream[:, -1])).float(), keys, values)
+
+    def _turn(
+        self, stream: Float[Tensor, "rows time d_model"], positions: Int[Tensor, "rows time"]
+    ) -> tuple[Tensor, Tensor]:
+        """Cosines, and sines of a head that is rolled by half of its width: [rows, 1, time, width of a head]."""
+        cosine, sine = self.rotary(stream, positions)
+        half = cosine.shape[-1] // 2
+        return cosine[:, None], torch.cat([-sine[..., :half], sine[..., half:]], -1)[:, None]
+
+    def _through(
+        self,
+        block: _Block,
+        stream: Float[Tensor, "rows time d_model"],
+        turn: tuple[Tensor, Tensor],
+        sight: Bool[Tensor, "rows 1 asking past_and_time"],
+        keep: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+    ) -> Float[Tensor, "rows time d_model"]:
+        """Run a block; `keep` takes new keys and values and returns all."""
+        (rows, time, _), (cosine, sine) = stream.shape, turn
+        width = cosine.shape[-1]
+        heads = block.query_key_value(block.before_attention(stream)).view(rows, time, -1, width).transpose(1, 2)
+        turned, value = heads[:, : self.heads + self.key_heads], heads[:, self.heads + self.key_heads :]
+        if block.query_norm is not None and block.key_norm is not None:
+            query, key = turned[:, : self.heads], turned[:, self.heads :]
+            turned = torch.cat([block.query_norm(query), block.key_norm(key)], 1)
+        turned = torch.addcmul(turned * cosine, turned.roll(width // 2, -1), sine)
+        keys, values = keep(turned[:, self.heads :], value)
+        found = nn.functional.scaled_dot_product_attention(
+            turned[:, : self.heads].reshape(rows, self.key_heads, -1, width),
+            keys,
+            values,
+            attn_mask=sight,
+            scale=block.scale,
+        )
+        stream = stream + block.output(found.view(rows, self.heads, time, width).transpose(1, 2).flatten(2))
+        gate, up = block.gate_up(block.before_mlp(stream)).chunk(2, -1)
+        return stream + block.down(block.activation(gate) * up)
 
 
 _known: WeakKeyDictionary[PreTrainedModel, tuple[Mapping[nn.Linear, Linear], LlamaLike | None]] = WeakKeyDictionary()

@@ -249,7 +249,7 @@ def steering(model: Model, plans: Sequence[tuple[SteeringPlan, ...]]) -> Iterato
     """
     for own in plans:
         for plan in own:
-            _check_fits(plan, model)
+            check_fits(plan, model)
     state = Steering(plans, model.device)
 
     def hook(layer: int) -> Callable[[nn.Module, tuple[Any, ...], Output], Output | None]:
@@ -305,7 +305,12 @@ def _check_layers(layers: Sequence[int], model: Model) -> None:
             )
 
 
-def _check_fits(plan: SteeringPlan, model: Model) -> None:
+def check_fits(plan: SteeringPlan, model: Model) -> None:
+    """Check that a plan can be carried out on a model.
+
+    Raises:
+        VectorError: When it has another width or a layer that the model does not have.
+    """
     _check_layers(plan.layers, model)
     width = plan.additions.shape[1]
     if width != model.d_model:
