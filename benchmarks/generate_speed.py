@@ -112,6 +112,13 @@ def measure(model: Model, n: int) -> dict[str, list[tuple[float, float]]]:
     return found
 
 
+def written(page: Path, begin: str, end: str, text: str) -> None:
+    """Put a text between two marks of a page."""
+    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, _, after = rest.partition(end)
+    page.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser()
@@ -141,10 +148,7 @@ def main() -> None:
     text = "\n".join([f"Measured in the same run: {'; '.join(head)}.", "", *lines])
     print(f"\n{text}")
     if write:
-        page = PAGE.read_text(encoding="utf-8")
-        before, _, rest = page.partition(BEGIN)
-        _, _, after = rest.partition(END)
-        PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+        written(PAGE, BEGIN, END, text)
 
 
 if __name__ == "__main__":

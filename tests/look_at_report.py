@@ -1,7 +1,8 @@
 """Look at a report in a real browser: `python -m tests.look_at_report FOLDER [PICTURES]`.
 
-Opens `report.html` from disk in headless Chromium at desktop and phone width, light and dark, and fails with a sentence
-when something is not as a reader needs it. With a second folder it leaves pictures there.
+Opens `report.html`, or the `sweep.html` of a sweep, from disk in headless Chromium at desktop and phone width, light
+and dark, and fails with a sentence when something is not as a reader needs it. With a second folder it leaves pictures
+there.
 """
 
 import base64
@@ -51,7 +52,7 @@ LOOK = """(() => {
 
 def look(folder: Path, pictures: Path | None = None) -> list[str]:
     """Everything that is wrong with the report of a results folder, as sentences."""
-    page = folder / "report.html"
+    page = folder / ("sweep.html" if (folder / "sweep.json").is_file() else "report.html")
     if not page.is_file():
         return [f"There is no {page}."]
     found = []
@@ -92,7 +93,7 @@ def _faults(seen: Mapping[str, Any], folder: Path, width: int, scheme: str) -> l
     if seen["scripts"]:
         found.append(f"The page has {seen['scripts']} scripts.")
     found += [f"There is no section {one}." for one in sorted(_expected(folder) - set(seen["sections"]))]
-    if seen["referee"] < 8:
+    if "referee" in _expected(folder) and seen["referee"] < 8:
         found.append(f"The referee's box has {seen['referee']} answers.")
     found += [f"Too faint to read: {words!r}." for words in seen["faint"][:5]]
     names = {figure["name"] for figure in seen["figures"]}
@@ -114,6 +115,8 @@ def _faults(seen: Mapping[str, Any], folder: Path, width: int, scheme: str) -> l
 
 def _expected(folder: Path) -> set[str]:
     """The sections that a folder has data for."""
+    if (folder / "sweep.json").is_file():
+        return {"cells", "reproduce"}
     sections = {"effects", "referee", "estimates", "missing", "reproduce"}
     for name, key in (("dose", "rows"), ("transcripts", "transcripts")):
         path = folder / f"{name}.json"

@@ -2,10 +2,10 @@
 
 import io
 import json
+import math
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 import click
 
 from doxa import __version__
+from doxa.progress import shown_progress
 from doxa.words.errors import DoxaError, EnvironmentFault, ResultsError, StudyError, nearest
 from doxa.words.study import Study, read_study, with_overrides
 
@@ -30,8 +31,6 @@ class Typed(click.ParamType[Path]):
 PATH = Typed()
 STUDIES = Path(__file__).parent / "data" / "studies"
 INTERRUPTED = 130
-NARROW = 70
-"""Columns of a terminal below which a progress line has no bar."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -109,7 +108,7 @@ def run(study: str, runs: int | None, limit: int | None, out: Path | None) -> No
 
     specification = with_overrides(study_named(study), runs=runs, limit=limit)
     folder = out or Path("results") / specification.name
-    with _progress() as progress:
+    with shown_progress() as progress:
         report = run_study(specification, folder, progress=progress)
     click.echo(
         (folder / "summary.txt").read_text(encoding="utf-8").rstrip() if (folder / "summary.txt").exists() else ""
@@ -155,9 +154,11 @@ def report(folder: Path) -> None:
         doxa report results/first
     """
     from doxa.report.page import write_report
+    from doxa.report.sweep_page import RESULT, write_sweep_page
 
     try:
-        report = write_report(_results(folder))
+        found = _results(folder)
+        report = write_sweep_page(found) if (found / RESULT).is_file() else write_report(found)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise ResultsError(
             f"the files in {folder} do not fit together ({type(error).__name__}: {error})",
@@ -183,6 +184,84 @@ def dose(study: str, arm: str, as_json: bool) -> None:
 
     rows, text = dose_table(study_named(study), arm)
     click.echo(json.dumps(rows, indent=1) if as_json else text)
+
+
+@main.command()
+@click.argument("study")
+@click.argument("arm")
+@click.option("--strengths", help="Strengths, with commas; by default -1, 1/2, 1 and 2 times the arm's own.")
+@click.option("--widths", default="1", show_default=True, help="Layers of a block, with commas; 1 is single layers.")
+@click.option("--task", help="The task to measure with; the study's first by default.")
+@click.option("--twins", type=int, default=19, show_default=True, help="Twins through the whole sweep; 0 for none.")
+@click.option("--limit", type=int, help="At most so many items: a quick try.")
+@click.option("--out", type=PATH, help="Results folder; results/STUDY-sweep-ARM by default.")
+@click.option("--plan", "only_plan", is_flag=True, help="Say how much there is to do and how long it takes, and stop.")
+@_in_words
+def sweep(
+    study: str,
+    arm: str,
+    strengths: str | None,
+    widths: str,
+    task: str | None,
+    twins: int,
+    limit: int | None,
+    out: Path | None,
+    only_plan: bool,
+) -> None:
+    """Sweep an arm over layers and strengths, and say what holds of the best cell of many.
+
+    \b
+    Example:
+        doxa sweep first "block[strength=0.6]" --strengths 0.3,0.6
+        doxa sweep first "block[strength=0.6]" --strengths 0.6 --widths 1,3,6
+    """
+    from doxa.probe import estimate_minutes
+    from doxa.sweep import plan_sweep, run_sweep
+
+    specification = with_overrides(study_named(study), runs=None, limit=limit)
+    model, laid_out, planned = plan_sweep(
+        specification,
+        arm,
+        task=task,
+        strengths=_numbers(strengths, "--strengths", float) if strengths else (),
+        widths=_numbers(widths, "--widths", int),
+        twins=twins,
+    )
+    folder = out or Path("results") / laid_out.study.name
+    arms = len(planned.arms) + len(planned.controls)
+    click.echo(f"{len(laid_out.cells)} cells and their {twins} twins: {arms} arms on {planned.entries[0].name}")
+    if only_plan:
+        click.echo(f"about {estimate_minutes(planned, model)['total']:.0f} minutes")
+        return
+    options = [f'doxa sweep {study} "{arm}"', f"--strengths {strengths}" if strengths else ""]
+    options += [f"--widths {widths}" if widths != "1" else "", f"--task {task}" if task else ""]
+    options += [f"--twins {twins}" if twins != 19 else "", f"--limit {limit}" if limit else ""]
+    with shown_progress() as progress:
+        page = run_sweep(model, laid_out, planned, folder, " ".join(filter(None, options)), progress=progress)
+    click.echo((folder / "summary.txt").read_text(encoding="utf-8").rstrip())
+    click.echo(f"\npage: {page}")
+
+
+N = TypeVar("N", int, float)
+
+
+def _numbers(listed: str, option: str, kind: type[N]) -> tuple[N, ...]:
+    """Numbers with commas between them.
+
+    Raises:
+        StudyError: When one cannot be read or is not finite.
+    """
+    try:
+        found = tuple(kind(one) for one in listed.split(","))
+    except ValueError:
+        found = ()
+    if not found or not all(math.isfinite(one) for one in found):
+        raise StudyError(
+            f"{option} {listed!r}",
+            expected="whole numbers with commas" if kind is int else "numbers with commas",
+            way_out=f"Write {option} " + ("1,3,6" if kind is int else "0.2,0.4"),
+        )
+    return found
 
 
 @main.command()
@@ -285,74 +364,3 @@ def _results(folder: Path) -> Path:
         return named
     known = [one.name for one in Path("results").glob("*") if one.is_dir()]
     raise StudyError(f"no results folder {folder}", way_out=nearest(str(folder), known))
-
-
-@contextmanager
-def _progress() -> Iterator[Any]:
-    """A bar per stage with the time left; plain lines where standard error is no terminal."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        ProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True)
-    if not console.is_terminal or os.environ.get("TERM") == "dumb":
-        yield Lines(console.print)
-        return
-    columns: list[ProgressColumn] = [TextColumn("{task.description:24s}"), MofNCompleteColumn()]
-    if console.width >= NARROW:
-        columns += [BarColumn(), TimeElapsedColumn(), TextColumn("left")]
-    columns.append(TimeRemainingColumn())
-    with Progress(*columns, console=console) as drawn:
-        yield Bars(drawn)
-
-
-class Bars:
-    """A run's progress, drawn by rich."""
-
-    def __init__(self, drawn: Any) -> None:
-        self._drawn = drawn
-        self._task: Any = None
-
-    def stage(self, name: str, total: int, done: int = 0) -> None:
-        """Draw a bar for a stage."""
-        if self._task is not None:
-            self._drawn.update(self._task, completed=self._drawn.tasks[self._task].total)
-        self._task = self._drawn.add_task(name, total=total, completed=done)
-
-    def step(self, count: int = 1) -> None:
-        """Move the bar."""
-        self._drawn.advance(self._task, count)
-
-
-class Lines:
-    """A run's progress as lines: each stage, and every tenth of it."""
-
-    def __init__(self, write: Callable[[str], object]) -> None:
-        import time
-
-        self._write, self._now = write, time.monotonic
-        self._name, self._total, self._done, self._told, self._earlier = "", 0, 0, 0, 0
-        self._start = self._now()
-
-    def stage(self, name: str, total: int, done: int = 0) -> None:
-        """Begin a stage."""
-        self._name, self._total, self._done, self._earlier = name, total, done, done
-        self._told, self._start = done * 10 // max(total, 1), self._now()
-        self._write(f"{name}: {done} of {total}")
-
-    def step(self, count: int = 1) -> None:
-        """Count, and say every tenth with the time left."""
-        self._done += count
-        tenth = self._done * 10 // max(self._total, 1)
-        if tenth > self._told:
-            self._told = tenth
-            spent = self._now() - self._start
-            left = spent / max(self._done - self._earlier, 1) * (self._total - self._done)
-            self._write(f"{self._name}: {self._done} of {self._total}, {spent:.0f} s, about {left:.0f} s left")

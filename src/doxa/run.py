@@ -85,9 +85,9 @@ def run(study: Study, folder: Path, *, progress: Progress | None = None) -> Path
     progress.step()
     with held(folder), offering(model, folder):
         created = open_folder(folder, plan)
-        arms = _materialise(plan, model, folder, progress)
+        arms = materialise_arms(plan, model, folder, progress)
         _measure_dose(plan, model, arms, folder, progress)
-        done = _score(plan, model, arms, folder, progress)
+        done = score_chunks(plan, model, arms, folder, progress)
         groups = scored_groups(plan)
         generating = _generating(plan, arms, folder)
         archive_logs(
@@ -150,7 +150,8 @@ def infer(plan: Plan, table: pd.DataFrame) -> Evaluation:
     )
 
 
-def _materialise(plan: Plan, model: Model, folder: Path, progress: Progress) -> dict[str, Arm]:
+def materialise_arms(plan: Plan, model: Model, folder: Path, progress: Progress) -> dict[str, Arm]:
+    """Make the vectors and the arm files of a plan; the arms by name."""
     everyone = (*plan.arms, *plan.controls)
     names = {name for arm in everyone for name, pin in arm.pins.items() if pin.text is None}
     progress.stage("vectors", len(names))
@@ -184,9 +185,10 @@ def _measure_dose(plan: Plan, model: Model, arms: Mapping[str, Arm], folder: Pat
     write_json(folder / DOSE, {"rows": rows})
 
 
-def _score(
+def score_chunks(
     plan: Plan, model: Model, arms: Mapping[str, Arm], folder: Path, progress: Progress
 ) -> dict[str, Mapping[str, Any]]:
+    """Measure the chunks of a plan that are not committed yet, one after the other; all results by chunk id."""
     done = {chunk.id: result for chunk in plan.chunks if (result := read_chunk(folder, chunk)) is not None}
     progress.stage("scoring", len(plan.chunks), len(done))
     prepared: dict[str, PreparedArm] = {}

@@ -40,9 +40,9 @@ def write_report(folder: Path) -> Path:
         for drawing in section.drawings:
             write_atomic(folder / "figures" / f"{drawing.name}.svg", drawing.svg)
             write_atomic(folder / "figures" / f"{drawing.name}.png", drawing.png)
-    write_atomic(folder / "report.md", _render("report.md", context))
+    write_atomic(folder / "report.md", render("report.md", context))
     write_atomic(folder / "summary.txt", "\n".join(context["answer"]) + "\n")
-    write_atomic(folder / "report.html", _render("report.html", context))
+    write_atomic(folder / "report.html", render("report.html", context))
     return folder / "report.html"
 
 
@@ -51,6 +51,7 @@ def _context(gathered: Gathered) -> dict[str, Any]:
     study = plan["study"]
     override = f" --limit {study['limit']}" if study.get("limit") else ""
     return {
+        "title": study["study"],
         "study": study,
         "plan": plan,
         "model": plan["model"],
@@ -84,7 +85,8 @@ def examples(transcripts: Sequence[Mapping[str, Any]], arms: Sequence[str]) -> l
     return shown
 
 
-def _render(template: str, context: Mapping[str, Any]) -> str:
+def render(template: str, context: Mapping[str, Any]) -> str:
+    """Fill a template; what it is filled with is escaped where it makes HTML."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=template.endswith(".html"),
