@@ -21,7 +21,7 @@ from inspect_ai.log import read_eval_log
 from doxa.models.embedded import embedded_folder
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/tutorial.md", "docs/how-to-belief.md", "docs/how-to-model.md")
+PAGES = ("README.md", "docs/tutorial.md", "docs/how-to-belief.md", "docs/how-to-model.md", "docs/how-to-sweep.md")
 BLOCK = re.compile(
     r"^```(?P<kind>\w*)[^\S\n]*(?P<info>[^\n]*)\n(?P<body>.*?)^```$|(?:^\n|\A)(?P<lines>(?: {4}[^\n]+\n)+)",
     re.MULTILINE | re.DOTALL,

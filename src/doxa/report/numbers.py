@@ -22,6 +22,11 @@ def number(value: float | None, *, sign: bool = False) -> str:
     return text.replace("-", MINUS)
 
 
+def level(value: float) -> str:
+    """A level as a study writes it, with a true minus: `0.4`, `−1.2`."""
+    return f"{value:g}".replace("-", MINUS)
+
+
 def whole(value: float | None) -> str:
     """Degrees of freedom: `7`, `12.4`; a dash where a method has none."""
     if value is None:

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from doxa.report.marks import band_handles, legend, ribbon
-from doxa.report.numbers import number
+from doxa.report.numbers import level, number
 from doxa.report.theme import ACCENT, INK, MUTED, SERIES, WIDTH, Drawing, finish, style
 
 MORE, LESS = ACCENT, SERIES[0]
@@ -41,13 +41,13 @@ def heatmap(cells: Sequence[Record], chosen: Record | None, *, axis: str, captio
                 _square(axes, one, y, largest, framed=one is chosen)
             axes.set_xlim(-0.6, last + 0.6)
             axes.set_ylim(-0.6, rows - 0.4)
-            axes.set_yticks(range(rows), [str(one) for one in widths] if blocks else [f"{one:g}" for one in strengths])
+            axes.set_yticks(range(rows), [str(one) for one in widths] if blocks else [level(one) for one in strengths])
             axes.set_ylabel("layers in the block" if blocks else "strength")
             axes.set_xticks(range(0, last + 1, 2 if last > 14 else 1))
             axes.grid(visible=False)
             axes.tick_params(length=0)
             if strength is not None:
-                axes.set_title(f"strength {strength:g}")
+                axes.set_title(f"strength {level(strength)}")
         axes.set_xlabel("last layer of the block" if blocks else "layer")
         handles: list[Artist] = [
             Patch(facecolor=MORE, label=f"{axis} up by {number(largest)}"),
@@ -99,7 +99,7 @@ def profile(cells: Sequence[Record], *, axis: str, caption: str) -> Drawing:
                     axes.vlines(x, [one["low"] for one in own], [one["high"] for one in own], color=colour, linewidth=1)
                 axes.plot(x, [one["effect"] for one in own], color=colour, marker="o", markersize=3, linewidth=1.3)
             axes.axhline(0, color=MUTED, linewidth=0.8)
-            axes.set_title(f"strength {strength:g}")
+            axes.set_title(f"strength {level(strength)}")
             axes.set_ylabel(axis)
         panels[-1].set_xlabel("layer" if widths == [1] else "last layer of the block")
         handles: list[Artist] = [

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from doxa.report.numbers import counted, interval, number, ordinal, p_value, p_words
+from doxa.report.numbers import counted, interval, level, number, ordinal, p_value, p_words
 from doxa.report.page import render
 from doxa.report.parts import Section, Table
 from doxa.report.sweep_figures import dose_response, heatmap, place, profile
@@ -63,7 +63,7 @@ def answer(found: Mapping[str, Any], score: str, own: Mapping[str, Any]) -> list
         verdict = "which leaves 0 out" if not half["low"] <= 0 <= half["high"] else "which does not leave 0 out"
         said.append(
             f"Chosen on one half of the {found['unit']}s and estimated on the other: {place(cell['layers'])} at "
-            f"strength {cell['strength']:g} shifts {score} by {number(half['effect'], sign=True)} "
+            f"strength {level(cell['strength'])} shifts {score} by {number(half['effect'], sign=True)} "
             f"{interval(half['low'], half['high'])}, {verdict} (t over {half['estimated_on']} {found['unit']}s, df "
             f"{half['df']}, {p_words(half['p'])}; the half that chose it promised "
             f"{number(half['promised'], sign=True)})."
@@ -88,7 +88,7 @@ def answer(found: Mapping[str, Any], score: str, own: Mapping[str, Any]) -> list
         )
     grows = [one for one in own["doses"] if one["p_adjusted"] <= 0.05]
     if own["doses"]:
-        where = ", ".join(place(one["layers"]) for one in grows[:8]) + (", ..." if len(grows) > 8 else "")
+        where = ", ".join(place(one["layers"]) for one in grows[:8]) + (" and more" if len(grows) > 8 else "")
         said.append(
             f"The effect grows with the strength at {len(grows)} of {counted(len(own['doses']), 'placement')} "
             f"(one slope a placement, Holm)" + (f": {where}." if grows else ".")
@@ -100,6 +100,7 @@ def _section(found: Mapping[str, Any], score: str, own: Mapping[str, Any]) -> Se
     cells = own["cells"]
     half = own["split_half"]
     chosen = None if half is None else cells[half["cell"]]
+    single = all(len(one["layers"]) == 1 for one in cells)
     drawings = [
         heatmap(
             cells,
@@ -112,9 +113,10 @@ def _section(found: Mapping[str, Any], score: str, own: Mapping[str, Any]) -> Se
         profile(
             cells,
             axis=score,
-            caption="The same by layer. Lines through the points are the bands of all cells together; grey is what the "
-            "vector's twins do, from the smallest to the largest. An effect inside the grey is not evidence of the "
-            "belief.",
+            caption="The same by layer. "
+            + ("Lines through the points are the bands of all cells together. " if single else "")
+            + "Grey is what the vector's twins do, from the smallest to the largest. An effect inside the grey is not "
+            "evidence of the belief.",
         ),
     ]
     if len(found["strengths"]) > 1:
@@ -130,7 +132,7 @@ def _cells(cells: Sequence[Mapping[str, Any]]) -> Table:
     rows = [
         [
             place(one["layers"]),
-            f"{one['strength']:g}",
+            level(one["strength"]),
             number(one["effect"], sign=True),
             interval(one["low"], one["high"]),
             p_value(one["p_adjusted"]),
