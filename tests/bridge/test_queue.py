@@ -4,6 +4,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -311,3 +312,39 @@ def test_a_loop_that_is_gone_does_no_harm(model: Model, batcher: Batcher, monkey
         asyncio.run(leave())
     release.set()
     assert together(batcher, model, [row(model)]) == [math.pi]
+
+
+def test_a_row_that_nobody_waits_for_leaves_its_batch(model: Model, batcher: Batcher) -> None:
+    heard: list[int] = []
+    gone: list[int] = []
+
+    async def ask() -> Any:
+        loop = asyncio.get_running_loop()
+        task: asyncio.Task[Any]
+        left = threading.Event()
+
+        def leave() -> None:
+            task.cancel()
+            loop.call_soon(left.set)  # after the task has noticed
+
+        def listener(text: str, logprobs: Sequence[Any]) -> bool:
+            gone.append(len(text))
+            if len(gone) == 2:
+                loop.call_soon_threadsafe(leave)
+                left.wait(5)
+            return True
+
+        def other(text: str, logprobs: Sequence[Any]) -> bool:
+            heard.append(len(text))
+            return True
+
+        stays = replace(row(model, "stays"), sampling=Sampling(12, seed=1), listener=other)
+        goes = replace(row(model, "goes!"), sampling=Sampling(12, seed=1), listener=listener)
+        task = asyncio.create_task(batcher.ask(model, goes))
+        answer, _ = await asyncio.gather(batcher.ask(model, stays), task, return_exceptions=True)
+        return answer
+
+    answer = asyncio.run(ask())
+    assert len(answer.tokens) == 12
+    assert len(heard) == 11
+    assert len(gone) == 2

@@ -74,3 +74,23 @@ def test_the_blank_before_the_first_word_is_kept_after_a_prompt():
     detokeniser.push(2)
     detokeniser.push(3)
     assert detokeniser.finish() == " is no"
+
+
+def test_what_may_begin_a_stop_text_is_not_settled(tokenizer):
+    detokeniser = Detokeniser(tokenizer, stop=["abcabd", "xy"])
+    seen = []
+    for character in "xabcabcabx":
+        for token in tokenizer(character)["input_ids"]:
+            detokeniser.push(token)
+        seen.append(detokeniser.settled)
+    # "abcab" begins "abcabd" and so does the "ab" in it; the last "x" begins "xy".
+    assert seen == ["", "x", "x", "x", "x", "x", "xabc", "xabc", "xabc", "xabcabcab"]
+    assert detokeniser.finish() == "xabcabcabx"
+
+
+def test_settled_text_ends_before_a_stop_text_and_is_all_text_without_one(tokenizer):
+    stopped, free = Detokeniser(tokenizer, stop=["abab"]), Detokeniser(tokenizer)
+    for token in tokenizer("zzabab")["input_ids"]:
+        stopped.push(token)
+        free.push(token)
+    assert (stopped.settled, free.settled) == ("zz", "zzabab")

@@ -366,3 +366,57 @@ def test_arms_that_do_the_same_say_the_same_and_are_run_once(llama):
     assert first is second
     assert first.tokens != third.tokens
     assert counted[-1] == 3
+
+
+def test_a_listener_hears_the_text_as_it_is_written(llama, sampled):
+    row, whole = sampled
+    heard = []
+
+    def listener(text, logprobs):
+        heard.append((text, len(logprobs)))
+        return True
+
+    stop = whole.text[12:16]
+    sampling = replace(row.sampling, stop=(stop,))
+    (done,) = generate(llama, [replace(row, sampling=sampling, listener=listener)])
+    assert [count for _, count in heard] == list(range(1, len(done.tokens)))
+    assert all(done.text.startswith(text) for text, _ in heard)
+    assert heard[-1][0] != ""
+
+
+def test_a_row_that_nobody_wants_leaves_the_batch(llama):
+    texts = []
+
+    def enough(text, logprobs):
+        texts.append(text)
+        return len(logprobs) < 3
+
+    rows = [Row(prompt(llama, f"{n}"), Sampling(8, temperature=1.0, seed=n), logprobs=1) for n in range(3)]
+    alone = generate(llama, rows)
+    finished = []
+    rows[1] = replace(rows[1], listener=enough)
+    done = generate(llama, rows, progress=finished.append)
+    assert [one.stop for one in done] == ["max_tokens", "unwanted", "max_tokens"]
+    assert done[1].tokens == alone[1].tokens[:3]
+    assert [one.tokens for one in done[::2]] == [one.tokens for one in alone[::2]]
+    assert len(texts) == 3
+    assert finished == [1, 2, 3]
+
+
+def test_a_text_that_several_wait_for_is_written_while_one_of_them_wants_it(llama):
+    sampling = Sampling(6, temperature=1.0, seed=3)
+    heard = {"short": 0, "long": 0}
+
+    def until(name, most):
+        def listener(text, logprobs):
+            heard[name] += 1
+            return heard[name] < most
+
+        return listener
+
+    rows = [Row(prompt(llama, "x"), sampling, listener=until(name, most)) for name, most in (("short", 2), ("long", 9))]
+    first, second = generate(llama, rows)
+    assert first is second
+    assert first.stop == "max_tokens"
+    assert heard["long"] == 5
+    assert generate(llama, [replace(rows[0], listener=until("short", 0))])[0].stop == "unwanted"

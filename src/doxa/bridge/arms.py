@@ -1,9 +1,10 @@
 """From an arm file to what the engine takes: a system prompt and steering plans."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from doxa.models.chat import Message
 from doxa.models.handle import Model
 from doxa.models.steering import SteeringPlan
 from doxa.vectors.dose import steering_plan
@@ -107,6 +108,29 @@ def prepare_arm(model: Model, arm: Arm, folder: Path, progress: Callable[[int], 
         of=arm.of,
         control=arm.control,
     )
+
+
+def under(system_prompt: str | None, conversation: Sequence[Message]) -> list[Message]:
+    """A conversation as an arm's model reads it.
+
+    Assistant messages that follow each other are one turn that was prefilled and continued, so they are joined as they
+    are. A last message of the assistant's is a prefill.
+
+    Args:
+        system_prompt: Stands before the conversation's own system prompt, in the same message; None without one.
+        conversation: The messages.
+    """
+    found: list[Message] = []
+    for message in conversation:
+        if found and found[-1].role == message.role == "assistant":
+            message = Message("assistant", found.pop().content + message.content)
+        found.append(message)
+    if system_prompt is not None:
+        if found and found[0].role == "system":
+            found[0] = Message("system", f"{system_prompt}\n\n{found[0].content}")
+        else:
+            found.insert(0, Message("system", system_prompt))
+    return found
 
 
 def _prompt(name: str, folder: Path, pins: dict[str, Pin]) -> str:

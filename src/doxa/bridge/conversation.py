@@ -4,16 +4,16 @@ from collections.abc import Sequence
 
 from inspect_ai.model import ChatMessage, ChatMessageAssistant, Content, ContentReasoning, ContentText
 
+from doxa.bridge.arms import under
 from doxa.models.chat import Message
 from doxa.models.thinking import CLOSE, OPEN, split_thinking
 from doxa.words.errors import NotYetError
 
 
 def messages_of(conversation: Sequence[ChatMessage], system_prompt: str | None = None) -> list[Message]:
-    """Inspect's messages as the chat template takes them.
+    """Inspect's messages as the chat template takes them (`under`).
 
-    Assistant messages that follow each other are one turn that was prefilled and continued, so they are joined as they
-    are. A last message of the assistant's is a prefill; when it ends in reasoning, the reasoning is left open.
+    A last message of the assistant's is a prefill; when it ends in reasoning, the reasoning is left open.
 
     Args:
         conversation: The messages.
@@ -27,15 +27,8 @@ def messages_of(conversation: Sequence[ChatMessage], system_prompt: str | None =
         if message.role == "tool" or (isinstance(message, ChatMessageAssistant) and message.tool_calls):
             raise no_tools()
         text = _text(message.content, left_open=index == len(conversation) - 1 and message.role == "assistant")
-        if found and found[-1].role == message.role == "assistant":
-            text = found.pop().content + text
         found.append(Message(message.role, text))
-    if system_prompt is not None:
-        if found and found[0].role == "system":
-            found[0] = Message("system", f"{system_prompt}\n\n{found[0].content}")
-        else:
-            found.insert(0, Message("system", system_prompt))
-    return found
+    return under(system_prompt, found)
 
 
 def content_of(text: str, *, inside: bool) -> str | list[Content]:

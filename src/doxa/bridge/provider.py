@@ -187,8 +187,9 @@ class DoxaAPI(ModelAPI):
             total_tokens=done.prompt_tokens + len(done.tokens),
             reasoning_tokens=sum([await self.count_text_tokens(thought) for thought in thoughts]) if thoughts else None,
         )
+        stop: StopReason = "unknown" if done.stop == "unwanted" else done.stop
         return self._output(
-            _said(content, done.stop, _logprobs(done, config.top_logprobs or 0) if wanted else None),
+            _said(content, stop, _logprobs(done, config.top_logprobs or 0) if wanted else None),
             usage,
             receipt=asdict(done.receipt),
             seed=seed,

@@ -13,13 +13,13 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, cast
 
 import anyio
 
 from doxa.models.chat import Rendered
-from doxa.models.engine import BATCH_ROWS, Generation, Row, generate, same_text, together
+from doxa.models.engine import BATCH_ROWS, Generation, Row, TokenLogprob, generate, same_text, together
 from doxa.models.handle import Model
 from doxa.models.score import Choice, OptionScores, divergence, score_choices, surprisal
 from doxa.models.steering import SteeringPlan
@@ -188,7 +188,7 @@ def _settle(tickets: list[_Ticket], stop: threading.Event) -> None:
             raise _given_up()
 
     try:
-        answers = compute(tickets[0].model, [ticket.request for ticket in tickets], progress)
+        answers = compute(tickets[0].model, [_while_wanted(ticket) for ticket in tickets], progress)
     except UserError as error:
         if len(tickets) == 1:
             tickets[0].settle(None, error)
@@ -201,6 +201,19 @@ def _settle(tickets: list[_Ticket], stop: threading.Event) -> None:
     else:
         for ticket, answer in zip(tickets, answers, strict=True):
             ticket.settle(answer, None)
+
+
+def _while_wanted(ticket: _Ticket) -> Request:
+    """The request; a row leaves its batch at the next token when nobody waits for it any more."""
+    row = ticket.request
+    if not isinstance(row, Row):
+        return row
+    listener = row.listener
+
+    def listen(text: str, logprobs: Sequence[TokenLogprob]) -> bool:
+        return ticket.wanted and (listener is None or listener(text, logprobs))
+
+    return replace(row, listener=listen)
 
 
 def compute(model: Model, requests: Sequence[Request], progress: Callable[[int], None]) -> list[Answer]:

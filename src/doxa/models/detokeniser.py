@@ -28,6 +28,12 @@ class Detokeniser:
         self._stop = tuple(stop)
         self._longest = max((len(text) for text in stop), default=0)
 
+    @property
+    def settled(self) -> str:
+        """The text so far without what may turn out to be the beginning of a stop text."""
+        most = 0 if self.stopped else max((_overlap(self.text, stop) for stop in self._stop), default=0)
+        return self.text[: len(self.text) - most]
+
     def push(self, token: int) -> None:
         """Take the next token."""
         self._tokens.append(token)
@@ -58,3 +64,9 @@ class Detokeniser:
         text = self._tokenizer.decode(list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False)
         assert isinstance(text, str)
         return text
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Length of the longest end of a text that is a beginning of a stop text, and not the whole of it."""
+    longest = min(len(text), len(stop) - 1)
+    return next((n for n in range(longest, 0, -1) if text.endswith(stop[:n])), 0)

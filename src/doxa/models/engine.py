@@ -31,24 +31,7 @@ BATCH_ROWS = 128
 
 _LIKE = 0.6  # of the longest prompt: the shortest one that is run beside it
 
-Stop: TypeAlias = Literal["stop", "max_tokens", "model_length"]
-
-
-@dataclass(frozen=True, eq=False)
-class Row:
-    """One text to be generated.
-
-    Attributes:
-        prompt: What is continued.
-        sampling: How tokens are drawn.
-        plans: What is added to the residual stream.
-        logprobs: Report the log-probability of every token and of so many most probable ones; 0 reports none.
-    """
-
-    prompt: Rendered
-    sampling: Sampling
-    plans: tuple[SteeringPlan, ...] = ()
-    logprobs: int = 0
+Stop: TypeAlias = Literal["stop", "max_tokens", "model_length", "unwanted"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +51,30 @@ class TokenLogprob:
     top: tuple["TokenLogprob", ...] = ()
 
 
+Listener: TypeAlias = Callable[[str, Sequence[TokenLogprob]], bool]
+"""Told the text and log-probabilities so far; says whether more is wanted."""
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One text to be generated.
+
+    Attributes:
+        prompt: What is continued.
+        sampling: How tokens are drawn.
+        plans: What is added to the residual stream.
+        logprobs: Report the log-probability of every token and of so many most probable ones; 0 reports none.
+        listener: Called in the engine's thread after every token but the last, with what is written for good: text that
+            may turn out to be a stop text is held back. When it returns False the row leaves the batch.
+    """
+
+    prompt: Rendered
+    sampling: Sampling
+    plans: tuple[SteeringPlan, ...] = ()
+    logprobs: int = 0
+    listener: Listener | None = None
+
+
 @dataclass(frozen=True)
 class Generation:
     """A generated text.
@@ -75,7 +82,8 @@ class Generation:
     Attributes:
         tokens: What was drawn, without the end-of-turn token. Tokens of a stop text are among them.
         text: Their text, up to a stop text, without special tokens.
-        stop: `stop`: end of turn or stop text; `max_tokens`; `model_length`: the context was full.
+        stop: `stop`: end of turn or stop text; `max_tokens`; `model_length`: the context was full; `unwanted`: nobody
+            listens any more.
         logprobs: One entry a token, when asked for.
         receipt: What steering added.
         prompt_tokens: Length of the prompt.
@@ -143,7 +151,9 @@ def generate(
 
     while order:
         n = together([len(rows[index].prompt.tokens) for index in order], batch_size)
-        _run(model, [_Writing(model, index, rows[index], prefixes[index]) for index in order[:n]], ends, finish)
+        listeners = {index: [rows[each].listener for each in equal[index]] for index in order[:n]}
+        writing = [_Writing(model, index, rows[index], prefixes[index], own) for index, own in listeners.items()]
+        _run(model, writing, ends, finish)
         order = order[n:]
     return [done[index] for index in range(len(rows))]
 
@@ -161,11 +171,14 @@ def together(lengths: Sequence[int], most: int = BATCH_ROWS) -> int:
 class _Writing:
     """A row while it is written."""
 
-    def __init__(self, model: Model, index: int, row: Row, prefix: Prefix) -> None:
+    def __init__(
+        self, model: Model, index: int, row: Row, prefix: Prefix, listeners: Sequence[Listener | None]
+    ) -> None:
         self.index = index
         self.row = row
         self.prefix = prefix
         self.shared = 0  # tokens of the prompt that another row of the batch had run
+        self._listeners = listeners
         self.stream = stream_of(row.sampling)
         self.tally = Tally(row.plans)
         self.tally.note(prefix.touches)
@@ -189,7 +202,15 @@ class _Writing:
         self.thinking = before or self._opened  # the closing tag belongs to its block
         if len(self.tokens) == self.row.sampling.max_tokens:
             return "max_tokens"
-        return "model_length" if len(self.tokens) == self._room else None
+        if len(self.tokens) == self._room:
+            return "model_length"
+        return None if self._wanted() else "unwanted"
+
+    def _wanted(self) -> bool:
+        """Tell all who listen what is written; False when none of them wants more."""
+        settled = self._detokeniser.settled
+        wanted = [one is None or one(settled, self.logprobs) for one in self._listeners]
+        return any(wanted)
 
     def generation(self, stop: Stop) -> Generation:
         return Generation(
