@@ -16,6 +16,7 @@ from doxa.models.chat import Rendered, thinks_on
 from doxa.models.decoding import decoding
 from doxa.models.detokeniser import Detokeniser
 from doxa.models.handle import Model
+from doxa.models.memory import is_out_of_memory, rows_that_fit
 from doxa.models.passes import check_rows_can_leave
 from doxa.models.prefill import Prefix, prefill, prefix_of
 from doxa.models.receipt import Receipt, Tally
@@ -122,8 +123,8 @@ def generate(
         One generation for each row, in the order of `rows`.
 
     Raises:
-        ModelError: When the network cannot run rows together, a prompt leaves no room in the context, or logits are not
-            finite.
+        ModelError: When the network cannot run rows together, a prompt leaves no room in the context, logits are not
+            finite, or memory does not suffice for a single row. (Where it does not for a batch, the batch is halved.)
         VectorError: When a plan does not fit the model.
     """
     check_rows_can_leave(model)
@@ -149,12 +150,22 @@ def generate(
         if progress is not None:
             progress(len(done))
 
+    most = batch_size
     while order:
-        n = together([len(rows[index].prompt.tokens) for index in order], batch_size)
+        n = together([len(rows[index].prompt.tokens) for index in order], most)
+        longest = max(len(rows[index].prompt.tokens) + rows[index].sampling.max_tokens for index in order[:n])
+        n = rows_that_fit(model, longest, n)
         listeners = {index: [rows[each].listener for each in equal[index]] for index in order[:n]}
         writing = [_Writing(model, index, rows[index], prefixes[index], own) for index, own in listeners.items()]
-        _run(model, writing, ends, finish)
-        order = order[n:]
+        try:
+            _run(model, writing, ends, finish)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if n == 1:
+                raise _too_large(model, longest) from error
+            most = n // 2
+        order = [index for index in order if index not in done]
     return [done[index] for index in range(len(rows))]
 
 
@@ -294,6 +305,13 @@ def _end_tokens(model: Model) -> frozenset[int]:
     configured = model.network.generation_config.eos_token_id if model.network.generation_config else None
     ends = configured if isinstance(configured, list) else [configured]
     return frozenset(end for end in [*ends, model.tokenizer.eos_token_id] if end is not None)
+
+
+def _too_large(model: Model, tokens: int) -> ModelError:
+    return ModelError(
+        f"a single text of up to {tokens} tokens does not fit into memory beside {model.name}",
+        way_out="Ask for fewer tokens, shorten the prompt, or use bfloat16 or a smaller model",
+    )
 
 
 def _check_room(model: Model, row: Row) -> None:

@@ -28,6 +28,7 @@ from doxa.models.convert import from_gguf_file
 from doxa.models.embedded import NAME as EMBEDDED
 from doxa.models.embedded import embedded_folder
 from doxa.models.fingerprint import fingerprint_folder, fingerprint_network, weight_files
+from doxa.models.memory import is_out_of_memory
 from doxa.models.quiet import quiet
 from doxa.words.errors import EnvironmentFault, ModelError, nearest
 
@@ -238,7 +239,7 @@ def _in_words(name: str, dtype: str) -> Iterator[None]:
         IndexError,
         StrictDataclassError,
     ) as error:
-        if isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error):
+        if is_out_of_memory(error):
             smaller = (
                 "a smaller model" if dtype == "bfloat16" else "dtype bfloat16 (half the memory) or a smaller model"
             )
