@@ -120,7 +120,7 @@ def run(study: str, runs: int | None, limit: int | None, out: Path | None) -> No
 @click.argument("study")
 @click.option("--runs", type=int, help="Repetitions of every generated item, instead of the study's.")
 @click.option("--limit", type=int, help="At most so many items of every task.")
-@click.option("--probe/--no-probe", default=True, help="Time a few rows to say how many minutes it takes.")
+@click.option("--probe/--no-probe", default=True, help="Time a few rows, and compare the precision with float32.")
 @click.option("--json", "as_json", is_flag=True, help="Print it for a program.")
 @_in_words
 def plan(study: str, runs: int | None, limit: int | None, probe: bool, as_json: bool) -> None:
@@ -130,17 +130,20 @@ def plan(study: str, runs: int | None, limit: int | None, probe: bool, as_json: 
     Example:
         doxa plan first
     """
+    from doxa.precision import precision_lines, precision_of, precision_to_json
     from doxa.probe import estimate_minutes, summary
     from doxa.run import load_and_plan
 
     specification = with_overrides(study_named(study), runs=runs, limit=limit)
     model, laid_out = load_and_plan(specification)
     minutes = estimate_minutes(laid_out, model) if probe else None
+    precision = precision_of(laid_out, model) if probe else None
     found = summary(laid_out, minutes)
     if as_json:
-        click.echo(json.dumps(found.facts, indent=1, allow_nan=False))
+        measured = None if precision is None else precision_to_json(precision)
+        click.echo(json.dumps({**found.facts, "precision": measured}, indent=1, allow_nan=False))
     else:
-        click.echo(found.text)
+        click.echo("\n".join([found.text, *(precision_lines(precision) if precision is not None else [])]))
 
 
 @main.command()

@@ -1,0 +1,58 @@
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from doxa.cli import main
+from doxa.models.handle import Model
+from doxa.plan import make_plan
+from doxa.precision import precision_lines, precision_of
+from doxa.run import load_and_plan
+from doxa.words.study import Study, read_study, with_overrides
+from mini_study import LIMIT, Finished, write_study
+
+Mini = Callable[..., Study]
+
+
+def test_float32_is_beside_nothing(mini: Mini, tiny: Model) -> None:
+    assert precision_of(make_plan(mini(), tiny), tiny) is None
+
+
+def test_a_declared_precision_is_measured(finished: Finished, tiny_folder: Path, tmp_path: Path) -> None:
+    """The change of an estimate begins at the one that the study has in float32."""
+    model = {"name": str(tiny_folder), "dtype": "bfloat16"}
+    file = write_study(tmp_path / "study", tiny_folder)
+    study = with_overrides(read_study(file), limit=LIMIT)
+    narrow = replace(study, models=(replace(study.models[0], **model),))
+    loaded, plan = load_and_plan(narrow)
+    found = precision_of(plan, loaded)
+    assert found is not None
+    assert found.dtype == "bfloat16"
+    assert 0 < found.rounding.kl < found.rounding.kl_largest
+    (change,) = found.changes
+    estimates = json.loads((finished.folder / "estimates.json").read_text())["estimates"]
+    (own,) = (e for e in estimates if e["contrast"] == change.contrast and e["score"] == change.score == "belief")
+    assert change.float32 == pytest.approx(own["value"], abs=1e-4)
+    assert change.declared != change.float32
+    lines = precision_lines(found)
+    assert lines[0].startswith("bfloat16 beside float32: KL of next-token distributions")
+    assert "mid[strength=0.6] - baseline, belief: " in lines[1]
+
+
+def test_plan_says_what_the_precision_changes(tiny_folder: Path, tmp_path: Path) -> None:
+    body: dict[str, Any] = {"tasks": [{"doxa/claims": {"belief": "conscious", "topics": 1}}]}
+    file = write_study(tmp_path / "study", tiny_folder, **body)
+    text = file.read_text().replace(f"model: {tiny_folder}", f"model: {{name: {tiny_folder}, dtype: bfloat16}}")
+    file.write_text(text)
+    result = CliRunner().invoke(main, ["plan", str(file), "--limit", "4"])
+    assert result.exit_code == 0, result.output
+    assert "bfloat16 beside float32" in result.output
+    facts = json.loads(CliRunner().invoke(main, ["plan", str(file), "--limit", "4", "--json"]).stdout)
+    assert facts["precision"]["rounding"]["tokens"] > 0
+    assert facts["precision"]["changes"][0]["contrast"] == "mid[strength=0.6] - baseline"
+    without = json.loads(CliRunner().invoke(main, ["plan", str(file), "--no-probe", "--json"]).stdout)
+    assert without["precision"] is None
