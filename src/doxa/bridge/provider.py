@@ -39,6 +39,7 @@ from doxa.bridge.oneline import in_one_line
 from doxa.bridge.place import cached, place
 from doxa.bridge.queue import QUEUE, Divergence, Surprisal
 from doxa.models import handle
+from doxa.models.backend import backend_of
 from doxa.models.chat import Message, Rendered, render, render_text, thinks_on
 from doxa.models.engine import Generation, Row, Sampling
 from doxa.models.receipt import Receipt, Tally
@@ -91,6 +92,8 @@ class DoxaAPI(ModelAPI):
                 self._arm = prepare(self._model, self._path)
                 self._content = self._path.read_bytes()
             self._check_mark()
+            places = [plan.at for plan in self._arm.plans]
+            backend_of(self._model).check(self._model, places, places)
         self._calls: WeakKeyDictionary[object, int] = WeakKeyDictionary()
 
     async def generate(

@@ -119,7 +119,7 @@ def generate(
     for row in rows:
         _check_room(model, row)
     reader = reader_of(model)
-    ends = _end_tokens(model)
+    ends = end_tokens(model)
     first: dict[object, int] = {}
     texts: dict[object, list[int]] = {}
     for index, row in enumerate(rows):
@@ -291,7 +291,8 @@ def _same(row: Row) -> object:
     return row.prompt.tokens, row.prompt.roles, tuple(plan.content for plan in row.plans)
 
 
-def _end_tokens(model: Model) -> frozenset[int]:
+def end_tokens(model: Model) -> frozenset[int]:
+    """The tokens that end a turn; none of them is part of a text."""
     configured = model.network.generation_config.eos_token_id if model.network.generation_config else None
     ends = configured if isinstance(configured, list) else [configured]
     return frozenset(end for end in [*ends, model.tokenizer.eos_token_id] if end is not None)
