@@ -252,10 +252,13 @@ def _next(pool: Sequence[_Ticket], rows: int) -> list[_Ticket]:
     groups: dict[tuple[Model, type], list[_Ticket]] = {}
     for ticket in pool:
         groups.setdefault((ticket.model, type(ticket.request)), []).append(ticket)
-    for (model, kind), tickets in groups.items():
-        if kind is not Row or model.servers:  # servers form batches of their own
+    for (_, kind), tickets in groups.items():
+        if kind is not Row:
             return tickets
-    ordered = sorted(next(iter(groups.values())), key=_prompt_of)
+    first = next(iter(groups.values()))
+    if first[0].model.servers:  # they form batches of their own
+        return first
+    ordered = sorted(first, key=_prompt_of)
     n = together([-_prompt_of(ticket)[0] for ticket in ordered], rows)
     known = {same_text(cast(Row, ticket.request)) for ticket in ordered[:n]}
     return ordered[:n] + [ticket for ticket in ordered[n:] if same_text(cast(Row, ticket.request)) in known]

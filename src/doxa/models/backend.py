@@ -10,12 +10,15 @@ from typing import Protocol
 from jaxtyping import Float
 from torch import Tensor
 
-from doxa.models import vllm
 from doxa.models.divergence import divergence
 from doxa.models.engine import Generation, Row, generate
 from doxa.models.handle import Model
 from doxa.models.score import Choice, OptionScores, score_choices
 from doxa.models.steering import SteeringPlan
+from doxa.models.vllm_link import check
+from doxa.models.vllm_scoring import divergence as divergence_on_vllm
+from doxa.models.vllm_scoring import score_choices as score_on_vllm
+from doxa.models.vllm_writing import generate as generate_on_vllm
 from doxa.words.interventions import Where
 
 
@@ -70,7 +73,7 @@ def _can_do_all(model: Model, places: Sequence[frozenset[Where]], written: Seque
 
 
 HERE = Backend(generate, score_choices, divergence, _can_do_all)
-VLLM = Backend(vllm.generate, vllm.score_choices, vllm.divergence, vllm.check)
+VLLM = Backend(generate_on_vllm, score_on_vllm, divergence_on_vllm, check)
 
 
 def backend_of(model: Model) -> Backend:

@@ -86,12 +86,25 @@ def get(address: str, path: str) -> Any:
 
     async def once() -> Any:
         async with _client() as client:
-            return await _try(client, "GET", address, path, dict)
+            return await _try(client, "GET", address, path, dict, set())
 
     return _run(once())
 
 
-def ask_all(servers: Sequence[Server], asks: Sequence[Ask], progress: Progress = None) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Answers:
+    """What servers answered.
+
+    Attributes:
+        bodies: In the order of what was asked.
+        lost: Addresses of servers that could not be reached for a while: others may run there now.
+    """
+
+    bodies: tuple[dict[str, Any], ...]
+    lost: frozenset[str]
+
+
+def ask_all(servers: Sequence[Server], asks: Sequence[Ask], progress: Progress = None) -> Answers:
     """Ask for completions, many at once.
 
     The requests of an arm stay on one server, which keeps the keys and values of what they begin with; where there are
@@ -104,7 +117,7 @@ def ask_all(servers: Sequence[Server], asks: Sequence[Ask], progress: Progress =
             the servers stop computing what nobody waits for.
 
     Returns:
-        The answers, in order.
+        The answers.
 
     Raises:
         ModelError: When a server refuses a request.
@@ -122,14 +135,15 @@ def dealt(salts: Sequence[str], count: int) -> list[int]:
     return [of[salt] for salt in salts]
 
 
-async def _all(servers: Sequence[Server], asks: Sequence[Ask], progress: Progress) -> list[dict[str, Any]]:
+async def _all(servers: Sequence[Server], asks: Sequence[Ask], progress: Progress) -> Answers:
+    lost: set[str] = set()
     gates = [asyncio.Semaphore(AT_ONCE) for _ in servers]
     places = dealt([ask.salt for ask in asks], len(servers))
 
     async def one(ask: Ask, place: int) -> dict[str, Any]:
         server = servers[place]
         async with gates[place]:
-            answer = await _try(client, "POST", server.address, "/v1/completions", lambda: dict(ask.body(server)))
+            answer = await _try(client, "POST", server.address, "/v1/completions", lambda: dict(ask.body(server)), lost)
         assert isinstance(answer, dict)
         return answer
 
@@ -147,11 +161,11 @@ async def _all(servers: Sequence[Server], asks: Sequence[Ask], progress: Progres
             for task in waiting:
                 task.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
-    return [task.result() for task in tasks]
+    return Answers(tuple(task.result() for task in tasks), frozenset(lost))
 
 
 async def _try(
-    client: httpx.AsyncClient, method: str, address: str, path: str, body: Callable[[], dict[str, Any]]
+    client: httpx.AsyncClient, method: str, address: str, path: str, body: Callable[[], dict[str, Any]], lost: set[str]
 ) -> Any:
     for wait in (*WAITS, None):
         try:
@@ -159,6 +173,7 @@ async def _try(
         except httpx.TransportError as error:
             if wait is None or isinstance(error, httpx.ReadTimeout):
                 raise _not_reached(address, error) from error
+            lost.add(address)
         else:
             if response.status_code == 200:
                 return response.json()

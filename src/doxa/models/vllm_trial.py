@@ -99,7 +99,7 @@ def _read(model: Model, server: Server, text: Text) -> tuple[Float[Tensor, "time
         settings = {"max_tokens": 2, "temperature": 0, "logprobs": 1, "ignore_eos": True}
         return body_of(text, server.name, read_layer=layer, **settings)
 
-    (answer,) = ask_all([server], [Ask(body, "")])
+    (answer,) = ask_all([server], [Ask(body, "")]).bodies
     residual = residual_of(answer)
     if residual is None:
         raise ModelError(
