@@ -149,10 +149,8 @@ def vectors_of(body: dict[str, Any]) -> list[dict[str, Any]]:
 
 def packed(tensor: Tensor, dtype: str = "torch.float32") -> dict[str, Any]:
     """A tensor as vllm-lens sends it."""
-    if dtype == "torch.bfloat16":
-        array = tensor.to(torch.bfloat16).view(torch.int16).numpy()
-    else:
-        array = tensor.float().numpy()
+    half = dtype == "torch.bfloat16"
+    array = (tensor.to(torch.bfloat16).view(torch.int16) if half else tensor.float()).numpy()
     data = base64.b64encode(zstandard.compress(array.tobytes())).decode()
     shape = list(array.shape)
     return {"data": data, "dtype": str(array.dtype), "original_dtype": dtype, "shape": shape, "compression": "zstd"}
@@ -165,8 +163,8 @@ def unpacked(sent: dict[str, Any]) -> Tensor:
 
 
 @contextmanager
-def serving(fake: FakeVLLM) -> Iterator[FakeVLLM]:
-    """Serve on a free port of the loopback interface."""
+def serving(fake: FakeVLLM, port: int = 0) -> Iterator[FakeVLLM]:
+    """Serve on a port of the loopback interface, by default on one that is free."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -183,6 +181,12 @@ def serving(fake: FakeVLLM) -> Iterator[FakeVLLM]:
 
         def do_GET(self) -> None:
             fake.headers.append(dict(self.headers))
+            if self.path != "/v1/models":
+                self.send_response(404)
+                self.send_header("Content-Length", "16")
+                self.end_headers()
+                self.wfile.write(b"there is nothing")
+                return
             known = {"data": [{"id": "served", "max_model_len": fake.context, "parent": None}]}
             self._send(200, known if fake.shown is None else fake.shown)
 
@@ -203,7 +207,7 @@ def serving(fake: FakeVLLM) -> Iterator[FakeVLLM]:
         def handle_error(self, *_: Any) -> None:  # a client that went away
             pass
 
-    server = Server(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", port), Handler)
     fake.address = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
