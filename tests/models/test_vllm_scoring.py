@@ -116,7 +116,18 @@ def test_a_server_that_stops_sending_residual_streams_is_an_error(llama: Model) 
 def test_a_log_probability_that_is_no_number_is_an_error(llama: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     with on_server(llama) as (served, fake):
         connected(served)
-        entry = {"choices": [{"prompt_logprobs": [None, *[{"1": {"logprob": float("nan")}}] * 200]}]}
-        monkeypatch.setattr(fake, "complete", lambda _: entry)
+        nan = {str(token): {"logprob": float("nan")} for token in range(300)}
+        monkeypatch.setattr(fake, "complete", lambda _: {"choices": [{"prompt_logprobs": [None, *[nan] * 200]}]})
         with pytest.raises(ModelError, match="finite"):
+            on_vllm(served, choices(llama, "plain"))
+
+
+@pytest.mark.parametrize("said", [None, [], [None], [{"1": {"logprob": -1.0}}] * 200])
+def test_an_answer_without_the_tokens_asked_for_is_an_error(
+    llama: Model, monkeypatch: pytest.MonkeyPatch, said: object
+) -> None:
+    with on_server(llama) as (served, fake):
+        connected(served)
+        monkeypatch.setattr(fake, "complete", lambda _: {"choices": [{"prompt_logprobs": said}]})
+        with pytest.raises(EnvironmentFault, match="not understood"):
             on_vllm(served, choices(llama, "plain"))

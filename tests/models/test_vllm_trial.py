@@ -6,7 +6,7 @@ import torch
 
 from doxa.models.handle import Model, adopt
 from doxa.models.vllm_trial import try_server
-from doxa.words.errors import ModelError
+from doxa.words.errors import EnvironmentFault, ModelError
 from fake_vllm import FakeVLLM, serving
 
 
@@ -40,7 +40,6 @@ def test_a_server_that_loses_count_of_positions_is_known(llama: Model) -> None:
         ({"dtype": "torch.bfloat16"}, "computes in bfloat16.*Expected float32"),
         ({"shown": {"data": []}}, "does not show a model"),
         ({"shown": {"object": "list", "data": [{"id": "gpt"}]}}, "does not show a model"),
-        ({"shown": "hello"}, "does not show a model"),
     ],
 )
 def test_a_server_that_would_not_do_is_refused(llama: Model, wrong: dict[str, Any], words: str) -> None:
@@ -48,6 +47,12 @@ def test_a_server_that_would_not_do_is_refused(llama: Model, wrong: dict[str, An
         try_server(llama, fake.address)
     assert fake.address in str(caught.value)
     assert caught.value.way_out
+
+
+@pytest.mark.parametrize("shown", ["hello", [1], {"data": [1]}, {"data": 3}])
+def test_what_is_no_vllm_server_at_all_is_an_error_in_words(llama: Model, shown: Any) -> None:
+    with serving(FakeVLLM(llama, shown=shown)) as fake, pytest.raises(EnvironmentFault, match="not understood"):
+        try_server(llama, fake.address)
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"hidden_size": 64}])

@@ -115,13 +115,6 @@ def check_room(model: Model, prompt: Rendered, more: int, room: int) -> None:
         )
 
 
-def choice_of(answer: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a server answers to a prompt."""
-    (choice,) = answer["choices"]
-    assert isinstance(choice, dict)
-    return choice
-
-
 def _check_positions(server: Server, at: frozenset[Where]) -> None:
     if not server.positions:
         raise NotYetError(

@@ -20,8 +20,8 @@ from doxa.models.receipt import Tally
 from doxa.models.sampling import check_finite
 from doxa.models.score import Choice, OptionScores
 from doxa.models.tokens import Role
-from doxa.models.vllm_link import ask, ask_of, check_room, choice_of, room_of
-from doxa.models.vllm_servers import Ask, Progress
+from doxa.models.vllm_link import ask, ask_of, check_room, room_of
+from doxa.models.vllm_servers import Ask, Progress, understood
 from doxa.models.vllm_wire import Text, residual_of
 from doxa.words.errors import EnvironmentFault
 
@@ -46,7 +46,7 @@ def score_choices(model: Model, choices: Sequence[Choice], *, progress: Progress
     room = room_of(model)
     places: dict[object, int] = {}
     asks: list[Ask] = []
-    lengths: list[int] = []
+    scored: list[tuple[int, ...]] = []
     of_choice: list[list[int]] = []
     options: dict[tuple[tuple[int, ...], str], tuple[int, ...]] = {}
     for choice in choices:
@@ -61,11 +61,12 @@ def score_choices(model: Model, choices: Sequence[Choice], *, progress: Progress
                 check_room(model, choice.prompt, len(tokens) + 1, room)
                 places[key] = len(asks)
                 asks.append(_reading(choice, tokens))
-                lengths.append(len(tokens))
+                scored.append(tokens)
             own.append(places[key])
         of_choice.append(own)
     answers = ask(model, asks, progress)
-    sums = [_sum(answer, length) for answer, length in zip(answers, lengths, strict=True)]
+    sums = [_sum(answer, tokens) for answer, tokens in zip(answers, scored, strict=True)]
+    lengths = [len(tokens) for tokens in scored]
     return [_scores(choice, own, sums, lengths) for choice, own in zip(choices, of_choice, strict=True)]
 
 
@@ -119,13 +120,14 @@ def _reading(choice: Choice, option: tuple[int, ...]) -> Ask:
     return ask_of(text, max_tokens=1, temperature=0, prompt_logprobs=0)
 
 
-def _sum(answer: Mapping[str, Any], length: int) -> float:
-    """The log-probability of the last tokens of a prompt."""
-    choice = choice_of(answer)
-    entries = choice["prompt_logprobs"][-length:]
-    total = sum(next(iter(entry.values()))["logprob"] for entry in entries)
+def _sum(answer: Mapping[str, Any], tokens: tuple[int, ...]) -> float:
+    """The log-probability of the tokens that a prompt ends with."""
+    with understood("log-probabilities of the prompt's tokens"):
+        (choice,) = answer["choices"]
+        entries = choice["prompt_logprobs"][-len(tokens) :]
+        total = sum(float(entry[str(token)]["logprob"]) for entry, token in zip(entries, tokens, strict=True))
     check_finite(torch.tensor(total))
-    return float(total)
+    return total
 
 
 def _scores(choice: Choice, own: Sequence[int], sums: Sequence[float], lengths: Sequence[int]) -> OptionScores:

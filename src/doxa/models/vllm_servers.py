@@ -2,8 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
@@ -58,6 +59,26 @@ class Ask:
     salt: str
 
 
+@contextmanager
+def understood(what: str) -> Iterator[None]:
+    """Turn what goes wrong while an answer is read into words.
+
+    Args:
+        what: What was expected of it.
+
+    Raises:
+        EnvironmentFault: When something is not where it should be.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise EnvironmentFault(
+            f"a vLLM server answers what is not understood ({type(error).__name__}: {error})",
+            expected=what,
+            way_out=f"Look whether {ADDRESSES} names vLLM servers, of a version that was tried (0.32)",
+        ) from error
+
+
 def addresses() -> tuple[str, ...]:
     """The addresses that `DOXA_VLLM_URLS` names, separated by commas; one on this machine when it is not set.
 
@@ -76,15 +97,15 @@ def addresses() -> tuple[str, ...]:
     return found
 
 
-def get(address: str, path: str) -> Any:
-    """The JSON that a server shows under a path.
+def get(address: str, path: str) -> dict[str, Any]:
+    """The JSON object that a server shows under a path.
 
     Raises:
         ModelError: When the server refuses.
         EnvironmentFault: When it cannot be reached.
     """
 
-    async def once() -> Any:
+    async def once() -> dict[str, Any]:
         async with _client() as client:
             return await _try(client, "GET", address, path, dict, set())
 
@@ -143,9 +164,7 @@ async def _all(servers: Sequence[Server], asks: Sequence[Ask], progress: Progres
     async def one(ask: Ask, place: int) -> dict[str, Any]:
         server = servers[place]
         async with gates[place]:
-            answer = await _try(client, "POST", server.address, "/v1/completions", lambda: dict(ask.body(server)), lost)
-        assert isinstance(answer, dict)
-        return answer
+            return await _try(client, "POST", server.address, "/v1/completions", lambda: dict(ask.body(server)), lost)
 
     async with _client() as client:
         tasks = [asyncio.create_task(one(ask, place)) for ask, place in zip(asks, places, strict=True)]
@@ -166,7 +185,7 @@ async def _all(servers: Sequence[Server], asks: Sequence[Ask], progress: Progres
 
 async def _try(
     client: httpx.AsyncClient, method: str, address: str, path: str, body: Callable[[], dict[str, Any]], lost: set[str]
-) -> Any:
+) -> dict[str, Any]:
     for wait in (*WAITS, None):
         try:
             response = await client.request(method, address + path, json=body() if method == "POST" else None)
@@ -176,7 +195,8 @@ async def _try(
             lost.add(address)
         else:
             if response.status_code == 200:
-                return response.json()
+                with understood("a JSON object"):
+                    return dict(response.json())
             if wait is None or response.status_code not in _BUSY:
                 raise _refused(address, response)
         await asyncio.sleep(wait)

@@ -15,7 +15,7 @@ from torch import Tensor
 from doxa.models.handle import Model
 from doxa.models.passes import reader_of
 from doxa.models.steering import SteeringPlan, reading
-from doxa.models.vllm_servers import Ask, Server, ask_all, get
+from doxa.models.vllm_servers import Ask, Server, ask_all, get, understood
 from doxa.models.vllm_wire import Text, body_of, residual_of
 from doxa.words.errors import ModelError
 
@@ -82,7 +82,8 @@ def _check_model(model: Model, server: Server, plain: Tensor, here: Tensor) -> N
 
 def _described(address: str) -> Server:
     shown = get(address, "/v1/models")
-    models = [one for one in shown.get("data", []) if one.get("parent") is None] if isinstance(shown, dict) else []
+    with understood("models, as vLLM shows them under /v1/models"):
+        models = [dict(one) for one in shown.get("data", []) if one.get("parent") is None]
     if not models or not isinstance(models[0].get("max_model_len"), int):
         raise ModelError(
             f"what answers at {address} does not show a model as vLLM does",
@@ -106,7 +107,8 @@ def _read(model: Model, server: Server, text: Text) -> tuple[Float[Tensor, "time
             f"the vLLM server at {server.address} has no plugin vllm-lens: it would answer unsteered",
             way_out="Install vllm-lens 1.3.0 in its environment, unset VLLM_LENS_DISABLE, and start it again",
         )
-    return residual, float(answer["choices"][0]["logprobs"]["token_logprobs"][0])
+    with understood("log-probabilities of what is written"):
+        return residual, float(answer["choices"][0]["logprobs"]["token_logprobs"][0])
 
 
 @torch.no_grad()

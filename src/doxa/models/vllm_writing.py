@@ -10,8 +10,8 @@ from doxa.models.handle import Model
 from doxa.models.paths import applied, cells_of
 from doxa.models.receipt import Tally
 from doxa.models.tokens import Role
-from doxa.models.vllm_link import ask, ask_of, check_room, check_written, choice_of, room_of
-from doxa.models.vllm_servers import Ask, Progress
+from doxa.models.vllm_link import ask, ask_of, check_room, check_written, room_of
+from doxa.models.vllm_servers import Ask, Progress, understood
 from doxa.models.vllm_wire import Text
 from doxa.words.errors import EnvironmentFault
 
@@ -80,12 +80,13 @@ def _writing(row: Row, ends: frozenset[int], room: int) -> Ask:
 
 
 def _written(model: Model, row: Row, answer: Mapping[str, Any], ends: frozenset[int], room: int) -> Generation:
-    choice = choice_of(answer)
-    drawn, reason = choice.get("token_ids"), choice.get("finish_reason")
-    if not isinstance(drawn, list) or reason not in ("stop", "length"):
+    with understood("one choice with token ids and a reason to finish"):
+        (choice,) = answer["choices"]
+        drawn, reason = [int(token) for token in choice["token_ids"]], choice["finish_reason"]
+    if reason not in ("stop", "length"):
         raise EnvironmentFault(
-            f"a vLLM server ends an answer with {reason!r} and {type(drawn).__name__} for its tokens",
-            expected="`stop` or `length`, and token ids",
+            f"a vLLM server ends an answer with {reason!r}",
+            expected="`stop` or `length`",
             way_out="Look into its log, and run the same command again: what is finished is kept",
         )
     text = Detokeniser(model.tokenizer, row.prompt.tokens, row.sampling.stop)
@@ -118,8 +119,9 @@ def _logprobs(model: Model, choice: Mapping[str, Any], tokens: Sequence[int], to
         return TokenLogprob(token, str(model.tokenizer.decode([token])), logprob, best)
 
     found = []
-    said = choice["logprobs"]
-    for token, logprob, beside in zip(tokens, said["token_logprobs"], said["top_logprobs"], strict=False):
-        known = sorted(((-value, int(name.removeprefix("token_id:"))) for name, value in beside.items()))[:top]
-        found.append(entry(token, logprob, tuple(entry(other, -value) for value, other in known)))
+    with understood("log-probabilities of every token, by token ids"):
+        said = choice["logprobs"]
+        for token, logprob, beside in zip(tokens, said["token_logprobs"], said["top_logprobs"], strict=False):
+            known = sorted(((-value, int(name.removeprefix("token_id:"))) for name, value in beside.items()))[:top]
+            found.append(entry(token, float(logprob), tuple(entry(other, -value) for value, other in known)))
     return tuple(found)
