@@ -31,6 +31,8 @@ class FakeVLLM:
         plugin: False: vllm-lens is not there; what it would read is ignored.
         steers: False: the plugin answers, and adds nothing.
         scale: What is added is multiplied by this (norm matching, say).
+        heeds: False: the residual stream that is sent back is steered, and what is written is not.
+        scatters: True: what is meant for chosen positions is added at all.
         counts: False: positions are counted from 0 in every pass, as vllm-lens 1.3.0 does.
         failing: Statuses that the next completions are answered with instead.
         parent: What `/v1/models` says besides: an adapter comes first when it is set.
@@ -43,6 +45,8 @@ class FakeVLLM:
     plugin: bool = True
     steers: bool = True
     scale: float = 1.0
+    heeds: bool = True
+    scatters: bool = False
     counts: bool = True
     dtype: str = "torch.float32"
     failing: list[int] = field(default_factory=list)
@@ -65,6 +69,8 @@ class FakeVLLM:
         generator = torch.Generator().manual_seed(int(body.get("seed") or 0))
         while len(drawn) < most and len(tokens) < self.context:
             logits, residual = self._run(tokens, vectors, len(prompt), body)
+            if not self.heeds:
+                logits, _ = self._run(tokens, [], len(prompt), {"cache_salt": "unheeded"})
             logprobs = logits.log_softmax(-1)
             last = logprobs[-1]
             if body.get("temperature"):
@@ -113,7 +119,9 @@ class FakeVLLM:
                     assert vector["position_indices"] is None
                     additions[layer] += activations[index] * self.scale
                 for place, at in enumerate(vector["position_indices"] or ()):
-                    if at < (len(tokens) if self.counts else prompt):
+                    if self.scatters:
+                        additions[layer] += activations[index, place]
+                    elif at < (len(tokens) if self.counts else prompt):
                         additions[layer][at] += activations[index, place] * self.scale
         residuals: list[Tensor] = []
 

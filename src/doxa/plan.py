@@ -13,7 +13,7 @@ from typing import Any
 from doxa import __version__
 from doxa.evals.catalogue import Arguments, Measured, TaskEntry, entry
 from doxa.models.backend import backend_of
-from doxa.models.handle import VLLM, Model, load_beside
+from doxa.models.handle import Model, load_beside
 from doxa.resolve import find_names, made_from, pin
 from doxa.words.arms import Arm
 from doxa.words.controls import controls_of
@@ -309,7 +309,6 @@ def _chunk_id(
             "model": fingerprint,
             "dtype": model.dtype,
             "device": model.device,
-            **({"engine": "vllm"} if model.name.startswith(VLLM) else {}),
             "task": [one.name, one.version, dict(task.arguments)],
             "items": [
                 [

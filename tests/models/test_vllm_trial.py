@@ -28,6 +28,8 @@ def test_an_adapter_is_not_the_model(llama: Model) -> None:
 def test_a_server_that_loses_count_of_positions_is_known(llama: Model) -> None:
     with serving(FakeVLLM(llama, counts=False)) as fake:
         assert not try_server(llama, fake.address).positions
+    with serving(FakeVLLM(llama, scatters=True)) as fake:
+        assert not try_server(llama, fake.address).positions
 
 
 @pytest.mark.parametrize(
@@ -35,6 +37,7 @@ def test_a_server_that_loses_count_of_positions_is_known(llama: Model) -> None:
     [
         ({"plugin": False}, "no plugin vllm-lens"),
         ({"steers": False}, "does not add to the residual stream"),
+        ({"heeds": False}, "does not add to the residual stream"),
         ({"scale": 1.5}, "does not add to the residual stream"),
         ({"scale": -1.0}, "does not add to the residual stream"),
         ({"dtype": "torch.bfloat16"}, "computes in bfloat16.*Expected float32"),

@@ -10,7 +10,7 @@ from doxa.models.handle import Model
 from doxa.models.vllm_link import connected
 from doxa.models.vllm_writing import generate as on_vllm
 from doxa.words.errors import EnvironmentFault, ModelError, NotYetError
-from fake_vllm import FakeVLLM
+from fake_vllm import FakeVLLM, vectors_of
 
 
 def rows(model: Model, arm: str, **sampling: Any) -> list[Row]:
@@ -26,6 +26,15 @@ def test_greedy_texts_and_receipts_are_those_of_the_engine_here(llama: Model, ar
     acts = arm not in ("plain", "zero")
     assert ([one.tokens for one in found] != [one.tokens for one in plain]) == acts
     assert {body["max_tokens"] for body in fake.bodies[3:]} == {8}
+
+
+def test_positions_are_sent_up_to_the_last_token_that_is_run(llama: Model) -> None:
+    (row, *_) = rows(llama, "generated", max_tokens=5)
+    with on_server(llama) as (served, fake):
+        on_vllm(served, [row])
+    (sent,) = vectors_of(fake.bodies[-1])
+    first = len(row.prompt.tokens)
+    assert sent["position_indices"] == list(range(first, first + 4))  # the fifth token is drawn and not run
 
 
 def test_many_arms_at_once_are_told_apart(llama: Model) -> None:
