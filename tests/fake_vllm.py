@@ -33,6 +33,7 @@ class FakeVLLM:
         scale: What is added is multiplied by this (norm matching, say).
         heeds: False: the residual stream that is sent back is steered, and what is written is not.
         scatters: True: what is meant for chosen positions is added at all.
+        first: Nothing is added before this position.
         counts: False: positions are counted from 0 in every pass, as vllm-lens 1.3.0 does.
         failing: Statuses that the next completions are answered with instead.
         parent: What `/v1/models` says besides: an adapter comes first when it is set.
@@ -47,6 +48,7 @@ class FakeVLLM:
     scale: float = 1.0
     heeds: bool = True
     scatters: bool = False
+    first: int = 0
     counts: bool = True
     dtype: str = "torch.float32"
     failing: list[int] = field(default_factory=list)
@@ -123,6 +125,8 @@ class FakeVLLM:
                         additions[layer] += activations[index, place]
                     elif at < (len(tokens) if self.counts else prompt):
                         additions[layer][at] += activations[index, place] * self.scale
+        for addition in additions.values():
+            addition[: self.first] = 0
         residuals: list[Tensor] = []
 
         def hook(layer: int) -> Any:

@@ -37,6 +37,7 @@ def test_a_server_that_loses_count_of_positions_is_known(llama: Model) -> None:
     [
         ({"plugin": False}, "no plugin vllm-lens"),
         ({"steers": False}, "does not add to the residual stream"),
+        ({"first": 1}, "does not add to the residual stream"),
         ({"heeds": False}, "does not add to the residual stream"),
         ({"scale": 1.5}, "does not add to the residual stream"),
         ({"scale": -1.0}, "does not add to the residual stream"),

@@ -23,7 +23,7 @@ REFERENCE = "The train to the coast leaves at nine, and the library is open unti
 SAME_WEIGHTS = {torch.float32: 0.01, torch.bfloat16: 0.15}
 """Largest distance of the server's residual stream from the one here, as a fraction of its norm."""
 SAME_ADDITION = {torch.float32: 1e-3, torch.bfloat16: 0.05}
-"""Largest distance of what was added from what was to be added, as a fraction of its norm."""
+"""Largest distance of what was added from what was to be added, as a fraction of its norm, rounding apart."""
 
 
 def try_server(model: Model, address: str) -> Server:
@@ -50,16 +50,15 @@ def try_server(model: Model, address: str) -> Server:
     _check_model(model, server, plain, here)
     steered, moved = _read(model, server, Text(tokens, (plan,), everywhere))
     # The first token that is written may be another one; up to there only what was added differs.
-    if moved == logprob or not _added(steered[:-1], plain[:-1], push) <= SAME_ADDITION[model.dtype]:
+    if moved == logprob or not _moved(plain[:-1], steered[:-1], push):
         raise ModelError(
             f"the vLLM server at {address} does not add to the residual stream what it is sent",
             expected="the plugin vllm-lens, steering",
             way_out="Start it without VLLM_LENS_DISABLE, with vllm-lens 1.3.0 in its environment",
         )
     placed, _ = _read(model, server, Text(tokens, (plan,), written))
-    clean = _distance(placed[:-1], plain[:-1]) <= SAME_ADDITION[model.dtype]
-    right = _added(placed[-1:], plain[-1:], push) <= SAME_ADDITION[model.dtype]
-    return replace(server, positions=clean and right)
+    untouched = _moved(plain[:-1], placed[:-1], torch.zeros_like(push))
+    return replace(server, positions=untouched and _moved(plain[-1:], placed[-1:], push))
 
 
 def _check_model(model: Model, server: Server, plain: Tensor, here: Tensor) -> None:
@@ -126,10 +125,11 @@ def _distance(found: Tensor, expected: Tensor) -> float:
     return float(((found.float() - expected).norm(dim=-1) / expected.norm(dim=-1)).median())
 
 
-def _added(steered: Tensor, plain: Tensor, push: Tensor) -> float:
-    """How far what was added is from what was to be added, as a fraction of it."""
-    added = steered.float() - plain.float()
-    return _distance(added, push.expand_as(added))
+def _moved(plain: Tensor, steered: Tensor, push: Tensor) -> bool:
+    """Whether just this was added, at every position; where the residual stream is large, rounding is coarse."""
+    rounding = 2 * torch.finfo(plain.dtype).eps * plain.float().norm(dim=-1)
+    apart = (steered.float() - plain.float() - push).norm(dim=-1)
+    return bool((apart <= rounding + SAME_ADDITION[plain.dtype] * push.norm()).all())
 
 
 def _name(dtype: torch.dtype) -> str:

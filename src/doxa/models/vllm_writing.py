@@ -51,7 +51,7 @@ def generate(model: Model, rows: Sequence[Row], *, progress: Progress = None) ->
         check_room(model, row.prompt, 1, room)
         asks.append(_writing(row, ends, room))
     answers = ask(model, asks, progress)
-    made = [_written(model, row, answer, ends, room) for row, answer in zip(distinct, answers, strict=True)]
+    made = [_written(model, row, answer, ends) for row, answer in zip(distinct, answers, strict=True)]
     return [made[index] for index in of_row]
 
 
@@ -79,7 +79,7 @@ def _writing(row: Row, ends: frozenset[int], room: int) -> Ask:
     return ask_of(text, **settings)
 
 
-def _written(model: Model, row: Row, answer: Mapping[str, Any], ends: frozenset[int], room: int) -> Generation:
+def _written(model: Model, row: Row, answer: Mapping[str, Any], ends: frozenset[int]) -> Generation:
     with understood("one choice with token ids and a reason to finish"):
         (choice,) = answer["choices"]
         drawn, reason = [int(token) for token in choice["token_ids"]], choice["finish_reason"]
