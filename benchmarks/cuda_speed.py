@@ -58,7 +58,7 @@ def main() -> None:
     options = parser.parse_args()
     if not torch.cuda.is_available():
         sys.exit("torch sees no CUDA device here: nothing was measured")
-    engine._end_tokens = lambda model: frozenset()  # nobody stops early
+    engine.end_tokens = lambda model: frozenset()  # nobody stops early
     model, speed = load("smollm2", dtype="bfloat16", device="cuda"), bandwidth()
     direction = torch.randn(model.d_model, generator=torch.Generator().manual_seed(0))
     additions = (4 * direction / direction.norm()).repeat(model.n_layers, 1)

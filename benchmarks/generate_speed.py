@@ -124,7 +124,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--write", action="store_true")
     write = parser.parse_args().write
-    engine._end_tokens = lambda model: frozenset()  # nobody stops early
+    engine.end_tokens = lambda model: frozenset()  # nobody stops early
     head, lines = (
         [],
         [

@@ -141,7 +141,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
-    engine._end_tokens = lambda model: frozenset()  # nobody stops early
+    engine.end_tokens = lambda model: frozenset()  # nobody stops early
     ways: dict[str, Callable[[Model], tuple[float, float, float]]] = {
         "writing, all tokens steered": lambda model: generating(model, "all", options.quick),
         "writing, generated tokens steered": lambda model: generating(model, "generated", options.quick),

@@ -25,7 +25,7 @@ import sys, time, torch
 sys.path.insert(0, {folder!r})
 import generate_speed, doxa.models.engine as engine
 from doxa.models.handle import load
-engine._end_tokens = lambda model: frozenset()
+engine.end_tokens = lambda model: frozenset()
 model = load("smollm2")
 rows = [engine.Row(one, engine.Sampling(24)) for one in generate_speed.prompts(model, {n})]
 engine.generate(model, rows[:2])

@@ -71,7 +71,7 @@ ARGUMENTS = {
 }  # fmt: skip
 REFUSED = (
     {"models": ["smollm2", "other"]},
-    {"model": "vllm/llama"},
+    {"model": "tinker/llama"},
     {"arms": {"a": [{"thought": {"edit": "remove"}}]}},
     {"arms": {"a": [{"tune": "corpus"}]}},
     {"seeds": 2},

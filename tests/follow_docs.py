@@ -1,8 +1,9 @@
-"""Do what the pages say, in an empty folder: `python -m tests.follow_docs FOLDER`.
+"""Do what the pages say, in an empty folder: `python -m tests.follow_docs FOLDER [PAGE ...]`.
 
 Every command and every snippet of the README, the tutorial and the how-tos is executed in the order of the pages.
 Files that a page shows are written. Runs are cut short (`--limit 4 --runs 1`; evals `--limit 2`). Left out are
-installing, the tests themselves, and `inspect view`, which `tests/look_at_logs.py` opens.
+installing, the tests themselves, and `inspect view`, which `tests/look_at_logs.py` opens. `docs/how-to-vllm.md` is
+followed only when it is named: it needs a server that runs.
 """
 
 import os
@@ -12,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def finished(words: list[str], folder: Path) -> bool:
     return read_eval_log(str(latest), header_only=True).status == "success"
 
 
-def follow(folder: Path) -> None:
+def follow(folder: Path, pages: Sequence[str] = PAGES) -> None:
     """Do everything in a folder.
 
     Raises:
@@ -92,7 +93,7 @@ def follow(folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copytree(embedded_folder()[0], folder / "my-model", dirs_exist_ok=True)
-    for page in PAGES:
+    for page in pages:
         for step in steps(page):
             if step.kind == "file":
                 path = folder / step.name
@@ -111,6 +112,6 @@ def follow(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m tests.follow_docs FOLDER")
-    follow(Path(sys.argv[1]))
+    if len(sys.argv) < 2:
+        sys.exit("usage: python -m tests.follow_docs FOLDER [PAGE ...]")
+    follow(Path(sys.argv[1]), sys.argv[2:] or PAGES)

@@ -26,7 +26,7 @@ def ids(plan: Plan) -> dict[tuple[str, int], list[str]]:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"model": "vllm/some/model"}, "vllm"),
+        ({"model": "tinker/some/model"}, "tinker"),
         ({"model": "openai/gpt"}, "openai"),
         ({"seeds": 2}, "trained"),
         ({"roles": {"judge": "openai/gpt"}}, "roles"),

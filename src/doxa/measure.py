@@ -6,9 +6,10 @@ from typing import Any
 
 from doxa.bridge.arms import PreparedArm
 from doxa.evals.catalogue import Measured, TaskEntry
+from doxa.models.backend import backend_of
 from doxa.models.chat import Message, Rendered, render
 from doxa.models.handle import Model
-from doxa.models.score import Choice, OptionScores, divergence, score_choices
+from doxa.models.score import Choice, OptionScores
 from doxa.plan import Chunk
 from doxa.words.errors import ModelError
 
@@ -41,14 +42,15 @@ def _measured(model: Model, chunk: Chunk, entry: TaskEntry, arm: PreparedArm) ->
             for item in choices
             for prompt, options in zip(item.prompts, item.options, strict=True)
         ]
-        scores = iter(score_choices(model, rows))
+        scores = iter(backend_of(model).score(model, rows))
         for item in choices:
             results[item.id] = own = [next(scores) for _ in item.prompts]
             receipts[item.id] = _receipt(own)
     if arm.system_prompt is not None:
         results |= {item.id: None for item in texts}  # bare text has no place for it
     elif texts:
-        distances = divergence(model, [item.prompts[0][0].content for item in texts], [arm.plans])
+        read = [item.prompts[0][0].content for item in texts]
+        distances = backend_of(model).divergence(model, read, [arm.plans])
         results |= {item.id: float(distance) for item, distance in zip(texts, distances[0], strict=True)}
     return {
         "chunk": chunk.id,

@@ -6,18 +6,19 @@ belief makes exactly the chunks of the arms that use it anew.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from doxa import __version__
 from doxa.evals.catalogue import Arguments, Measured, TaskEntry, entry
+from doxa.models.backend import backend_of
 from doxa.models.handle import Model, load_beside
 from doxa.resolve import find_names, made_from, pin
 from doxa.words.arms import Arm
 from doxa.words.controls import controls_of
 from doxa.words.errors import NotYetError, StudyError, nearest
-from doxa.words.interventions import Prompt, Steer, Thought, Tune
+from doxa.words.interventions import Prompt, Steer, Thought, Tune, Where
 from doxa.words.store import content_hash
 from doxa.words.study import ModelChoice, Study, TaskChoice, study_to_json
 
@@ -121,6 +122,7 @@ def make_plan(study: Study, model: Model) -> Plan:
     plan = Plan(study, choice, model.fingerprint, named, controls, tuple(chunks), tuple(cells))
     _check_selectors(plan)
     _check_limits(plan)
+    _check_backend(plan, model)
     return plan
 
 
@@ -219,10 +221,10 @@ def refuse_what_is_not_run_yet(study: Study) -> None:
             f"study {study.name!r} names {len(study.models)} models", way_out="Keep one; run the study once for each"
         )
     engine, slash, _ = study.models[0].name.partition("/")
-    if slash and engine in ("vllm", "tinker", "openai", "anthropic", "google"):
+    if slash and engine in ("tinker", "openai", "anthropic", "google"):
         raise NotYetError(
             f"model {study.models[0].name!r} runs on {engine}, which this version does not drive",
-            way_out="Name a local folder, a Hugging Face id or smollm2",
+            way_out="Name a local folder, a Hugging Face id or smollm2; or `vllm/` and one of these",
         )
     for arm in study.arms:
         for intervention in arm.interventions:
@@ -270,6 +272,17 @@ def _check_limits(plan: Plan) -> None:
                 expected=f"at most {limit:g} (`limits`)",
                 way_out="Lower runs, arms or items, or raise the limit",
             )
+
+
+def _check_backend(plan: Plan, model: Model) -> None:
+    """The engine is there, and can do what the arms ask."""
+    everyone = (*plan.arms, *plan.controls)
+    backend_of(model).check(model, _places(everyone), _places(cell.arm for cell in plan.cells))
+
+
+def _places(arms: Iterable[Arm]) -> list[frozenset[Where]]:
+    steers = (one for arm in arms for one in arm.interventions if isinstance(one, Steer))
+    return list(dict.fromkeys(frozenset(one.at) for one in steers))
 
 
 def _in_scope(study: Study, task: TaskChoice, arm: Arm) -> bool:

@@ -50,7 +50,7 @@ class Precision:
 
 
 def precision_of(plan: Plan, model: Model) -> Precision | None:
-    """Measure what the declared precision of a plan changes; None in float32.
+    """Measure what the declared precision of a plan changes; None in float32, and where servers compute.
 
     Args:
         plan: The plan.
@@ -59,7 +59,7 @@ def precision_of(plan: Plan, model: Model) -> Precision | None:
     Raises:
         DoxaError: When the model does not fit into memory in float32, or something cannot be measured.
     """
-    if plan.model.dtype == FLOAT32:
+    if plan.model.dtype == FLOAT32 or model.servers:
         return None
     study = plan.study
     wide = replace(study, models=(replace(plan.model, dtype=FLOAT32),))

@@ -13,8 +13,9 @@ import torch
 from doxa.bridge.arms import PreparedArm
 from doxa.evals.catalogue import Measured, TaskEntry
 from doxa.measure import measure
+from doxa.models.backend import backend_of
 from doxa.models.chat import Message, render
-from doxa.models.engine import Row, Sampling, generate
+from doxa.models.engine import Row, Sampling
 from doxa.models.handle import Model, load
 from doxa.models.receipt import Receipt
 from doxa.models.score import OptionScores
@@ -75,7 +76,7 @@ def estimate_minutes(plan: Plan, model: Model) -> dict[str, float]:
         prompt = render(model, [Message("user", "Describe a walk along a river in a few sentences.")])
         rows = [Row(prompt, Sampling(max_tokens=PROBE_TOKENS, temperature=1.0, seed=i)) for i in range(PROBE_ROWS)]
         start = time.perf_counter()
-        made = generate(model, rows)
+        made = backend_of(model).generate(model, rows)
         rate = sum(len(one.tokens) for one in made) / (time.perf_counter() - start)
         found["generating"] = tokens / rate / 60
     return {**found, "total": sum(found.values())}

@@ -31,6 +31,7 @@ from doxa.models.chat import Message, render, render_text
 from doxa.models.engine import Generation, Row, Sampling, generate
 from doxa.models.receipt import Receipt
 from doxa.models.score import Choice, divergence, score_choices, surprisal
+from fake_vllm import FakeVLLM, serving
 
 MakeArm = Callable[..., Path]
 HELLO: list[ChatMessage] = [ChatMessageUser(content="hello")]
@@ -420,3 +421,42 @@ def test_what_a_run_offers_is_offered_while_it_goes_on(offered: str, model: hand
     assert module.offered("tiny") is model
     assert module.offered("third") is None
     assert module.arm_file("arms/a.json") == Path("arms/a.json")
+
+
+def test_a_model_on_a_server_answers_as_the_one_here(
+    offered: str, model: handle.Model, make_arm: MakeArm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arm = str(make_arm(strength=0.9))
+    here = say(get(f"{offered}+mine", arm=arm), temperature=0.0)
+    with serving(FakeVLLM(model)) as fake:
+        name = offer(replace(model, name=f"vllm/{model.name}", servers=(fake.address,)))
+        assert name == f"doxa/vllm/{model.name}"
+        there = say(get(f"{name}+mine", arm=arm), temperature=0.0)
+        assert fake.steered()
+        plain = say(get(name), temperature=0.0)
+        asked = GenerateConfig(extra_body={"doxa": {"choice": {"options": ["yes", "no"]}}})
+        scored = asyncio.run(get(f"{name}+mine", arm=arm).generate(HELLO, config=asked))
+    assert there.completion == here.completion != plain.completion
+    assert own(there) == own(here)
+    due = own(asyncio.run(get(f"{offered}+mine", arm=arm).generate(HELLO, config=asked)))
+    assert own(scored)["logprobs"] == pytest.approx(due["logprobs"], abs=1e-4)
+
+
+def test_an_arm_that_a_server_cannot_run_is_refused_before_any_sample(
+    offered: str, model: handle.Model, make_arm: MakeArm
+) -> None:
+    path = make_arm(strength=0.9)
+    written = json.loads(path.read_text())
+    written["interventions"][0]["steer"]["at"] = ["assistant"]
+    path.write_text(json.dumps(written))
+    get(f"{offered}+mine", arm=str(path))
+    with serving(FakeVLLM(model)) as fake:
+        name = offer(replace(model, name=f"vllm/{model.name}", servers=(fake.address,)))
+        with pytest.raises(PrerequisiteError, match="thinking or answer"):
+            get(f"{name}+mine", arm=str(path))
+
+
+def test_a_label_of_a_path_on_servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a+b").mkdir()
+    assert provider.split_label(f"vllm/{tmp_path}/a+b+mine") == (f"vllm/{tmp_path}/a+b", "mine")
+    assert provider.split_label("vllm/smollm2+mine") == ("vllm/smollm2", "mine")

@@ -8,6 +8,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import anyio
 import pytest
 import torch
 
@@ -348,3 +349,17 @@ def test_a_row_that_nobody_waits_for_leaves_its_batch(model: Model, batcher: Bat
     assert len(answer.tokens) == 12
     assert len(heard) == 11
     assert len(gone) == 2
+
+
+def test_what_servers_run_is_handed_over_whole_and_what_is_quick_comes_first(model: Model) -> None:
+    served = replace(model, name="vllm/tiny", servers=("http://127.0.0.1:1",))
+    long, short = (render(model, [Message("user", text)]) for text in ("hello " * 40, "hi"))
+    rows = [Row(prompt, Sampling(max_tokens=2, seed=seed)) for prompt in (long, short) for seed in range(3)]
+    choice = Choice(short, ("a", "b"))
+
+    def tickets(of: Model, requests: Sequence[Any]) -> list[Any]:
+        return [module._Ticket(of, one, lambda _: None, anyio.Event()) for one in requests]
+
+    assert [one.request for one in module._next(tickets(served, rows), rows=2)] == rows
+    assert len(module._next(tickets(model, rows), rows=2)) == 2
+    assert [one.request for one in module._next(tickets(served, [*rows, choice]), rows=2)] == [choice]

@@ -10,7 +10,7 @@ from tiny_gguf import same_logits, write_gguf
 from transformers import AutoModelForCausalLM, BertConfig, T5Config
 
 from doxa.models import handle
-from doxa.models.handle import adopt, load
+from doxa.models.handle import adopt, load, load_beside
 from doxa.words.errors import EnvironmentFault, ModelError, UserError
 
 
@@ -308,3 +308,26 @@ def test_a_name_that_cannot_be_an_id() -> None:
 @pytest.mark.embedded
 def test_the_embedded_model_is_loaded_once() -> None:
     assert load("smollm2") is load("smollm2", device="cpu")
+
+
+def test_a_model_on_servers_is_the_model_here_with_their_addresses(folder: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("DOXA_VLLM_URLS", "http://a:1,http://b:2")
+    here, served = load(str(folder)), load(f"vllm/{folder}")
+    assert here.servers == ()
+    assert served.servers == ("http://a:1", "http://b:2")
+    assert served.name == f"vllm/{folder}"
+    assert served.network is here.network
+    assert served.fingerprint == here.fingerprint
+    assert load(f"vllm/{folder}") is served  # one object, so that requests meet in one batch
+    half = load(f"vllm/{folder}", dtype="bfloat16")
+    assert (half.dtype, half.servers) == (torch.bfloat16, served.servers)
+    monkeypatch.setenv("DOXA_VLLM_URLS", "http://c:3")
+    assert load(f"vllm/{folder}").servers == ("http://c:3",)
+
+
+def test_a_model_on_servers_is_looked_for_beside_a_file(folder: Path) -> None:
+    served = load_beside("vllm/saved", folder.parent)
+    assert served.name == "vllm/saved"
+    assert served.network is load(str(folder)).network
+    with pytest.raises(ModelError, match="there is no"):
+        load_beside("vllm/./nowhere", folder.parent)

@@ -3,8 +3,9 @@
     inspect eval doxa/drift --model doxa/smollm2
     inspect eval doxa/drift --model doxa/smollm2+mine -M arm=mine.json
 
-Model arguments: `arm` (path of an arm file), `dtype`, `device`, `seed`. The weights are loaded once per process; what
-an arm does is part of every request, and the requests of all arms share batches (`queue.py`).
+`doxa/vllm/<model>` runs it on vLLM servers. Model arguments: `arm` (path of an arm file), `dtype`, `device`, `seed`.
+The weights are loaded once per process; what an arm does is part of every request, and the requests of all arms share
+batches (`queue.py`).
 """
 
 import os
@@ -39,8 +40,10 @@ from doxa.bridge.oneline import in_one_line
 from doxa.bridge.place import cached, place
 from doxa.bridge.queue import QUEUE, Divergence, Surprisal
 from doxa.models import handle
+from doxa.models.backend import backend_of
 from doxa.models.chat import Message, Rendered, render, render_text, thinks_on
 from doxa.models.engine import Generation, Row, Sampling
+from doxa.models.handle import VLLM
 from doxa.models.receipt import Receipt, Tally
 from doxa.models.score import Choice, OptionScores
 from doxa.words.errors import ModelError, NotYetError, StudyError, nearest
@@ -91,6 +94,8 @@ class DoxaAPI(ModelAPI):
                 self._arm = prepare(self._model, self._path)
                 self._content = self._path.read_bytes()
             self._check_mark()
+            places = [plan.at for plan in self._arm.plans]
+            backend_of(self._model).check(self._model, places, places)
         self._calls: WeakKeyDictionary[object, int] = WeakKeyDictionary()
 
     async def generate(
@@ -259,7 +264,7 @@ def split_label(name: str) -> tuple[str, str | None]:
     parts = name.split("+")
     for n in range(len(parts), 1, -1):
         model = "+".join(parts[:n])
-        if offered(model) is not None or os.path.exists(os.path.expanduser(model)):
+        if offered(model) is not None or os.path.exists(os.path.expanduser(model.removeprefix(VLLM))):
             return model, "+".join(parts[n:]) or None
     return parts[0], "+".join(parts[1:]) or None
 

@@ -18,10 +18,11 @@ from typing import Any, TypeAlias, cast
 
 import anyio
 
+from doxa.models.backend import backend_of
 from doxa.models.chat import Rendered
-from doxa.models.engine import BATCH_ROWS, Generation, Row, TokenLogprob, generate, same_text, together
+from doxa.models.engine import BATCH_ROWS, Generation, Row, TokenLogprob, same_text, together
 from doxa.models.handle import Model
-from doxa.models.score import Choice, OptionScores, divergence, score_choices, surprisal
+from doxa.models.score import Choice, OptionScores, mean_surprisal
 from doxa.models.steering import SteeringPlan
 from doxa.words.errors import EnvironmentFault, UserError
 
@@ -231,12 +232,12 @@ def compute(model: Model, requests: Sequence[Request], progress: Callable[[int],
         DoxaError: What the engine finds wrong.
     """
     if isinstance(requests[0], Row):
-        return list(generate(model, cast(Sequence[Row], requests), progress=progress))
+        return list(backend_of(model).generate(model, cast(Sequence[Row], requests), progress=progress))
     if isinstance(requests[0], Choice):
-        return list(score_choices(model, cast(Sequence[Choice], requests), progress=progress))
+        return list(backend_of(model).score(model, cast(Sequence[Choice], requests), progress=progress))
     if isinstance(requests[0], Surprisal):
-        texts = [(one.prompt, one.text) for one in cast(Sequence[Surprisal], requests)]
-        return list(surprisal(model, texts))
+        texts = [Choice(one.prompt, (one.text,)) for one in cast(Sequence[Surprisal], requests)]
+        return [mean_surprisal(scores) for scores in backend_of(model).score(model, texts, progress=progress)]
     return list(_divergences(model, cast(Sequence[Divergence], requests)))
 
 
@@ -250,7 +251,7 @@ def _divergences(model: Model, requests: Sequence[Divergence]) -> list[float]:
         arms.setdefault(tuple(sorted(own)), []).append(plans)
     found: dict[tuple[Plans, str], float] = {}
     for own_texts, own_plans in arms.items():
-        table = divergence(model, own_texts, own_plans)
+        table = backend_of(model).divergence(model, list(own_texts), own_plans)
         for plans, row in zip(own_plans, table.tolist(), strict=True):
             found.update({(plans, text): value for text, value in zip(own_texts, row, strict=True)})
     return [found[one.plans, one.text] for one in requests]
@@ -267,7 +268,10 @@ def _next(pool: Sequence[_Ticket], rows: int) -> list[_Ticket]:
     for (_, kind), tickets in groups.items():
         if kind is not Row:
             return tickets
-    ordered = sorted(next(iter(groups.values())), key=_prompt_of)
+    first = next(iter(groups.values()))
+    if first[0].model.servers:  # they form batches of their own
+        return first
+    ordered = sorted(first, key=_prompt_of)
     n = together([-_prompt_of(ticket)[0] for ticket in ordered], rows)
     known = {same_text(cast(Row, ticket.request)) for ticket in ordered[:n]}
     return ordered[:n] + [ticket for ticket in ordered[n:] if same_text(cast(Row, ticket.request)) in known]

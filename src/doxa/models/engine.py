@@ -89,7 +89,7 @@ class Generation:
         receipt: What steering added.
         prompt_tokens: Length of the prompt.
         shared_tokens: So many tokens of the prompt were not run for this text: another row that begins with the same
-            tokens and additions had them run.
+            tokens and additions had them run. None where a server wrote it, which does not say.
     """
 
     tokens: tuple[int, ...]
@@ -98,7 +98,7 @@ class Generation:
     logprobs: tuple[TokenLogprob, ...]
     receipt: Receipt
     prompt_tokens: int
-    shared_tokens: int
+    shared_tokens: int | None
 
 
 @torch.no_grad()
@@ -132,7 +132,7 @@ def generate(
         _check_room(model, row)
     for plan in {plan for row in rows for plan in row.plans}:
         check_fits(plan, model)
-    ends = _end_tokens(model)
+    ends = end_tokens(model)
     texts: dict[object, list[int]] = {}
     for index, row in enumerate(rows):
         texts.setdefault(same_text(row), []).append(index)
@@ -301,7 +301,8 @@ def same_text(row: Row) -> object:
     return row.prompt.tokens, row.prompt.roles, plans, row.sampling, row.logprobs
 
 
-def _end_tokens(model: Model) -> frozenset[int]:
+def end_tokens(model: Model) -> frozenset[int]:
+    """The tokens that end a turn; none of them is part of a text."""
     configured = model.network.generation_config.eos_token_id if model.network.generation_config else None
     ends = configured if isinstance(configured, list) else [configured]
     return frozenset(end for end in [*ends, model.tokenizer.eos_token_id] if end is not None)

@@ -30,9 +30,12 @@ from doxa.models.embedded import embedded_folder
 from doxa.models.fingerprint import fingerprint_folder, fingerprint_network, weight_files
 from doxa.models.memory import is_out_of_memory
 from doxa.models.quiet import quiet
+from doxa.models.vllm_servers import addresses
 from doxa.words.errors import EnvironmentFault, ModelError, nearest
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+VLLM = "vllm/"
+"""Begins the name of a model that servers run; what follows names the same model here."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +54,8 @@ class Model:
         device: Where they are.
         fingerprint: Hash of weights, configuration, tokenizer and chat template; of a loaded model it does not depend
             on `dtype` or `device`.
+        servers: Addresses of the vLLM servers that generate and score in its stead; () where this process does. Vectors
+            and doses are made from the weights here in either case.
     """
 
     name: str
@@ -63,9 +68,11 @@ class Model:
     dtype: torch.dtype
     device: torch.device
     fingerprint: str
+    servers: tuple[str, ...] = ()
 
 
 _loaded: dict[tuple[str, str, str], Model] = {}
+_served: dict[tuple[str, Model, tuple[str, ...]], Model] = {}
 _lock = threading.Lock()
 
 
@@ -74,7 +81,8 @@ def load(name: str, *, dtype: str = "float32", device: str = "cpu") -> Model:
 
     Args:
         name: `smollm2` (the embedded model), a folder with safetensors, a GGUF file or a folder with one, or the id of
-            a model on the Hugging Face hub.
+            a model on the Hugging Face hub. `vllm/` before any of these: run by the
+            servers that `DOXA_VLLM_URLS` names.
         dtype: `float32` or `bfloat16`.
         device: `cpu`, `cuda`, `cuda:1`, `mps`.
 
@@ -86,6 +94,8 @@ def load(name: str, *, dtype: str = "float32", device: str = "cpu") -> Model:
             decoder or is not understood, or memory does not suffice.
         EnvironmentFault: When something cannot be fetched, or the cache cannot be written.
     """
+    if name.startswith(VLLM):
+        return _on_servers(name, load(name.removeprefix(VLLM), dtype=dtype, device=device))
     if dtype not in DTYPES:
         raise ModelError(f"dtype {dtype!r} of model {name!r}", way_out=nearest(dtype, DTYPES))
     place = _device(device)
@@ -111,6 +121,8 @@ def load_beside(name: str, folder: Path | None, *, dtype: str = "float32", devic
         ModelError: As `load` does.
         EnvironmentFault: As `load` does.
     """
+    if name.startswith(VLLM):
+        return _on_servers(name, load_beside(name.removeprefix(VLLM), folder, dtype=dtype, device=device))
     beside = (folder or Path()) / os.path.expanduser(name)
     if name == EMBEDDED or not os.path.exists(beside):
         return load(name, dtype=dtype, device=device)
@@ -150,6 +162,13 @@ def _model(name: str, network: PreTrainedModel, tokenizer: PreTrainedTokenizerBa
         device=network.device,
         fingerprint=fingerprint,
     )
+
+
+def _on_servers(name: str, model: Model) -> Model:
+    """The same model, run by servers: one object as long as their addresses are the same, so that requests meet."""
+    key = (name, model, addresses())
+    with _lock:
+        return _served.setdefault(key, replace(model, name=name, servers=key[2]))
 
 
 def _load_name(name: str, dtype: str, device: torch.device) -> Model:

@@ -119,7 +119,12 @@ def surprisal(model: Model, texts: Sequence[tuple[Rendered, str]], plans: Plans 
         ModelError: As `score_choices`.
     """
     scores = score_choices(model, [Choice(prompt, (text,), plans) for prompt, text in texts])
-    return [-score.logprobs[0] / score.tokens[0] for score in scores]
+    return [mean_surprisal(score) for score in scores]
+
+
+def mean_surprisal(score: OptionScores) -> float:
+    """Mean of -log p over the tokens of the only option of a choice, in nats per token."""
+    return -score.logprobs[0] / score.tokens[0]
 
 
 @torch.no_grad()
