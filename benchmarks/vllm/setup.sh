@@ -2,7 +2,7 @@
 # Make an environment that serves a model with vLLM on the CPU, with the plugin vllm-lens, for the checks of
 # `check.py` in this folder. doxa speaks to it over HTTP, and keeps an environment of its own.
 #
-#     benchmarks/vllm/setup.sh FOLDER        # about 3 GB; PYTHON names the interpreter (3.11 to 3.13)
+#     benchmarks/vllm/setup.sh FOLDER        # about 4 GB; PYTHON names the interpreter (3.11 to 3.13)
 #
 # vllm-lens 1.3.0 asks for Python 3.12 and vLLM 0.30.0; it works with Python 3.11 and vLLM 0.32.0, as `check.py` shows,
 # so neither is believed here. What vLLM needs for pictures and sound is left out.

@@ -58,7 +58,7 @@ def main() -> int:
     folders = {name: Path(sys.argv[1]) / name for name in ("here", "on-vllm")}
     for name, model in (("here", "smollm2"), ("on-vllm", "vllm/smollm2")):
         run(with_overrides(study_from_json(study(name, model)), limit=LIMIT), folders[name])
-    here, there = (table(folder).reset_index("study", drop=True) for folder in folders.values())
+    here, there = (table(folder) for folder in folders.values())
     both = here.merge(there, left_index=True, right_index=True, suffixes=("_here", "_there"), how="outer")
     print(f"{len(here)} rows here, {len(there)} on vLLM, {len(both)} together")
     worst = math.inf
