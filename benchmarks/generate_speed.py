@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from idle import PATIENCE, here, on_idle
+from idle import PATIENCE, Run, here, on_idle
 from limits import Products, ceiling, rates
 from peers.folder import model_folder
 from peers.process import PEERS, PeerFailure, Worker, working
@@ -27,7 +27,7 @@ from speed_tables import Found, Runs, line, report
 
 import doxa.models.engine as engine
 from doxa.models.chat import Rendered
-from doxa.models.engine import Generation, Row, Sampling, generate
+from doxa.models.engine import Row, Sampling, generate
 from doxa.models.handle import Model, load
 from doxa.models.steering import SteeringPlan
 
@@ -71,11 +71,10 @@ def additions(model: Model) -> torch.Tensor:
     return (4 * direction / direction.norm()).repeat(model.n_layers, 1)
 
 
-def doxa(model: Model, n: int, new: int, *, first: int = 0, logprobs: int = 0) -> list[Generation]:
-    """Continue the first `n` prompts, with additions to every block from `first` on."""
+def rows_of(model: Model, n: int, new: int, *, first: int = 0, logprobs: int = 0) -> list[Row]:
+    """The first `n` prompts for doxa, with additions to every block from `first` on."""
     plan = SteeringPlan(tuple(range(first, model.n_layers)), additions(model)[first:], frozenset(("all",)))
-    rows = [Row(prompt, Sampling(new), (plan,), logprobs) for prompt in prompts(model, n)]
-    return generate(model, rows, batch_size=n)
+    return [Row(prompt, Sampling(new), (plan,), logprobs) for prompt in prompts(model, n)]
 
 
 def started(
@@ -102,7 +101,12 @@ def started(
 
 def in_alternation(model: Model, workers: list[Worker], n: int, size: Size) -> Runs:
     """Let doxa and every peer write the same batch, one after another."""
-    ways = {"doxa": lambda new: here(lambda: [list(one.tokens) for one in doxa(model, n, new)])}
+
+    def doxa(new: int) -> Run:
+        rows = rows_of(model, n, new)
+        return here(lambda: [list(one.tokens) for one in generate(model, rows, batch_size=n)])
+
+    ways = {"doxa": doxa}
     ways |= {worker.peer.name: lambda new, worker=worker: worker.write(n, new) for worker in workers}
     for write in ways.values():
         write(4)
@@ -133,7 +137,10 @@ def measured(environments: Path, dtype: str, size: Size) -> Found:
             for worker in workers
         }
     n = max(n for n in size.batches if n <= COMPARED)
-    expected = {first: doxa(model, n, size.new, first=first, logprobs=2) for first in {peer.first for peer in PEERS}}
+    expected = {
+        first: generate(model, rows_of(model, n, size.new, first=first, logprobs=2), batch_size=n)
+        for first in {peer.first for peer in PEERS}
+    }
     return Found(
         machine=f"{dtype} products {flops / 1e9:.0f} GFLOP/s, memory {bandwidth / 1e9:.0f} GB/s",
         lines=lines,
