@@ -2,7 +2,7 @@
 
 A control vector belongs to a context: every row of a batch has the same one. It begins at the second block (what the
 first block returns cannot be added to), so llama.cpp adds to one block fewer than the others. Everything else is as
-llama.cpp has it by default, which was its fastest way too: keys and values in float16, attention by its own choice.
+llama.cpp has it by default: keys and values in float16, attention by its own choice.
 """
 
 import ctypes
