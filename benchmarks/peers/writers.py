@@ -166,6 +166,7 @@ def saklas(task: Task) -> Write:
             sampling=SamplingConfig(temperature=0.0, max_tokens=new),
             raw=True,
         )
-        return [list(one.tokens) for one in done]
+        # It takes tokens at the end that are its padding for padding. Here none is: no text ends before the others.
+        return [[*one.tokens, *[session._batch_pad_token_id()] * (new - len(one.tokens))] for one in done]
 
     return write
