@@ -15,16 +15,18 @@ import time
 from collections.abc import Callable
 
 import torch
-from generate_speed import NEW, PAGE, PROMPT, hooked, prompts, written
+from generate_speed import PAGE, PROMPT, additions, prompts
+from page import written
 
 import doxa.models.engine as engine
+from doxa.models.chat import Rendered
 from doxa.models.engine import Row, Sampling, generate
 from doxa.models.handle import Model, load
 from doxa.models.memory import row_bytes
 from doxa.models.steering import SteeringPlan
 
 BEGIN, END = "<!-- table: written by benchmarks/cuda_speed.py -->", "<!-- end of table of CUDA -->"
-BATCHES = (256, 1024)
+NEW, BATCHES = 64, (256, 1024)
 
 
 def seconds(run: Callable[[], object]) -> float:
@@ -41,6 +43,24 @@ def bandwidth() -> float:
     large = torch.zeros(1 << 30, dtype=torch.uint8, device="cuda").view(torch.float32)
     large.sum()
     return large.nbytes / statistics.median(seconds(large.sum) for _ in range(5))
+
+
+def hooked(model: Model, rows: list[Rendered]) -> object:
+    """Transformers' own loop under a plain hook on every block."""
+    tokens = torch.tensor([row.tokens for row in rows], device=model.device)
+    added = additions(model).to(model.device, model.dtype)
+    hooks = [
+        block.register_forward_hook(lambda _, __, output, layer=layer: output + added[layer])
+        for layer, block in enumerate(model.blocks)
+    ]
+    try:
+        return model.network.generate(
+            input_ids=tokens, attention_mask=torch.ones_like(tokens), min_new_tokens=NEW, max_new_tokens=NEW,
+            do_sample=False, pad_token_id=model.tokenizer.eos_token_id,
+        )  # fmt: skip
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def limit(model: Model, n: int, bytes_per_second: float) -> float:
@@ -60,10 +80,7 @@ def main() -> None:
         sys.exit("torch sees no CUDA device here: nothing was measured")
     engine.end_tokens = lambda model: frozenset()  # nobody stops early
     model, speed = load("smollm2", dtype="bfloat16", device="cuda"), bandwidth()
-    direction = torch.randn(model.d_model, generator=torch.Generator().manual_seed(0))
-    additions = (4 * direction / direction.norm()).repeat(model.n_layers, 1)
-    plans = (SteeringPlan(tuple(range(model.n_layers)), additions, frozenset(("all",))),)
-    there = additions.to(model.device, model.dtype)
+    plans = (SteeringPlan(tuple(range(model.n_layers)), additions(model), frozenset(("all",))),)
     lines = [
         f"{torch.cuda.get_device_name()}, bfloat16, memory {speed / 1e9:.0f} GB/s.",
         "",
@@ -71,11 +88,13 @@ def main() -> None:
         "|---|---|---|---|---|---|",
     ]
     for n in BATCHES:
-        rows = prompts(model, n)
-        asked = [Row(row, Sampling(NEW), plans) for row in rows]
+        few = prompts(model, 256)
+        rows = [few[index % len(few)] for index in range(n)]
+        # Equal rows would be written once: each has a seed of its own.
+        asked = [Row(row, Sampling(NEW, seed=seed), plans) for seed, row in enumerate(rows)]
         ways = {
             "doxa": lambda asked=asked, n=n: generate(model, asked, batch_size=n),
-            "hooks": lambda rows=rows: hooked(model, rows, there),
+            "hooks": lambda rows=rows: hooked(model, rows),
         }
         for run in ways.values():
             run()

@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from generate_speed import written
+from page import written
 
 from doxa.stats.sweep import Grid, bands, on_the_maximum, split_half
 from doxa.words.sweeps import Cell

@@ -16,7 +16,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from generate_speed import PAGE, prompts, timed, written
+from generate_speed import PAGE, prompts
+from idle import PATIENCE, here, wait_until_idle, watched
+from page import written
 from torch import nn
 
 import doxa.models.engine as engine
@@ -45,6 +47,17 @@ class Arm:
     def plans(self, at: Where) -> tuple[SteeringPlan, ...]:
         """As doxa adds it."""
         return (SteeringPlan((self.layer,), self.addition[None], frozenset((at,))),)
+
+
+def timed(run: Callable[[], object]) -> tuple[float, float]:
+    """Seconds of a call, and the share of the machine that others took."""
+
+    def tokens() -> list[list[int]]:
+        run()
+        return []
+
+    done, share = watched(lambda: here(tokens))
+    return done.seconds, share
 
 
 def arms_of(model: Model, strengths: tuple[float, ...], quick: bool) -> list[Arm]:
@@ -77,6 +90,7 @@ def compared(
 ) -> tuple[float, float, float]:
     """Seconds of one arm a call, of doxa, and the largest share of others."""
     call()
+    wait_until_idle(PATIENCE)
     before, busy = one_arm_a_call(model, arms, call, from_token)
     seconds, share = timed(ours)
     after, again = one_arm_a_call(model, arms, call, from_token)

@@ -1,18 +1,24 @@
 """What threads that wait cost, on an idle machine and beside a busy process: spinning and giving the processor away.
 
-    python benchmarks/threads.py
+    python benchmarks/threads.py [--write]
 
 Writes 8 and 64 texts of 24 tokens with the embedded model in a process of its own for each way: one thread; all cores,
 waiting threads spinning (`OMP_WAIT_POLICY=ACTIVE`, and as the library does it when nothing is said); all cores, waiting
 threads giving the processor away (`PASSIVE`, doxa's way). Then the same beside one process that counts. Medians of
-three.
+three calls. `--write` puts the table into `docs/performance.md`.
 """
 
+import argparse
 import os
-import statistics
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
+
+from page import written
+
+PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+BEGIN, END = "<!-- table: written by benchmarks/threads.py -->", "<!-- end of table of threads -->"
 
 WAYS: Mapping[str, Mapping[str, str]] = {
     "one thread": {"OMP_NUM_THREADS": "1"},
@@ -50,17 +56,22 @@ def seconds(n: int, way: Mapping[str, str]) -> float:
 
 def main() -> None:
     """Print the table."""
-    print("| beside | rows | " + " | ".join(WAYS) + " |")
-    print("|---|---|" + "---|" * len(WAYS))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--write", action="store_true")
+    write = parser.parse_args().write
+    lines = ["| beside | rows | " + " | ".join(WAYS) + " |", "|---|---|" + "---|" * len(WAYS)]
     for beside in ("nothing", "one busy process"):
         busy = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if beside != "nothing" else None
         try:
             for n in (8, 64):
-                found = [statistics.median([seconds(n, way)]) for way in WAYS.values()]
-                print(f"| {beside} | {n} | " + " | ".join(f"{one:.2f} s" for one in found) + " |", flush=True)
+                found = [seconds(n, way) for way in WAYS.values()]
+                lines.append(f"| {beside} | {n} | " + " | ".join(f"{one:.2f} s" for one in found) + " |")
+                print(lines[-1], flush=True)
         finally:
             if busy is not None:
                 busy.kill()
+    if write:
+        written(PAGE, BEGIN, END, "\n".join(lines))
 
 
 if __name__ == "__main__":
