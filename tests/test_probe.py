@@ -7,6 +7,7 @@ import pytest
 
 from doxa import probe
 from doxa.measure import measure
+from doxa.models.backend import HERE
 from doxa.models.handle import Model
 from doxa.plan import make_plan
 from doxa.stats.controls import ALPHA
@@ -70,7 +71,7 @@ def test_the_time_is_of_arms_that_steer(mini: Mini, tiny: Model, monkeypatch: py
         return [type("Made", (), {"tokens": (1,) * probe.PROBE_TOKENS}) for _ in rows]
 
     monkeypatch.setattr(probe, "measure", slow)
-    monkeypatch.setattr(probe, "generate", write)
+    monkeypatch.setattr(probe, "backend_of", lambda _: replace(HERE, generate=write))
     minutes = probe.estimate_minutes(plan, tiny)
     assert steered == [[(0, 1, 2)]] * 4  # twice for each task, the first time to warm up
     assert minutes["generating"] == pytest.approx(160 * 0.001 / 60, rel=0.3)
