@@ -11,9 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 import doxa.run as runs
-from doxa.cli import Lines, main, study_named
+from doxa.cli import main, study_named
 from doxa.evals.catalogue import TASKS
 from doxa.models.handle import load
+from doxa.progress import Lines
 from doxa.vectors.extract import extract
 from doxa.vectors.pairs import load_pairs
 from doxa.vectors.vector import save

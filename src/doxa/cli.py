@@ -4,8 +4,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -13,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 import click
 
 from doxa import __version__
+from doxa.progress import shown_progress
 from doxa.words.errors import DoxaError, EnvironmentFault, ResultsError, StudyError, nearest
 from doxa.words.study import Study, read_study, with_overrides
 
@@ -30,8 +30,6 @@ class Typed(click.ParamType[Path]):
 PATH = Typed()
 STUDIES = Path(__file__).parent / "data" / "studies"
 INTERRUPTED = 130
-NARROW = 70
-"""Columns of a terminal below which a progress line has no bar."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -109,7 +107,7 @@ def run(study: str, runs: int | None, limit: int | None, out: Path | None) -> No
 
     specification = with_overrides(study_named(study), runs=runs, limit=limit)
     folder = out or Path("results") / specification.name
-    with _progress() as progress:
+    with shown_progress() as progress:
         report = run_study(specification, folder, progress=progress)
     click.echo(
         (folder / "summary.txt").read_text(encoding="utf-8").rstrip() if (folder / "summary.txt").exists() else ""
@@ -212,6 +210,57 @@ def diff(study: str, a: str, b: str, as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("study")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; this machine alone.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
+@click.option("--out", type=PATH, help="Results folder with the arms; results/STUDY by default.")
+@click.option("--transcripts", type=PATH, help="Append what is asked and answered to a file in the results folder.")
+@click.option("--token-file", type=PATH, help="A token of your own; or set DOXA_TOKEN. One is made otherwise.")
+@click.option("--queue", type=click.IntRange(1), default=2048, show_default=True, help="Answers in the house at most.")
+@click.option(
+    "--memory",
+    type=click.FloatRange(0, min_open=True),
+    default=4.0,
+    show_default=True,
+    help="GiB for texts that are being written.",
+)
+@click.option("--allow-host", multiple=True, metavar="NAME", help="Another name that clients call this machine by.")
+@_in_words
+def serve(
+    study: str,
+    host: str,
+    port: int,
+    out: Path | None,
+    transcripts: Path | None,
+    token_file: Path | None,
+    queue: int,
+    memory: float,
+    allow_host: tuple[str, ...],
+) -> None:
+    """Serve every arm of a study as a model of an OpenAI-compatible server, and a page that compares them.
+
+    \b
+    Example:
+        doxa serve first
+        doxa serve first --port 9000 --transcripts chats.jsonl
+    """
+    specification = study_named(study)
+    try:
+        from doxa.server.serving import Settings, bound, given_token
+        from doxa.server.serving import serve as serve_arms
+        from doxa.server.study_arms import open_arms
+    except ModuleNotFoundError as error:
+        raise EnvironmentFault(f"{error.name} is not installed", way_out="pip install 'doxa[serve]'") from error
+
+    names = tuple(name.lower() for name in allow_host)
+    settings = Settings(host, port, queue, memory, given_token(token_file), names, transcripts)
+    with bound(host, port) as listener:
+        with shown_progress() as progress:
+            arms = open_arms(specification, out or Path("results") / specification.name, progress)
+        serve_arms(arms, listener, settings, click.echo)
+
+
+@main.command()
 @click.argument("pairs")
 @click.option(
     "--model", "model_name", default="smollm2", show_default=True, help="Model to read the residual stream of."
@@ -285,74 +334,3 @@ def _results(folder: Path) -> Path:
         return named
     known = [one.name for one in Path("results").glob("*") if one.is_dir()]
     raise StudyError(f"no results folder {folder}", way_out=nearest(str(folder), known))
-
-
-@contextmanager
-def _progress() -> Iterator[Any]:
-    """A bar per stage with the time left; plain lines where standard error is no terminal."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        ProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True)
-    if not console.is_terminal or os.environ.get("TERM") == "dumb":
-        yield Lines(console.print)
-        return
-    columns: list[ProgressColumn] = [TextColumn("{task.description:24s}"), MofNCompleteColumn()]
-    if console.width >= NARROW:
-        columns += [BarColumn(), TimeElapsedColumn(), TextColumn("left")]
-    columns.append(TimeRemainingColumn())
-    with Progress(*columns, console=console) as drawn:
-        yield Bars(drawn)
-
-
-class Bars:
-    """A run's progress, drawn by rich."""
-
-    def __init__(self, drawn: Any) -> None:
-        self._drawn = drawn
-        self._task: Any = None
-
-    def stage(self, name: str, total: int, done: int = 0) -> None:
-        """Draw a bar for a stage."""
-        if self._task is not None:
-            self._drawn.update(self._task, completed=self._drawn.tasks[self._task].total)
-        self._task = self._drawn.add_task(name, total=total, completed=done)
-
-    def step(self, count: int = 1) -> None:
-        """Move the bar."""
-        self._drawn.advance(self._task, count)
-
-
-class Lines:
-    """A run's progress as lines: each stage, and every tenth of it."""
-
-    def __init__(self, write: Callable[[str], object]) -> None:
-        import time
-
-        self._write, self._now = write, time.monotonic
-        self._name, self._total, self._done, self._told, self._earlier = "", 0, 0, 0, 0
-        self._start = self._now()
-
-    def stage(self, name: str, total: int, done: int = 0) -> None:
-        """Begin a stage."""
-        self._name, self._total, self._done, self._earlier = name, total, done, done
-        self._told, self._start = done * 10 // max(total, 1), self._now()
-        self._write(f"{name}: {done} of {total}")
-
-    def step(self, count: int = 1) -> None:
-        """Count, and say every tenth with the time left."""
-        self._done += count
-        tenth = self._done * 10 // max(self._total, 1)
-        if tenth > self._told:
-            self._told = tenth
-            spent = self._now() - self._start
-            left = spent / max(self._done - self._earlier, 1) * (self._total - self._done)
-            self._write(f"{self._name}: {self._done} of {self._total}, {spent:.0f} s, about {left:.0f} s left")
