@@ -73,7 +73,7 @@ def serve(arms: StudyArms, listener: socket.socket, settings: Settings, tell: Ca
     for line in _welcome(service, settings, listener.getsockname()[1], token):
         tell(line)
     try:
-        asyncio.run(listen(service, settings, token, listener))
+        asyncio.run(listen(server_of(service, settings, token), service, listener))
     finally:
         service.close()
 
@@ -85,8 +85,8 @@ def open_service(arms: StudyArms, settings: Settings) -> Service:
     return Service(arms, Gate(settings.most, budget), transcripts=kept)
 
 
-async def listen(service: Service, settings: Settings, token: str, listener: socket.socket) -> None:
-    """Answer requests until the process is told to stop; then finish or give up what is in flight."""
+def server_of(service: Service, settings: Settings, token: str) -> uvicorn.Server:
+    """The server; it stops when its `should_exit` is set, which SIGINT and SIGTERM do."""
     config = uvicorn.Config(
         application(service, token=token, host=settings.host, names=settings.names),
         http="h11",
@@ -100,7 +100,11 @@ async def listen(service: Service, settings: Settings, token: str, listener: soc
         timeout_keep_alive=30,
         timeout_graceful_shutdown=int(PATIENCE) + 2,
     )
-    server = uvicorn.Server(config)
+    return uvicorn.Server(config)
+
+
+async def listen(server: uvicorn.Server, service: Service, listener: socket.socket) -> None:
+    """Answer requests until the server is told to stop; then finish or give up what is in flight."""
     stopping = asyncio.create_task(_stop(server, service))
     await server.serve(sockets=[listener])
     stopping.cancel()
