@@ -113,6 +113,7 @@ def application(service: Service, *, token: str, host: str, names: tuple[str, ..
     inner = Starlette(
         routes=routes, exception_handlers={HTTPException: not_there, DoxaError: refused, Exception: broken}
     )
+    inner.router.redirect_slashes = False  # a path is there, or it is not
     return _counted(service, Guard(inner, token, host, names))
 
 
