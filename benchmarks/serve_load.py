@@ -44,8 +44,9 @@ from doxa.words.study import read_study
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "models"))
-from mini_study import save_model
 from reference import logits_of  # the reference that the tests use
+
+from mini_study import save_model
 
 BORDER = 1e-4
 """Of the cumulated probability: how far rounding may move the border between two tokens."""
@@ -75,6 +76,7 @@ class Serving:
 
     @property
     def headers(self) -> dict[str, str]:
+        """What every request carries."""
         return {"Authorization": f"Bearer {self.token}"}
 
     def resident(self) -> float:
@@ -262,13 +264,16 @@ def main() -> None:
             with watched(served, memory):
                 texts = asyncio.run(ask_all(served, asked))
             spent = time.monotonic() - began
-            speed = (
-                f"{chosen.requests / spent:.1f} requests, {chosen.requests * chosen.tokens / spent:.0f} tokens a second"
-            )
+            rate, written = chosen.requests / spent, chosen.requests * chosen.tokens / spent
             print(
-                f"{chosen.requests:,} requests at once of {chosen.tokens} tokens, {chosen.model}: {spent:.0f} s, {speed}"
+                f"{chosen.model}: {chosen.requests:,} requests at once, each of {chosen.tokens} tokens: {spent:.0f} s,"
             )
+            print(f"{rate:.1f} requests and {written:.0f} tokens a second")
             print(f"resident MiB: {before:.0f} before, {max(memory):.0f} at most, {served.resident():.0f} after")
+            memory = [0.0]
+            with watched(served, memory):
+                second = asyncio.run(ask_all(served, bodies(chosen.requests, chosen.tokens, seed=4 * 10**6)))
+            print(f"as many again: {second.count(None)} lost, {max(memory):.0f} MiB at most")
             waited = asyncio.run(hang_up(served, bodies(100, 1000, seed=2 * 10**6)))
             print(f"100 clients hung up in mid-sentence: nothing is written for them {waited:.1f} s later")
             again = asyncio.run(ask_all(served, asked[:5]))
