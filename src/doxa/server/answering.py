@@ -5,7 +5,7 @@ import secrets
 import time
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from starlette.responses import JSONResponse
@@ -41,21 +41,22 @@ class Answering:
     service: Service
     asked: ChatRequest
     arm: Arm
-    _begun: bool = False
-    _texts: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._began = time.time()
+        self._id = f"chatcmpl-{secrets.token_hex(12)}"
+        self._seed = secrets.randbelow(2**63) if self.asked.seed is None else self.asked.seed
+        self._texts = [""] * self.asked.n  # what was written of each choice so far
+        self._sending = asyncio.Lock()
+        self._begun = False  # whether anything was sent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or say why not."""
-        began = time.time()
-        self._seed = secrets.randbelow(2**63) if self.asked.seed is None else self.asked.seed
-        self._id = f"chatcmpl-{secrets.token_hex(12)}"
-        self._texts = [""] * self.asked.n
-        self._sending = asyncio.Lock()
         try:
             with self.service.gate.entered(self.asked.n):
-                await unless_hung_up(receive, self._answer(send, began))
+                await unless_hung_up(receive, self._answer(send))
         except DoxaError as error:
-            self._keep(began, error=error_body(error)["error"], status=status_of(error))
+            self._keep(error=error_body(error)["error"], status=status_of(error), texts=self._texts)
             if status_of(error) == HUNG_UP:
                 scope["doxa.status"] = HUNG_UP
             elif self._begun:
@@ -63,11 +64,11 @@ class Answering:
             else:
                 await refusal(error)(scope, receive, send)
 
-    async def _answer(self, send: Send, began: float) -> None:
+    async def _answer(self, send: Send) -> None:
         asked, service = self.asked, self.service
         arm = await service.prepared(self.arm, asked.steer)
         prompt = await service.read(asked, arm)
-        heading = self._heading(arm, began)
+        heading = self._heading(arm)
         room = service.arms.model.context_length - len(prompt.tokens)
         async with service.gate.room(asked.n * (len(prompt.tokens) + min(asked.sampling.max_tokens, room))):
             rows = self._rows(arm, prompt)
@@ -76,7 +77,7 @@ class Answering:
             else:
                 done = await _together([self._written(index, row) for index, row in enumerate(rows)])
         # Kept before it is given away: who has an answer finds it in the transcripts, whatever happens now.
-        self._keep(began, answers=[_kept(one) for one in done], digest=arm.digest)
+        self._keep(answers=[_kept(one) for one in done], digest=arm.digest)
         if asked.stream:
             for index, one in enumerate(done):
                 await self._send(send, chunk(heading, index, {}, stop=one.stop))
@@ -88,10 +89,10 @@ class Answering:
             await send({"type": "http.response.start", "status": 200, "headers": response.raw_headers})
             await send({"type": "http.response.body", "body": response.body})
 
-    def _heading(self, arm: PreparedArm, began: float) -> Heading:
+    def _heading(self, arm: PreparedArm) -> Heading:
         parts = [self.service.arms.model.fingerprint, str(self.service.arms.model.dtype), arm.digest]
         own = {"arm": arm.name, "digest": arm.digest, "seed": self._seed}
-        return Heading(self._id, int(began), self.asked.model, f"fp_{content_hash(parts)[:16]}", own)
+        return Heading(self._id, int(self._began), self.asked.model, f"fp_{content_hash(parts)[:16]}", own)
 
     def _rows(self, arm: PreparedArm, prompt: Rendered) -> list[Row]:
         wanted = max(self.asked.top_logprobs, 1) if self.asked.logprobs else 0
@@ -165,13 +166,13 @@ class Answering:
                 await send({"type": "http.response.start", "status": 200, "headers": STREAM})
             await send({"type": "http.response.body", "body": part, "more_body": not last})
 
-    def _keep(self, began: float, **outcome: Any) -> None:
+    def _keep(self, **outcome: Any) -> None:
         asked = self.asked
         self.service.keep(
             {
                 "id": self._id,
-                "began": began,
-                "seconds": time.time() - began,
+                "began": self._began,
+                "seconds": time.time() - self._began,
                 "model": asked.model,
                 "arm": self.arm.name,
                 "steer": None if asked.steer is None else intervention_to_json(asked.steer)["steer"],
@@ -179,7 +180,6 @@ class Answering:
                 "sampling": {**vars(asked.sampling), "seed": self._seed},
                 "n": asked.n,
                 "stream": asked.stream,
-                **({"texts": self._texts} if "error" in outcome else {}),
                 **outcome,
             }
         )
