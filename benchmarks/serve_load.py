@@ -1,6 +1,6 @@
 """A thousand requests at once, arms mixed, to `doxa serve`: is one lost or mixed up, and how much memory does it take?
 
-    python benchmarks/serve_load.py [--requests 1000] [--tokens 24] [--model smollm2]
+    python benchmarks/serve_load.py [--requests 1000] [--rounds 1] [--tokens 24] [--model smollm2]
 
 The server is a process of its own. All requests are sent at the same moment: each has a prompt of its own and a seed of
 its own, every second one is a stream. When they are answered, this process writes all texts itself, by the engine, and
@@ -24,7 +24,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,6 @@ class Serving:
     process: subprocess.Popen[bytes]
     url: str
     token: str
-    memory: list[int] = field(default_factory=list)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -249,6 +248,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--requests", type=int, default=1000)
     parser.add_argument("--tokens", type=int, default=24)
+    parser.add_argument("--rounds", type=int, default=1, help="as many requests again: does memory grow?")
     parser.add_argument("--model", default="smollm2", help="as in a study; `tiny` makes a random one")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
@@ -270,14 +270,13 @@ def main() -> None:
             )
             print(f"{rate:.1f} requests and {written:.0f} tokens a second")
             print(f"resident MiB: {before:.0f} before, {max(memory):.0f} at most, {served.resident():.0f} after")
-            memory = [0.0]
-            with watched(served, memory):
-                second = asyncio.run(ask_all(served, bodies(chosen.requests, chosen.tokens, seed=4 * 10**6)))
-            print(f"as many again: {second.count(None)} lost, {max(memory):.0f} MiB at most")
+            for again in range(1, chosen.rounds):
+                more = asyncio.run(ask_all(served, bodies(chosen.requests, chosen.tokens, seed=again * 10**7)))
+                print(f"as many again: {more.count(None)} lost, {served.resident():.0f} MiB after")
             waited = asyncio.run(hang_up(served, bodies(100, 1000, seed=2 * 10**6)))
             print(f"100 clients hung up in mid-sentence: nothing is written for them {waited:.1f} s later")
-            again = asyncio.run(ask_all(served, asked[:5]))
-            print(f"after them {sum(a == b for a, b in zip(again, texts, strict=False))} of 5 answers are as before")
+            repeated = asyncio.run(ask_all(served, asked[:5]))
+            print(f"after them {sum(a == b for a, b in zip(repeated, texts, strict=False))} of 5 answers are as before")
         found = compare(study, folder, asked, texts)
         print(", ".join(f"{kind}: {count}" for kind, count in found.items()))
         third = bodies(60, chosen.tokens, seed=3 * 10**6)
