@@ -70,6 +70,7 @@ def serve(arms: StudyArms, listener: socket.socket, settings: Settings, tell: Ca
     _allow_many_files()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)  # uvicorn raises what stopped it again, when all is done
+    listener.listen(BACKLOG)  # who reads the address may connect at once
     for line in _welcome(service, settings, listener.getsockname()[1], token):
         tell(line)
     try:
