@@ -80,6 +80,7 @@ REFUSED = (
 )
 FLOORS = (
     ("Roof", ""),
+    ("Roof: the server", "server"),
     ("Floor 3: measuring", "evals"),
     ("Floor 2: vectors", "vectors"),
     ("Floor 2: Inspect", "bridge"),

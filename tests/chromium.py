@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 
@@ -45,6 +45,11 @@ class Browser:
         """Wait for an event that may have come already."""
         while not any(one.get("method") == event for one in self.events):
             self.events.append(self._next())
+
+    def close(self) -> None:
+        """Let go of the pipe."""
+        self._read.close()
+        self._write.close()
 
     def _next(self) -> Mapping[str, Any]:
         while b"\0" not in self._rest:
@@ -88,7 +93,8 @@ def browser() -> Iterator[Browser]:
         for descriptor in (inward, outward, there[0], ours[1]):
             os.close(descriptor)
         try:
-            yield Browser(ours[0], there[1])
+            with closing(Browser(ours[0], there[1])) as found:
+                yield found
         finally:
             process.terminate()
             process.wait(20)

@@ -3,26 +3,36 @@
 Every command and every snippet of the README, the tutorial and the how-tos is executed in the order of the pages.
 Files that a page shows are written. Runs are cut short (`--limit 4 --runs 1`; evals `--limit 2`). Left out are
 installing, the tests themselves, and `inspect view`, which `tests/look_at_logs.py` opens. `docs/how-to-vllm.md` is
-followed only when it is named: it needs a server that runs.
+followed only when it is named: it needs a server that runs. What `doxa serve` starts is looked at in a browser when its
+page is done, and told to stop.
 """
 
 import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from inspect_ai.log import read_eval_log
+from tests.look_at_server import look
 
 from doxa.models.embedded import embedded_folder
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/tutorial.md", "docs/how-to-belief.md", "docs/how-to-model.md", "docs/how-to-sweep.md")
+PAGES = (
+    "README.md",
+    "docs/tutorial.md",
+    "docs/how-to-belief.md",
+    "docs/how-to-model.md",
+    "docs/how-to-sweep.md",
+    "docs/how-to-serve.md",
+)
 BLOCK = re.compile(
     r"^```(?P<kind>\w*)[^\S\n]*(?P<info>[^\n]*)\n(?P<body>.*?)^```$|(?:^\n|\A)(?P<lines>(?: {4}[^\n]+\n)+)",
     re.MULTILINE | re.DOTALL,
@@ -30,6 +40,8 @@ BLOCK = re.compile(
 FILES = {"yaml": "mine.yaml", "json": "mine.json"}
 """What a page calls a file that it shows without a name."""
 PROGRAMS = ("doxa", "inspect")
+EXPORTED = ("DOXA_TOKEN", "DOXA_BASE_URL", "DOXA_API_KEY")
+"""What is set for the rest of a page that exports it."""
 CUT = {"doxa run": "--limit 4 --runs 1", "inspect eval": "--limit 2 --display none"}
 
 
@@ -39,9 +51,9 @@ class Step:
 
     Attributes:
         page: The page.
-        kind: `command`, `python` or `file`.
-        text: What is executed, or what the file holds.
-        name: Of a file.
+        kind: `command`, `python`, `file` or `export`.
+        text: What is executed, or what the file or the variable holds.
+        name: Of a file or a variable.
     """
 
     page: str
@@ -56,8 +68,11 @@ def steps(page: str) -> Iterator[Step]:
         if found["lines"]:
             for line in found["lines"].splitlines():
                 for part in line.split("&&"):
+                    exported = re.fullmatch(r"export (\w+)=(\S+)", part.strip())
                     if part.split()[0] in PROGRAMS:
                         yield Step(page, "command", part.strip())
+                    elif exported and exported[1] in EXPORTED:
+                        yield Step(page, "export", exported[2], exported[1])
         elif found["info"].startswith("file="):
             yield Step(page, "file", found["body"], found["info"].removeprefix("file="))
         elif found["kind"] in FILES:
@@ -85,6 +100,32 @@ def finished(words: list[str], folder: Path) -> bool:
     return read_eval_log(str(latest), header_only=True).status == "success"
 
 
+def served(words: list[str], folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[str]:
+    """A server that listens.
+
+    Raises:
+        SystemExit: When it does not.
+    """
+    process = subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, text=True, env=dict(environment))
+    assert process.stdout is not None
+    if not any(line.startswith("Stop with") for line in process.stdout):
+        sys.exit(f"{shlex.join(words)} ended with {process.wait()}")
+    return process
+
+
+def stop(process: subprocess.Popen[str], environment: Mapping[str, str]) -> None:
+    """Look at a server's page, and tell the server to stop.
+
+    Raises:
+        SystemExit: When something is wrong with the page, or the server does not end well.
+    """
+    url = environment["DOXA_BASE_URL"].removesuffix("/v1")
+    found = look(url, environment["DOXA_TOKEN"])
+    process.send_signal(signal.SIGINT)
+    if found or process.wait(60):
+        sys.exit(f"the page of the server: {found}; it ended with {process.returncode}")
+
+
 def follow(folder: Path, pages: Sequence[str] = PAGES) -> None:
     """Do everything in a folder.
 
@@ -94,21 +135,30 @@ def follow(folder: Path, pages: Sequence[str] = PAGES) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copytree(embedded_folder()[0], folder / "my-model", dirs_exist_ok=True)
     for page in pages:
+        environment, servers = dict(os.environ), []
         for step in steps(page):
             if step.kind == "file":
                 path = folder / step.name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(step.text, encoding="utf-8")
                 continue
+            if step.kind == "export":
+                environment[step.name] = step.text
+                continue
             words = [sys.executable, "-c", step.text] if step.kind == "python" else command(step.text)
             if words is None:
                 continue
+            if words[1] == "serve":
+                servers.append(served(words, folder, environment))
+                continue
             shown = step.text.strip().splitlines()[-1] if step.kind == "python" else shlex.join(words[1:])
             began = time.monotonic()
-            done = subprocess.run(words, cwd=folder, capture_output=True, text=True, env=dict(os.environ), check=False)
+            done = subprocess.run(words, cwd=folder, capture_output=True, text=True, env=environment, check=False)
             print(f"{page}: {shown}: {time.monotonic() - began:.0f} s", flush=True)
             if done.returncode or not finished(words, folder):
                 sys.exit(f"{page} says\n{step.text}\nand that fails:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+        for process in servers:
+            stop(process, environment)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,9 @@ import click
 
 from doxa import __version__
 from doxa.progress import shown_progress
+from doxa.shipped import study_named
 from doxa.words.errors import DoxaError, EnvironmentFault, ResultsError, StudyError, nearest
-from doxa.words.study import Study, read_study, with_overrides
+from doxa.words.study import with_overrides
 
 
 class Typed(click.ParamType[Path]):
@@ -29,30 +30,10 @@ class Typed(click.ParamType[Path]):
 
 
 PATH = Typed()
-STUDIES = Path(__file__).parent / "data" / "studies"
 INTERRUPTED = 130
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-def study_named(name: str) -> Study:
-    """A study by the path of its file, or a shipped one by name.
-
-    Raises:
-        StudyError: When there is neither.
-    """
-    path = Path(os.path.expanduser(name))
-    if path.suffix in (".yaml", ".yml") or os.path.isfile(path):
-        return read_study(path)
-    shipped = {one.stem: one for one in STUDIES.glob("*.yaml")}
-    if name not in shipped:
-        raise StudyError(
-            f"no study {name!r}",
-            expected="the path of a YAML file or the name of a shipped study",
-            way_out=nearest(name, shipped),
-        )
-    return read_study(shipped[name])
 
 
 def _in_words(command: Callable[P, R]) -> Callable[P, R]:
@@ -291,6 +272,57 @@ def diff(study: str, a: str, b: str, as_json: bool) -> None:
         click.echo(f"{a} and {b} do the same thing.")
     for one in found:
         click.echo(f"{one.where}: {one.a}  |  {one.b}")
+
+
+@main.command()
+@click.argument("study")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; this machine alone.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
+@click.option("--out", type=PATH, help="Results folder with the arms; results/STUDY by default.")
+@click.option("--transcripts", type=PATH, help="Append what is asked and answered to a file in the results folder.")
+@click.option("--token-file", type=PATH, help="A token of your own; or set DOXA_TOKEN. One is made otherwise.")
+@click.option("--queue", type=click.IntRange(1), default=2048, show_default=True, help="Answers in the house at most.")
+@click.option(
+    "--memory",
+    type=click.FloatRange(0, min_open=True),
+    default=4.0,
+    show_default=True,
+    help="GiB for texts that are being written.",
+)
+@click.option("--allow-host", multiple=True, metavar="NAME", help="Another name that clients call this machine by.")
+@_in_words
+def serve(
+    study: str,
+    host: str,
+    port: int,
+    out: Path | None,
+    transcripts: Path | None,
+    token_file: Path | None,
+    queue: int,
+    memory: float,
+    allow_host: tuple[str, ...],
+) -> None:
+    """Serve every arm of a study as a model of an OpenAI-compatible server, and a page that compares them.
+
+    \b
+    Example:
+        doxa serve first
+        doxa serve first --port 9000 --transcripts chats.jsonl
+    """
+    specification = study_named(study)
+    try:
+        from doxa.server.serving import Settings, bound, given_token
+        from doxa.server.serving import serve as serve_arms
+        from doxa.server.study_arms import open_arms
+    except ModuleNotFoundError as error:
+        raise EnvironmentFault(f"{error.name} is not installed", way_out="pip install 'doxa[serve]'") from error
+
+    names = tuple(name.lower() for name in allow_host)
+    settings = Settings(host, port, queue, memory, given_token(token_file), names, transcripts)
+    with bound(host, port) as listener:
+        with shown_progress() as progress:
+            arms = open_arms(specification, out or Path("results") / specification.name, progress)
+        serve_arms(arms, listener, settings, click.echo)
 
 
 @main.command()

@@ -363,3 +363,45 @@ def test_what_servers_run_is_handed_over_whole_and_what_is_quick_comes_first(mod
     assert [one.request for one in module._next(tickets(served, rows), rows=2)] == rows
     assert len(module._next(tickets(model, rows), rows=2)) == 2
     assert [one.request for one in module._next(tickets(served, [*rows, choice]), rows=2)] == [choice]
+
+
+def test_an_answer_is_handed_back_when_it_is_written_and_not_when_the_batch_ends(
+    model: Model, batcher: Batcher
+) -> None:
+    steps: list[int] = []
+    release = threading.Event()
+
+    def listener(text: str, logprobs: Sequence[Any]) -> bool:
+        steps.append(1)
+        if len(steps) == 10:
+            assert release.wait(10)
+        return True
+
+    async def ask() -> tuple[Any, int, Any]:
+        long = replace(row(model, "other one"), sampling=Sampling(40, seed=1), listener=listener)
+        late = asyncio.create_task(batcher.ask(model, long))
+        early = await batcher.ask(model, row(model, "short"))
+        before = len(steps)
+        release.set()
+        return early, before, await late
+
+    early, before, late = asyncio.run(ask())
+    assert len(early.tokens) == 4
+    assert 0 < before <= 10
+    assert len(late.tokens) == 40
+
+
+def test_a_failure_after_it_does_not_take_an_answer_back(model: Model, batcher: Batcher) -> None:
+    asked: list[int] = []
+
+    def failing(text: str, logprobs: Sequence[Any]) -> bool:
+        asked.append(1)
+        if len(asked) % 8 == 0:
+            raise ModelError("not finite", way_out="Lower it")
+        return True
+
+    long = replace(row(model, "other one"), sampling=Sampling(40, seed=1), listener=failing)
+    early, late = together(batcher, model, [row(model, "short"), long])
+    assert len(early.tokens) == 4
+    assert isinstance(late, ModelError)
+    assert len(asked) == 16  # in the batch, and once more alone

@@ -60,9 +60,12 @@ class _Ticket:
     answer: Answer | None = None
     error: BaseException | None = None
     wanted: bool = True
+    settled: bool = False
 
     def settle(self, answer: Answer | None, error: BaseException | None) -> None:
-        self.answer, self.error = answer, error
+        if self.settled:
+            return
+        self.settled, self.answer, self.error = True, answer, error
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
             self.hand(self.done.set)
 
@@ -194,7 +197,7 @@ def _settle(tickets: list[_Ticket], stop: threading.Event) -> None:
         if len(tickets) == 1:
             tickets[0].settle(None, error)
         else:  # one request of many is wrong: let it fail alone
-            for ticket in tickets:
+            for ticket in [one for one in tickets if not one.settled]:
                 _settle([ticket], stop)
     except BaseException as error:  # whatever it is belongs to those who wait, or they wait for ever
         for ticket in tickets:
@@ -205,7 +208,7 @@ def _settle(tickets: list[_Ticket], stop: threading.Event) -> None:
 
 
 def _while_wanted(ticket: _Ticket) -> Request:
-    """The request; a row leaves its batch at the next token when nobody waits for it any more."""
+    """The request; a row is handed back as soon as it is written, and leaves its batch when nobody waits for it."""
     row = ticket.request
     if not isinstance(row, Row):
         return row
@@ -214,7 +217,7 @@ def _while_wanted(ticket: _Ticket) -> Request:
     def listen(text: str, logprobs: Sequence[TokenLogprob]) -> bool:
         return ticket.wanted and (listener is None or listener(text, logprobs))
 
-    return replace(row, listener=listen)
+    return replace(row, listener=listen, finished=lambda generation: ticket.settle(generation, None))
 
 
 def compute(model: Model, requests: Sequence[Request], progress: Callable[[int], None]) -> list[Answer]:

@@ -67,6 +67,7 @@ class Row:
         logprobs: Report the log-probability of every token and of so many most probable ones; 0 reports none.
         listener: Called in the engine's thread after every token but the last, with what is written for good: text that
             may turn out to be a stop text is held back. When it returns False the row leaves the batch.
+        finished: Called in the engine's thread when the text is written, which may be long before the batch ends.
     """
 
     prompt: Rendered
@@ -74,6 +75,7 @@ class Row:
     plans: tuple[SteeringPlan, ...] = ()
     logprobs: int = 0
     listener: Listener | None = None
+    finished: "Callable[[Generation], None] | None" = None
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,9 @@ def generate(
 
     def finish(index: int, generation: Generation) -> None:
         done.update(dict.fromkeys(equal[index], generation))
+        for row in (rows[each] for each in equal[index]):
+            if row.finished is not None:
+                row.finished(generation)
         if progress is not None:
             progress(len(done))
 

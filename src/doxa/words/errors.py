@@ -7,7 +7,8 @@
     |  |- VectorError         pairs, vectors, layers and strengths
     |  |- ProseError          a Markdown file (belief, pairs, items) that cannot be read
     |  |- ResultsError        a results folder, log or table that is not what it should be
-    |  `- NotYetError         the grammar knows it, this version does not run it
+    |  |- NotYetError         the grammar knows it, this version does not run it
+    |  `- Refused             a request to `doxa serve` (`server/refusals.py`)
     `- EnvironmentFault     exit code 1: disk, network, cache, another process
 
 Every message says what was found, what was expected, and the way out. The command line prints it on its own, without a
