@@ -13,8 +13,9 @@ import click
 import pytest
 import yaml
 
-from doxa.cli import STUDIES, main, study_named
+from doxa.cli import main, study_named
 from doxa.evals.claims import measured
+from doxa.shipped import STUDIES
 from doxa.vectors.pairs import load_pairs
 from doxa.words.arms import arm_from_json
 from doxa.words.beliefs import read_belief

@@ -2,7 +2,6 @@
 
 import io
 import json
-import math
 import os
 import sys
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from doxa import __version__
 from doxa.progress import shown_progress
 from doxa.shipped import study_named
 from doxa.words.errors import DoxaError, EnvironmentFault, ResultsError, StudyError, nearest
+from doxa.words.reading import listed_numbers
 from doxa.words.study import with_overrides
 
 
@@ -207,8 +207,8 @@ def sweep(
         specification,
         arm,
         task=task,
-        strengths=_numbers(strengths, "--strengths", float) if strengths else (),
-        widths=_numbers(widths, "--widths", int),
+        strengths=listed_numbers(strengths, "--strengths", float) if strengths else (),
+        widths=listed_numbers(widths, "--widths", int),
         twins=twins,
     )
     folder = out or Path("results") / laid_out.study.name
@@ -224,28 +224,6 @@ def sweep(
         page = run_sweep(model, laid_out, planned, folder, " ".join(filter(None, options)), progress=progress)
     click.echo((folder / "summary.txt").read_text(encoding="utf-8").rstrip())
     click.echo(f"\npage: {page}")
-
-
-N = TypeVar("N", int, float)
-
-
-def _numbers(listed: str, option: str, kind: type[N]) -> tuple[N, ...]:
-    """Numbers with commas between them.
-
-    Raises:
-        StudyError: When one cannot be read or is not finite.
-    """
-    try:
-        found = tuple(kind(one) for one in listed.split(","))
-    except ValueError:
-        found = ()
-    if not found or not all(math.isfinite(one) for one in found):
-        raise StudyError(
-            f"{option} {listed!r}",
-            expected="whole numbers with commas" if kind is int else "numbers with commas",
-            way_out=f"Write {option} " + ("1,3,6" if kind is int else "0.2,0.4"),
-        )
-    return found
 
 
 @main.command()

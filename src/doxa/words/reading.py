@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from doxa.words.errors import StudyError, nearest
 
+Numeric = TypeVar("Numeric", int, float)
 Word = TypeVar("Word", bound=str)
 
 
@@ -67,6 +68,21 @@ def number(value: object, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise StudyError(f"{where} is {shown(value)}", expected="a finite number", way_out="Write a number such as 0.4")
     return float(value)
+
+
+def listed_numbers(listed: str, where: str, kind: type[Numeric]) -> tuple[Numeric, ...]:
+    """Finite numbers in one text, with commas between them."""
+    try:
+        found = tuple(kind(one) for one in listed.split(","))
+    except ValueError:
+        found = ()
+    if not found or not all(math.isfinite(one) for one in found):
+        raise StudyError(
+            f"{where} {listed!r}",
+            expected="whole numbers with commas" if kind is int else "numbers with commas",
+            way_out=f"Write {where} " + ("1,3,6" if kind is int else "0.2,0.4"),
+        )
+    return found
 
 
 def one_of(value: object, where: str, words: Collection[Word]) -> Word:
