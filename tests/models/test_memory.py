@@ -90,11 +90,18 @@ def test_one_row_that_does_not_fit_is_an_error_in_words(llama, monkeypatch):
         generate(llama, rows(llama))
 
 
-@pytest.mark.parametrize(("own", "expected"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
-def test_waiting_threads_give_the_processor_away_unless_told_otherwise(own, expected):
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
-    if own is not None:
-        environment["OMP_WAIT_POLICY"] = own
-    code = "import doxa.models.handle, os; print(os.environ['OMP_WAIT_POLICY'])"
+@pytest.mark.parametrize(
+    ("own", "before", "expected"),
+    [
+        ({}, "", "3000"),
+        ({"GOMP_SPINCOUNT": "5"}, "", "5"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, "", "None"),
+        ({}, "import torch; ", "None"),
+    ],
+)
+def test_waiting_threads_give_the_processor_away_unless_told_otherwise(own, before, expected):
+    names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    environment = {name: value for name, value in os.environ.items() if name not in names} | own
+    code = f"{before}import doxa.models.memory, os; print(os.environ.get('GOMP_SPINCOUNT'))"
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == expected
