@@ -19,7 +19,16 @@ Mini = Callable[..., Study]
 
 
 def test_float32_is_beside_nothing(mini: Mini, tiny: Model) -> None:
-    assert precision_of(make_plan(mini(), tiny), tiny) is None
+    plan = make_plan(mini(), tiny)
+    assert precision_of(plan, tiny) is None
+    assert precision_lines(plan, None) == []
+
+
+def test_what_servers_compute_is_said_to_be_unmeasured(mini: Mini, tiny: Model) -> None:
+    plan = make_plan(mini(), tiny)
+    narrow = replace(plan, model=replace(plan.model, dtype="bfloat16"))
+    assert precision_of(narrow, replace(tiny, servers=("http://127.0.0.1:1",))) is None
+    assert precision_lines(narrow, None) == ["bfloat16 beside float32: not measured, as servers compute"]
 
 
 def test_a_declared_precision_is_measured(finished: Finished, tiny_folder: Path, tmp_path: Path) -> None:
@@ -38,7 +47,7 @@ def test_a_declared_precision_is_measured(finished: Finished, tiny_folder: Path,
     (own,) = (e for e in estimates if e["contrast"] == change.contrast and e["score"] == change.score == "belief")
     assert change.float32 == pytest.approx(own["value"], abs=1e-4)
     assert change.declared != change.float32
-    lines = precision_lines(found)
+    lines = precision_lines(plan, found)
     assert lines[0].startswith("bfloat16 beside float32: KL of next-token distributions")
     assert "mid[strength=0.6] - baseline, belief: " in lines[1]
 

@@ -124,7 +124,7 @@ def plan(study: str, runs: int | None, limit: int | None, probe: bool, as_json: 
         measured = None if precision is None else precision_to_json(precision)
         click.echo(json.dumps({**found.facts, "precision": measured}, indent=1, allow_nan=False))
     else:
-        click.echo("\n".join([found.text, *(precision_lines(precision) if precision is not None else [])]))
+        click.echo("\n".join([found.text, *(precision_lines(laid_out, precision) if probe else [])]))
 
 
 @main.command()

@@ -79,8 +79,11 @@ def precision_to_json(one: Precision) -> dict[str, Any]:
     return asdict(one)
 
 
-def precision_lines(one: Precision) -> list[str]:
-    """For a person."""
+def precision_lines(plan: Plan, one: Precision | None) -> list[str]:
+    """For a person; says so where a declared precision was not measured."""
+    if one is None:
+        unmeasured = plan.model.dtype != FLOAT32
+        return [f"{plan.model.dtype} beside float32: not measured, as servers compute"] if unmeasured else []
     far = one.rounding
     lines = [
         f"{one.dtype} beside float32: KL of next-token distributions {number(far.kl)} nats a token (largest "

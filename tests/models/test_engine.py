@@ -10,7 +10,8 @@ from doxa.models import engine
 from doxa.models.chat import Message, Rendered, render
 from doxa.models.engine import Row, Sampling, generate
 from doxa.models.handle import adopt
-from doxa.words.errors import ModelError
+from doxa.models.steering import SteeringPlan
+from doxa.words.errors import ModelError, VectorError
 
 QUESTIONS = ("Are you conscious?", "What is the answer to the question of the other room?", "Is it?")
 
@@ -113,6 +114,16 @@ def test_equal_prompts_are_run_once(llama):
     width = max(len(question.tokens), len(other.tokens))
     assert shapes[0] == (2, width)
     assert shapes[1] == (4, 1)
+
+
+@pytest.mark.parametrize("at", ["all", "generated"])
+def test_a_plan_that_does_not_fit_is_refused_wherever_it_acts(llama, at):
+    question = prompt(llama, QUESTIONS[0])
+    wide = SteeringPlan((0,), torch.ones(1, llama.d_model + 1), frozenset((at,)))
+    beyond = SteeringPlan((llama.n_layers,), torch.ones(1, llama.d_model), frozenset((at,)))
+    for plan, words in ((wide, "width"), (beyond, f"layer {llama.n_layers} of")):
+        with pytest.raises(VectorError, match=words):
+            generate(llama, [Row(question, Sampling(2), (plan,))])
 
 
 def test_arms_that_leave_a_prompt_alone_share_it(model):

@@ -1,9 +1,9 @@
 """Floor 1: a language model in memory.
 
 Threads of a product that wait for each other spin a little, and then give the processor away. Unless told otherwise
-they spin for a long time, which is hardly faster on an idle machine and ruinous on one where something else runs: two
-threads on two cores beside busy processes take turns waiting, and are slower than one, at times many times
-(`benchmarks/threads.py`). How many threads there are stays as it is: the last bits of numbers depend on that.
+they spin for a long time, which is no faster on an idle machine and slow on one where something else runs: two threads
+on two cores beside busy processes take turns waiting, and are slower than one (`benchmarks/threads.py`). How many
+threads there are stays as it is: the last bits of numbers depend on that.
 
 The threads read their orders when torch is loaded, so the user's own settings, or a torch that is there already, stand.
 """
