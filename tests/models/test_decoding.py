@@ -13,7 +13,7 @@ from doxa.models.chat import render_text
 from doxa.models.decoding import decoding
 from doxa.models.engine import Row, Sampling, generate
 from doxa.models.handle import adopt
-from doxa.models.llama_like import llama_like
+from doxa.models.llama_parts import llama_like
 from doxa.models.passes import new_cache, reader_of
 
 SHORT = {"llama", "qwen2", "qwen3", "mistral", "olmo"}
@@ -96,7 +96,7 @@ def test_unsteered_rows_are_bit_identical_in_the_same_batch(llama):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"scale": 0.4},
+        {"scale": 0.5},
         {"activation": nn.functional.gelu},
         {"before_mlp": nn.functional.normalize},
         {"output": lambda inputs: 1.1 * inputs},

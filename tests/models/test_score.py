@@ -5,8 +5,8 @@ import pytest
 import torch
 from reference import logits_of, logprob_of, random_plan
 
-from doxa.models.blocks import residual_of
 from doxa.models.chat import Message, Rendered, continuation, render
+from doxa.models.llama_like import LlamaLike
 from doxa.models.receipt import Receipt
 from doxa.models.score import Choice, entropy, score_choices, surprisal
 from doxa.words.errors import ModelError
@@ -65,15 +65,25 @@ def test_the_last_token_of_an_option_is_not_run(llama):
 
 
 def tokens_run(model, run):
-    """Shape of every forward pass that reaches the last block, what is tried once for each model left out."""
-    run()
+    """Shape of every forward pass that reaches the last block, by its parts or by the network's own way."""
+    run()  # what is tried once for each model is left out
     shapes = []
-    last = model.blocks[-1]
-    hook = last.register_forward_hook(lambda module, args, output: shapes.append(tuple(residual_of(output).shape[:2])))
-    try:
+    of_parts, of_block = LlamaLike.run, type(model.blocks[-1]).forward
+
+    def parts(self, stream, positions, sight, layers, additions):
+        if layers and layers[-1] == model.n_layers - 1:
+            shapes.append(tuple(stream.shape[:2]))
+        return of_parts(self, stream, positions, sight, layers, additions)
+
+    def block(self, hidden, *args, **kwargs):
+        if self is model.blocks[-1]:
+            shapes.append(tuple(hidden.shape[:2]))
+        return of_block(self, hidden, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LlamaLike, "run", parts)
+        patch.setattr(type(model.blocks[-1]), "forward", block)
         run()
-    finally:
-        hook.remove()
     return shapes
 
 

@@ -15,7 +15,9 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from doxa.models.handle import Model
-from doxa.models.llama_like import LlamaLike, Store, llama_like
+from doxa.models.key_values import KeyValues
+from doxa.models.llama_like import LlamaLike
+from doxa.models.llama_parts import llama_like
 from doxa.models.passes import Reader, new_cache, reader_of, selected
 from doxa.models.steering import Steering, SteeringPlan, reading, steering
 
@@ -30,7 +32,7 @@ class Decoding(Protocol):
     steering: Steering
 
     def step(self, tokens: Int[Tensor, " rows"]) -> Float[Tensor, "rows vocab"]:
-        """Run the token that was drawn for every row; return the logits of the next one (float32)."""
+        """Run the token that was drawn for every row; return the logits of the next one."""
 
     def keep(self, rows: Sequence[int]) -> None:
         """Go on with some rows only, in this order."""
@@ -41,7 +43,7 @@ def decoding(
     model: Model,
     plans: Sequence[tuple[SteeringPlan, ...]],
     mask: Bool[Tensor, "rows time"],
-    cache: DynamicCache | Store,
+    cache: DynamicCache | KeyValues,
 ) -> Iterator[Decoding]:
     """Write rows together while the context is open.
 
@@ -58,11 +60,10 @@ def decoding(
         VectorError: When a plan does not fit the model.
     """
     parts = short_way(model)
-    if parts is not None:
-        store = cache if isinstance(cache, Store) else Store.of(cache)
-        yield _Short(parts, Steering(plans, model.device), mask, store)
+    if parts is not None and isinstance(cache, KeyValues):
+        yield _Short(parts, Steering(plans, model.device), mask, cache)
         return
-    assert isinstance(cache, DynamicCache), "a store is read by the short way only"
+    assert isinstance(cache, DynamicCache), "keys and values in a store are read by the short way only"
     with steering(model, plans) as state:
         yield _Whole(reader_of(model), state, mask, cache)
 
@@ -95,7 +96,7 @@ class _Whole:
 class _Short:
     """By a forward pass of our own."""
 
-    def __init__(self, parts: LlamaLike, state: Steering, mask: Bool[Tensor, "rows time"], store: Store) -> None:
+    def __init__(self, parts: LlamaLike, state: Steering, mask: Bool[Tensor, "rows time"], store: KeyValues) -> None:
         self.steering = state
         self._parts, self._mask, self._store = parts, mask, store
 
@@ -143,7 +144,8 @@ def _tried_on_some_tokens(model: Model, parts: LlamaLike) -> bool:
     prompts = parts.read(tokens, mask, compared)
     if not compared.agrees(prompts.logits, reader.logits(features[:, -1])):
         return False
-    whole, store = _Whole(reader, Steering([(), ()], model.device), mask, cache), Store(prompts.keys, prompts.values)
+    whole = _Whole(reader, Steering([(), ()], model.device), mask, cache)
+    store = KeyValues(prompts.keys, prompts.values)
     for step in range(4):
         if step == 1:
             whole.keep([1, 1])

@@ -17,7 +17,8 @@ from transformers import DynamicCache
 from doxa.models.chat import Rendered
 from doxa.models.decoding import short_way
 from doxa.models.handle import Model
-from doxa.models.llama_like import LlamaLike, Read, Store
+from doxa.models.key_values import KeyValues
+from doxa.models.llama_like import LlamaLike, Read
 from doxa.models.passes import new_cache, reader_of, selected
 from doxa.models.receipt import prompt_mask
 from doxa.models.steering import Steering, SteeringPlan, steering
@@ -60,7 +61,7 @@ class Prompted:
     """Rows whose prompts were run.
 
     Attributes:
-        logits: Of the first token of each (float32).
+        logits: Of the first token of each.
         mask: False where a prompt is padding, on the left.
         cache: Keys and values of the prompts.
         shared: For each row how many tokens of its prompt were not run for it: another row had them run.
@@ -68,7 +69,7 @@ class Prompted:
 
     logits: Float[Tensor, "rows vocab"]
     mask: Bool[Tensor, "rows time"]
-    cache: DynamicCache | Store
+    cache: DynamicCache | KeyValues
     shared: tuple[int, ...]
 
 
@@ -117,7 +118,7 @@ def _short(
     tokens: Int[Tensor, "rows time"],
     mask: Bool[Tensor, "rows time"],
     of: Sequence[int],
-) -> tuple[Float[Tensor, "rows vocab"], Store]:
+) -> tuple[Float[Tensor, "rows vocab"], KeyValues]:
     """By a forward pass of our own, a part of the prefixes at a time; logits and keys of the rows `of` them."""
     width = tokens.shape[1]
     size = max(1, PART_TOKENS // width)
@@ -134,7 +135,7 @@ def _short(
     rows = torch.tensor(row_of)[torch.tensor(of)]
     keys = [torch.cat(layers)[rows] for layers in zip(*(one.keys for one in found), strict=True)]
     values = [torch.cat(layers)[rows] for layers in zip(*(one.values for one in found), strict=True)]
-    return torch.cat([one.logits for one in found])[rows], Store(keys, values)
+    return torch.cat([one.logits for one in found])[rows], KeyValues(keys, values)
 
 
 class _Branches:

@@ -280,7 +280,7 @@ def reading(model: Model, layers: Sequence[int]) -> Iterator[Mapping[int, Tensor
     Raises:
         VectorError: When the model does not have a layer.
     """
-    _check_layers(layers, model)
+    check_layers(layers, model)
     residuals: dict[int, Tensor] = {}
 
     def hook(layer: int) -> Callable[[nn.Module, tuple[Any, ...], Output], None]:
@@ -295,7 +295,12 @@ def reading(model: Model, layers: Sequence[int]) -> Iterator[Mapping[int, Tensor
         yield residuals
 
 
-def _check_layers(layers: Sequence[int], model: Model) -> None:
+def check_layers(layers: Sequence[int], model: Model) -> None:
+    """Check that a model has some layers.
+
+    Raises:
+        VectorError: When it does not.
+    """
     for layer in layers:
         if not 0 <= layer < model.n_layers:
             raise VectorError(
@@ -311,7 +316,7 @@ def check_fits(plan: SteeringPlan, model: Model) -> None:
     Raises:
         VectorError: When it has another width or a layer that the model does not have.
     """
-    _check_layers(plan.layers, model)
+    check_layers(plan.layers, model)
     width = plan.additions.shape[1]
     if width != model.d_model:
         raise VectorError(

@@ -3,45 +3,34 @@
 Arms read the same texts, and up to the first steered block they compute the same. Where that is said (`shared`), the
 blocks up to there are run once for each distinct row, what they return is kept for arms that come later, and all rows
 go on from it. What is kept was computed in a batch of exactly the same rows: no number depends on what came before.
+
+A network that is built as Llama is runs by its parts (`llama_like`), any other by its own forward pass.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from jaxtyping import Float
+from torch import Tensor
 
 from doxa.models.blocks import Output, residual_of, with_residual
-from doxa.models.branching import Parents, attends_by_position, attention, depths, is_chain, sight
+from doxa.models.branching import Parents, attends_by_position
+from doxa.models.decoding import short_way
 from doxa.models.handle import Model
-from doxa.models.passes import Attention, Reader, reader_of
-from doxa.models.steering import SteeringPlan, reading, steering
+from doxa.models.llama_like import LlamaLike
+from doxa.models.passes import Reader, reader_of
+from doxa.models.steering import Steering, SteeringPlan, check_fits, check_layers, reading, steering
+from doxa.models.strip_batch import Strip, StripBatch, applied, padded
 from doxa.models.substitute import substituted
+
+__all__ = ["Strip", "branches", "read_strips", "run_strips", "shared_blocks"]
 
 _WORTH = 0.1  # a smaller part of the blocks is not worth a pass of its own
 _KEPT_BYTES = 2**28  # of what shared blocks computed, for each model
-
-
-@dataclass(frozen=True, eq=False)
-class Strip:
-    """A row of a forward pass.
-
-    Attributes:
-        plans: What is added to the row.
-        tokens: Its tokens.
-        applied: Which of them each plan touches.
-        parents: For each token the place of the one before it, where the row is a tree (`trees`); None: one after the
-            other.
-    """
-
-    plans: tuple[SteeringPlan, ...]
-    tokens: tuple[int, ...]
-    applied: Bool[Tensor, "plans time"]
-    parents: Parents | None = None
 
 
 def run_strips(model: Model, strips: Sequence[Strip], *, shared: int | None = None) -> Float[Tensor, "rows time width"]:
@@ -55,16 +44,19 @@ def run_strips(model: Model, strips: Sequence[Strip], *, shared: int | None = No
     Returns:
         Features of every position, for `Reader.logits`.
     """
+    batch, parts = padded(model, strips), short_way(model)
+    if parts is not None:
+        return parts.norm(_run_parts(model, parts, strips, batch, _Noting(model, strips, batch), shared=shared))
     reader = reader_of(model)
-    batch = _padded(model, strips)
     with ExitStack() as stack:
         if shared is not None:
-            output, of = _run_below(model, reader, shared, strips, batch)
+            run = partial(_last_output, model, reader, shared)
+            output, of = _run_below(model, shared, None, strips, batch, run)
             given = with_residual(output, residual_of(output)[torch.tensor(of, device=model.device)])
             # The last of them returns what was computed; what the others return is not used.
             stack.enter_context(substituted(model.blocks[: shared + 1], [lambda *args, **kwargs: given] * (shared + 1)))
         with steering(model, [strip.plans for strip in strips]) as state:
-            state.move(torch.cat([_pad(strip.applied, batch.tokens.shape[1]) for strip in strips]))
+            state.move(applied(strips, batch))
             return reader.features(batch.tokens, batch.attention(model), batch.positions)
 
 
@@ -78,10 +70,14 @@ def read_strips(
         strips: As for `run_strips`.
         layers: Which blocks.
     """
+    batch, parts = padded(model, strips), short_way(model)
+    if parts is not None:
+        noting = _Noting(model, strips, batch, layers)
+        _run_parts(model, parts, strips, batch, noting, last=max(layers, default=-1))
+        return noting.streams
     reader = reader_of(model)
-    batch = _padded(model, strips)
     with steering(model, [strip.plans for strip in strips]) as state, reading(model, layers) as streams:
-        state.move(torch.cat([_pad(strip.applied, batch.tokens.shape[1]) for strip in strips]))
+        state.move(applied(strips, batch))
         reader.features(batch.tokens, batch.attention(model), batch.positions, last=True)
     return dict(streams)
 
@@ -95,6 +91,8 @@ def shared_blocks(model: Model, arms: Sequence[tuple[SteeringPlan, ...]]) -> int
     first = min((plan.layers[0] for own in arms for plan in own if plan.layers), default=-1)
     if first + 1 < max(1, _WORTH * model.n_layers):
         return None
+    if short_way(model) is not None:
+        return first
     return first if _tried(model, _divisible, lambda: _same_when_divided(model)) else None
 
 
@@ -108,49 +106,12 @@ def branches(model: Model, cells: int) -> bool:
         model: The model.
         cells: The largest tree that is wanted.
     """
+    if short_way(model) is not None:
+        return True
     if not attends_by_position(model):
         return False
     width = 2 ** max(3, (cells - 1).bit_length())  # few different ones, so that there are few trials
     return _tried(model, _branching.setdefault(width, WeakKeyDictionary()), lambda: _same_in_a_tree(model, width))
-
-
-@dataclass(frozen=True, eq=False)
-class _Batch:
-    tokens: Int[Tensor, "rows time"]
-    mask: Bool[Tensor, "rows time"] | Bool[Tensor, "rows time time"]
-    positions: Int[Tensor, "rows time"]
-
-    def rows(self, chosen: Sequence[int]) -> "_Batch":
-        index = list(chosen)
-        return _Batch(self.tokens[index], self.mask[index], self.positions[index])
-
-    def attention(self, model: Model) -> Tensor | Attention:
-        return self.mask if self.mask.ndim == 2 else attention(model, self.mask, self.positions)
-
-
-def _padded(model: Model, strips: Sequence[Strip]) -> _Batch:
-    width = max(len(strip.tokens) for strip in strips)
-    tokens = torch.zeros(len(strips), width, dtype=torch.long)
-    positions = torch.zeros(len(strips), width, dtype=torch.long)
-    of_rows: list[Parents] = []
-    for row, strip in enumerate(strips):
-        n = len(strip.tokens)
-        parents = tuple(range(-1, n - 1)) if strip.parents is None else strip.parents
-        tokens[row, :n] = torch.tensor(strip.tokens)
-        positions[row, :n] = torch.tensor(depths(parents))
-        of_rows.append(parents)
-    if all(is_chain(parents) for parents in of_rows):
-        mask = torch.arange(width) < torch.tensor([len(parents) for parents in of_rows])[:, None]
-    else:
-        mask = torch.eye(width, dtype=torch.bool).repeat(len(strips), 1, 1)  # padding sees itself: no row is empty
-        for row, parents in enumerate(of_rows):
-            mask[row, : len(parents), : len(parents)] = sight(parents)
-    device = model.device
-    return _Batch(tokens.to(device), mask.to(device), positions.to(device))
-
-
-def _pad(applied: Bool[Tensor, "plans time"], width: int) -> Bool[Tensor, "plans width"]:
-    return nn.functional.pad(applied, (0, width - applied.shape[1]))
 
 
 class _Reached(Exception):
@@ -161,24 +122,84 @@ _kept: WeakKeyDictionary[Model, dict[object, Output]] = WeakKeyDictionary()
 
 
 def _run_below(
-    model: Model, reader: Reader, last: int, strips: Sequence[Strip], batch: _Batch
+    model: Model,
+    last: int,
+    way: object,
+    strips: Sequence[Strip],
+    batch: StripBatch,
+    run: Callable[[StripBatch], Output],
 ) -> tuple[Output, tuple[int, ...]]:
-    """What block `last` returns for distinct rows, run or kept; and for each row which of those it is."""
+    """What block `last` returns for distinct rows, and for each row which of those it is.
+
+    What an earlier run the same way has left is not run again.
+    """
     number: dict[tuple[tuple[int, ...], Parents | None], int] = {}
     of = tuple(number.setdefault((strip.tokens, strip.parents), len(number)) for strip in strips)
-    key = (last, tuple(number))
+    key = (last, way, tuple(number))
     kept = _kept.setdefault(model, {})
     if key in kept:
         kept[key] = kept.pop(key)  # the latest at the end
         return kept[key], of
-    own = batch.rows([of.index(index) for index in range(len(number))])
-    kept[key] = output = _last_output(model, reader, last, own)
+    kept[key] = output = run(batch.rows([of.index(index) for index in range(len(number))]))
     while len(kept) > 1 and sum(residual_of(one).nbytes for one in kept.values()) > _KEPT_BYTES:
         del kept[next(iter(kept))]
     return output, of
 
 
-def _last_output(model: Model, reader: Reader, last: int, batch: _Batch) -> Output:
+def _run_parts(
+    model: Model,
+    parts: LlamaLike,
+    strips: Sequence[Strip],
+    batch: StripBatch,
+    additions: "_Noting",
+    *,
+    shared: int | None = None,
+    last: int | None = None,
+) -> Float[Tensor, "rows time d_model"]:
+    """The residual stream after block `last` (the very last, without it), by the parts of a network."""
+    end = model.n_layers if last is None else last + 1
+    if shared is None:
+        stream = parts.embedding(batch.tokens)
+        return parts.run(stream, batch.positions, batch.sight(), range(end), additions)
+
+    def run(own: StripBatch) -> Tensor:
+        nothing = Steering([()] * len(own.tokens), model.device)
+        return parts.run(parts.embedding(own.tokens), own.positions, own.sight(), range(shared + 1), nothing)
+
+    output, of = _run_below(model, shared, parts, strips, batch, run)
+    stream = residual_of(output)[list(of)]
+    new = additions.add(shared, stream) if shared in additions.layers else None
+    upper = range(shared + 1, end)
+    return parts.run(stream if new is None else new, batch.positions, batch.sight(), upper, additions)
+
+
+class _Noting:
+    """Steers the rows of one pass, and notes the residual stream after some blocks.
+
+    Attributes:
+        layers: The blocks after which something is done.
+        streams: What was noted, by layer.
+    """
+
+    def __init__(self, model: Model, strips: Sequence[Strip], batch: StripBatch, noted: Sequence[int] = ()) -> None:
+        for plan in {plan for strip in strips for plan in strip.plans}:
+            check_fits(plan, model)
+        check_layers(noted, model)
+        self._state = Steering([strip.plans for strip in strips], model.device)
+        self._state.move(applied(strips, batch))
+        self._steered, self._noted = frozenset(self._state.layers), frozenset(noted)
+        self.layers = tuple(sorted(self._steered | self._noted))
+        self.streams: dict[int, Float[Tensor, "rows time d_model"]] = {}
+
+    def add(self, layer: int, residual: Float[Tensor, "rows time d_model"]) -> Tensor | None:
+        """A new residual stream; None when nothing is due there."""
+        new = self._state.add(layer, residual) if layer in self._steered else None
+        if layer in self._noted:
+            self.streams[layer] = residual if new is None else new
+        return new
+
+
+def _last_output(model: Model, reader: Reader, last: int, batch: StripBatch) -> Output:
     """What block `last` returns; the blocks above it are not run."""
     block = model.blocks[last]
     found: list[Output] = []
