@@ -1,8 +1,8 @@
 """Keys and values of the tokens so far, and attention of one more token over them.
 
 Keys stand with their positions last, as the product with a query reads them, and the query heads that share a head of
-keys ask together: a step's attention is then two batches of small products, which are faster on a CPU than torch's attention
-is for a single token of every row (`benchmarks/step_attention.py`).
+keys ask together. A step's attention is then two batches of small products, on a CPU faster than torch's attention
+for a single token of every row (`benchmarks/step_attention.py`).
 """
 
 from collections.abc import Sequence
