@@ -20,8 +20,6 @@ from torch import Tensor, nn
 from doxa.models.key_values import KeyValues
 from doxa.models.packed import Linear
 
-_SCORED = 512  # tokens of a text up to which all scores are held at once
-
 Module: TypeAlias = Callable[[Tensor], Tensor]
 Turn: TypeAlias = tuple[Float[Tensor, "rows 1 time width"], Float[Tensor, "rows 1 time width"]]
 """Cosines, and sines of a head that is rolled by half of its width."""
@@ -237,17 +235,7 @@ def _attend(
     scale: float,
 ) -> Float[Tensor, "rows heads time width"]:
     """Let the tokens of texts see each other; consecutive query heads share a head of keys."""
-    (rows, heads, time, width), key_heads = query.shape, key.shape[1]
-    if query.dtype == torch.float32 or time > _SCORED:
-        return nn.functional.scaled_dot_product_attention(
-            query, key, value, attn_mask=hidden, scale=scale, enable_gqa=True
-        )
-    # Products are faster than torch's attention in bfloat16, and no further from float32.
-    pairs, asking = rows * key_heads, heads // key_heads * time
-    unseen = hidden.repeat(1, key_heads, heads // key_heads, 1).view(pairs, asking, time)
-    keys, values = key.reshape(pairs, time, width), value.reshape(pairs, time, width)
-    scores = torch.baddbmm(unseen, query.reshape(pairs, asking, width), keys.transpose(1, 2), alpha=scale)
-    return torch.bmm(scores.softmax(-1), values).view(query.shape)
+    return nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=hidden, scale=scale, enable_gqa=True)
 
 
 def _keep_and_attend(
