@@ -96,7 +96,7 @@ def test_unsteered_rows_are_bit_identical_in_the_same_batch(llama):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"scale": 0.5},
+        {"scale": 0.4},
         {"activation": nn.functional.gelu},
         {"before_mlp": nn.functional.normalize},
         {"output": lambda inputs: 1.1 * inputs},

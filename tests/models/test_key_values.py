@@ -17,6 +17,21 @@ def expected(keys, values, query, mask, scale):
     return nn.functional.scaled_dot_product_attention(query, *repeated, attn_mask=mask[:, None, None], scale=scale)
 
 
+@pytest.mark.parametrize("rows", [3, 12])
+def test_large_scores_are_not_rounded(rows):
+    """Biases of keys and queries, as Qwen 2 has them, make scores large and alike."""
+    scale, bias = WIDTH**-0.5, 6
+    numbers_of = [numbers(rows, KEY_HEADS, 41, WIDTH, seed=seed) for seed in (1, 2)]
+    key, value = (numbers_of[0] + bias).bfloat16(), numbers_of[1].bfloat16()
+    query = (numbers(rows, KEY_HEADS * SHARED, 1, WIDTH, seed=3) + bias).bfloat16()
+    store = KeyValues([key[:, :, :40]], [value[:, :, :40]])
+    store.grow()
+    mask = torch.ones(rows, 41, dtype=torch.bool)
+    found = store.attend(0, store.hidden(mask), query, key[:, :, 40:], value[:, :, 40:], scale)
+    due = expected(key.double(), value.double(), query.double(), mask, scale)
+    assert float((found - due).norm() / due.norm()) < 0.01
+
+
 @pytest.mark.parametrize(("rows", "dtype"), [(3, torch.float32), (3, torch.bfloat16), (12, torch.bfloat16)])
 def test_a_token_sees_all_that_stands_before_it_but_padding(rows, dtype):
     """Through several enlargements, in every block."""

@@ -8,6 +8,7 @@ from torch import nn
 from doxa.models import strips as module
 from doxa.models.chat import Message, render
 from doxa.models.decoding import short_way
+from doxa.models.llama_like import _attend, _hidden
 from doxa.models.llama_parts import _norm
 from doxa.models.passes import reader_of
 from doxa.models.strips import Strip, branches, read_strips, run_strips, shared_blocks
@@ -57,6 +58,20 @@ def test_trees_in_bfloat16_are_read_as_their_paths_are(make_model, kind):
         scale = float(path.float().norm())
         assert float((found[list(places)] - path).float().norm()) < 0.02 * scale
         assert float((wrong - path).float().norm()) > 0.1 * scale
+
+
+@pytest.mark.parametrize("sight", [None, torch.ones(2, 60, 60, dtype=torch.bool).tril()])
+def test_large_scores_of_texts_are_not_rounded(sight):
+    """Biases of keys and queries, as Qwen 2 has them, make scores large and alike; a text takes no mask, or one."""
+    query, key, value = (
+        torch.randn(2, heads, 60, 8, generator=torch.Generator().manual_seed(heads)) for heads in (4, 2, 2)
+    )
+    query, key, value = (query + 6).bfloat16(), (key + 6).bfloat16(), value.bfloat16()
+    hidden = None if sight is None else _hidden(sight, torch.bfloat16)
+    found = _attend(hidden, query, key, value, 8**-0.5)
+    repeated = (one.double().repeat_interleave(2, 1) for one in (key, value))
+    due = nn.functional.scaled_dot_product_attention(query.double(), *repeated, is_causal=True, scale=8**-0.5)
+    assert float((found - due).norm() / due.norm()) < 0.01
 
 
 @torch.no_grad()

@@ -25,6 +25,15 @@ def test_a_row_takes_its_keys_and_values_and_its_logits(llama):
     assert memory.row_bytes(llama, 10) == 2 * 10 * each + 12 * config.vocab_size
 
 
+def test_bytes_are_no_less_than_those_of_a_real_cache_in_bfloat16(make_model):
+    llama = make_model("llama", torch.bfloat16)
+    prefix = engine.prefix_of(render_text(llama, TEXTS[0]), ())
+    generated = engine.prefill(llama, [prefix])
+    assert isinstance(generated.cache, KeyValues)
+    said = memory.row_bytes(llama, len(prefix.tokens)) - memory.row_bytes(llama, 0)
+    assert said >= 2 * generated.cache.nbytes
+
+
 def test_bytes_are_those_of_a_real_cache(model):
     """Of every architecture: what the formula says of keys and values is what a cache takes."""
     generated = engine.prefill(model, [engine.prefix_of(render_text(model, TEXTS[0]), ())])

@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import pytest
 import torch
 from reference import logits_of, random_plan
@@ -5,6 +8,7 @@ from reference import logits_of, random_plan
 from doxa.models import strips as module
 from doxa.models.blocks import residual_of
 from doxa.models.chat import Message, render
+from doxa.models.decoding import short_way
 from doxa.models.handle import adopt
 from doxa.models.passes import reader_of
 from doxa.models.receipt import prompt_mask
@@ -89,11 +93,41 @@ def test_what_is_kept_is_bounded(llama, monkeypatch):
     for seed in range(10):
         tokens = tuple(range(seed, seed + 40))
         run_strips(llama, [Strip((), tokens, torch.zeros(0, 40, dtype=torch.bool))], shared=1)
-        kept = module._kept[llama]
+        kept = module._kept[llama].outputs
         assert sum(residual_of(one).nbytes for one in kept.values()) <= 20_000
         last, _, rows = next(reversed(kept))
         assert (last, rows) == (1, ((tokens, None),))
     assert len(kept) == 3
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize(
+    "changed", ["embed_tokens.weight", "layers.0.input_layernorm.weight", "layers.0.mlp.up_proj.weight"]
+)
+def test_what_is_kept_is_not_that_of_other_weights(make_network, llama, monkeypatch, whole, changed):
+    model = adopt("mine", make_network("llama"), llama.tokenizer)
+    if whole:
+        monkeypatch.setattr(module, "short_way", lambda model: None)
+    strip = strip_of(prompts(model)[0], (random_plan(model, 0, [2]),))
+    before = run_strips(model, [strip], shared=1)
+    model.network.get_decoder().get_parameter(changed).mul_(1.5)
+    after = run_strips(model, [strip], shared=1)
+    assert not torch.allclose(after, before, atol=1e-3)
+    torch.testing.assert_close(after, run_strips(model, [strip]), rtol=1e-4, atol=1e-4)
+    assert len(module._kept[model].outputs) == 1
+
+
+def test_parts_of_earlier_weights_are_not_held(make_network, llama):
+    model = adopt("mine", make_network("llama"), llama.tokenizer)
+    strip = strip_of(prompts(model)[0], (random_plan(model, 0, [2]),))
+    parts = []
+    for _ in range(3):
+        run_strips(model, [strip], shared=1)
+        parts.append(weakref.ref(short_way(model)))
+        model.blocks[0].mlp.up_proj.weight.mul_(1.01)
+    run_strips(model, [strip], shared=1)
+    gc.collect()
+    assert [one() for one in parts] == [None] * 3
 
 
 def test_blocks_are_as_they_were(llama):

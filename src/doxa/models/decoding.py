@@ -19,7 +19,7 @@ from doxa.models.key_values import KeyValues
 from doxa.models.llama_like import LlamaLike
 from doxa.models.llama_parts import llama_like
 from doxa.models.passes import Reader, new_cache, reader_of, selected
-from doxa.models.steering import Steering, SteeringPlan, reading, steering
+from doxa.models.steering import Steering, SteeringPlan, check_fits, reading, steering
 
 
 class Decoding(Protocol):
@@ -61,6 +61,7 @@ def decoding(
     """
     parts = short_way(model)
     if parts is not None and isinstance(cache, KeyValues):
+        check_fits(plans, model)
         yield _Short(parts, Steering(plans, model.device), mask, cache)
         return
     assert isinstance(cache, DynamicCache), "keys and values in a store are read by the short way only"
@@ -138,6 +139,8 @@ def _tried_on_some_tokens(model: Model, parts: LlamaLike) -> bool:
     tokens = torch.tensor([[1, 2, 3, 4, 5, 6], [1, 1, 5, 4, 3, 7]])
     mask = torch.tensor([[True] * 6, [False] * 2 + [True] * 4])
     reader, cache = reader_of(model), new_cache(model)
+    if reader.head is None:
+        return False  # what is read of texts would have no head
     with reading(model, range(model.n_layers)) as streams:
         features = reader.features(tokens, mask, (mask.cumsum(1) - 1).clamp(min=0), cache, last=True)
     compared = _Compared(streams, mask, model.dtype)

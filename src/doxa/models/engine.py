@@ -132,8 +132,7 @@ def generate(
     check_rows_can_leave(model)
     for row in rows:
         _check_room(model, row)
-    for plan in {plan for row in rows for plan in row.plans}:
-        check_fits(plan, model)
+    check_fits([row.plans for row in rows], model)
     ends = end_tokens(model)
     texts: dict[object, list[int]] = {}
     for index, row in enumerate(rows):

@@ -2,7 +2,8 @@
 
 Keys stand with their positions last, as the product with a query reads them, and the query heads that share a head of
 keys ask together. A step's attention is then two batches of small products, on a CPU faster than torch's attention
-for a single token of every row (`benchmarks/step_attention.py`).
+where there are many rows (`benchmarks/step_attention.py`). Keys stand in float32, whatever the model's dtype: a
+score that is rounded to bfloat16 is wrong by its size, which biases of keys can make large.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 _GROWTH = 64  # positions by which a store is enlarged at least
-_FEW = 8  # rows up to which keys and values stand in float32: small products in bfloat16 take longer
 _STEP = 32  # products are made for so many positions more at a time: each new shape costs a step a kernel of its own
 
 
@@ -26,9 +26,8 @@ class KeyValues:
     def __init__(self, keys: Sequence[Tensor], values: Sequence[Tensor]) -> None:
         """Begin with the keys and values of prompts, for every block [rows, key heads, length, width of a head]."""
         self.length = keys[0].shape[2]
-        dtype = torch.float32 if len(keys[0]) <= _FEW else keys[0].dtype
-        self._keys = [_with_room(one.to(dtype).transpose(2, 3), 3) for one in keys]
-        self._values = [_with_room(one.to(dtype), 2) for one in values]
+        self._keys = [_with_room(one.float().transpose(2, 3), 3) for one in keys]
+        self._values = [_with_room(one, 2) for one in values]
 
     @property
     def nbytes(self) -> int:
@@ -51,7 +50,7 @@ class KeyValues:
     def hidden(self, mask: Bool[Tensor, "rows length"]) -> Float[Tensor, "pairs 1 asked"]:
         """What `attend` adds to scores: minus infinity where nothing stands. Pairs are of rows and key heads."""
         rows, heads, *_ = self._values[0].shape
-        whole = self._values[0].new_full((rows, heads, self._asked), -torch.inf)
+        whole = self._keys[0].new_full((rows, heads, self._asked), -torch.inf)
         whole[..., : self.length].masked_fill_(mask[:, None], 0)
         return whole.view(rows * heads, 1, -1)
 
@@ -79,10 +78,9 @@ class KeyValues:
         keys[..., self.length - 1] = key[:, :, 0]
         values[:, :, self.length - 1] = value[:, :, 0]
         seen = keys.view(rows * heads, width, room)[..., : self._asked]
-        asking = query.to(keys.dtype).reshape(rows * heads, -1, width)
-        scores = torch.baddbmm(hidden, asking, seen, alpha=scale)
-        found = torch.bmm(scores.softmax(-1), values.view(rows * heads, room, width)[:, : self._asked])
-        return found.to(query.dtype).view(query.shape)
+        scores = torch.baddbmm(hidden, query.float().reshape(rows * heads, -1, width), seen, alpha=scale)
+        weights = scores.softmax(-1).to(values.dtype)
+        return torch.bmm(weights, values.view(rows * heads, room, width)[:, : self._asked]).view(query.shape)
 
     def keep(self, rows: Sequence[int]) -> None:
         """Go on with some rows only, in this order."""

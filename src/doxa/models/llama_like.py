@@ -173,7 +173,7 @@ class LlamaLike:
         self,
         stream: Float[Tensor, "rows time d_model"],
         positions: Int[Tensor, "rows time"],
-        sight: Bool[Tensor, "rows time time"],
+        sight: Bool[Tensor, "rows time time"] | None,
         layers: range,
         additions: Additions,
     ) -> Float[Tensor, "rows time d_model"]:
@@ -182,14 +182,14 @@ class LlamaLike:
         Args:
             stream: The residual stream before them: `embedding`, or what blocks before returned.
             positions: Position ids.
-            sight: Which tokens each token sees; at least itself.
+            sight: Which tokens each token sees, at least itself; None: all before it, which takes no mask.
             layers: Which blocks, in their order.
             additions: What is added after each.
 
         Returns:
             The residual stream after them, for `norm` or further blocks.
         """
-        attend = partial(_attend, _hidden(sight, stream.dtype))
+        attend = partial(_attend, None if sight is None else _hidden(sight, stream.dtype))
         turn = self._turn(stream, positions)
         steered = frozenset(additions.layers)
         for layer in layers:
@@ -228,14 +228,16 @@ def _hidden(sight: Bool[Tensor, "rows time time"], dtype: torch.dtype) -> Float[
 
 
 def _attend(
-    hidden: Float[Tensor, "rows 1 time time"],
+    hidden: Float[Tensor, "rows 1 time time"] | None,
     query: Float[Tensor, "rows heads time width"],
     key: Float[Tensor, "rows key_heads time width"],
     value: Float[Tensor, "rows key_heads time width"],
     scale: float,
 ) -> Float[Tensor, "rows heads time width"]:
     """Let the tokens of texts see each other; consecutive query heads share a head of keys."""
-    return nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=hidden, scale=scale, enable_gqa=True)
+    return nn.functional.scaled_dot_product_attention(
+        query, key, value, attn_mask=hidden, is_causal=hidden is None, scale=scale, enable_gqa=True
+    )
 
 
 def _keep_and_attend(

@@ -25,7 +25,8 @@ def row_bytes(model: "Model", tokens: int) -> int:
     heads = int(config.get("num_attention_heads") or config.get("n_head") or 1)
     width = int(config.get("head_dim") or model.d_model // heads)
     key_heads = int(config.get("num_key_value_heads") or heads)
-    each = 2 * model.n_layers * key_heads * width * model.dtype.itemsize
+    number = 4 if model.device.type == "cpu" else model.dtype.itemsize  # keys of steps stand in float32 on a CPU
+    each = 2 * model.n_layers * key_heads * width * number
     return 2 * tokens * each + 3 * 4 * int(config.get("vocab_size", 0))
 
 

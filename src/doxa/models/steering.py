@@ -247,9 +247,7 @@ def steering(model: Model, plans: Sequence[tuple[SteeringPlan, ...]]) -> Iterato
     Raises:
         VectorError: When a plan has another width or a layer that the model does not have.
     """
-    for own in plans:
-        for plan in own:
-            check_fits(plan, model)
+    check_fits(plans, model)
     state = Steering(plans, model.device)
 
     def hook(layer: int) -> Callable[[nn.Module, tuple[Any, ...], Output], Output | None]:
@@ -310,16 +308,17 @@ def check_layers(layers: Sequence[int], model: Model) -> None:
             )
 
 
-def check_fits(plan: SteeringPlan, model: Model) -> None:
-    """Check that a plan can be carried out on a model.
+def check_fits(plans: Sequence[tuple[SteeringPlan, ...]], model: Model) -> None:
+    """Check that the plans of some rows can be carried out on a model.
 
     Raises:
-        VectorError: When it has another width or a layer that the model does not have.
+        VectorError: When one has another width or a layer that the model does not have.
     """
-    check_layers(plan.layers, model)
-    width = plan.additions.shape[1]
-    if width != model.d_model:
-        raise VectorError(
-            f"a vector of width {width} for {model.name}, whose residual stream has width {model.d_model}",
-            way_out="Use a vector taken from this model, or from one that it was tuned from",
-        )
+    for plan in {plan for own in plans for plan in own}:
+        check_layers(plan.layers, model)
+        width = plan.additions.shape[1]
+        if width != model.d_model:
+            raise VectorError(
+                f"a vector of width {width} for {model.name}, whose residual stream has width {model.d_model}",
+                way_out="Use a vector taken from this model, or from one that it was tuned from",
+            )

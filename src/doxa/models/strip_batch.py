@@ -54,12 +54,9 @@ class StripBatch:
         """What a network takes as its attention mask."""
         return self.mask if self.mask.ndim == 2 else attention(model, self.mask, self.positions)
 
-    def sight(self) -> Bool[Tensor, "rows time time"]:
-        """Which tokens each token sees. Padding stands behind, so no token sees it but padding."""
-        if self.mask.ndim == 3:
-            return self.mask
-        rows, time = self.mask.shape
-        return torch.ones(time, time, dtype=torch.bool, device=self.mask.device).tril().expand(rows, time, time)
+    def sight(self) -> Bool[Tensor, "rows time time"] | None:
+        """Which tokens each token sees; None: all before it. Padding stands behind, so no token sees it but padding."""
+        return self.mask if self.mask.ndim == 3 else None
 
 
 def padded(model: Model, strips: Sequence[Strip]) -> StripBatch:

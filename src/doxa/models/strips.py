@@ -9,6 +9,7 @@ A network that is built as Llama is runs by its parts (`llama_like`), any other 
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -25,7 +26,7 @@ from doxa.models.llama_like import LlamaLike
 from doxa.models.passes import Reader, reader_of
 from doxa.models.steering import Steering, SteeringPlan, check_fits, check_layers, reading, steering
 from doxa.models.strip_batch import Strip, StripBatch, applied, padded
-from doxa.models.substitute import substituted
+from doxa.models.substitute import ALONE, substituted
 
 __all__ = ["Strip", "branches", "read_strips", "run_strips", "shared_blocks"]
 
@@ -51,7 +52,7 @@ def run_strips(model: Model, strips: Sequence[Strip], *, shared: int | None = No
     with ExitStack() as stack:
         if shared is not None:
             run = partial(_last_output, model, reader, shared)
-            output, of = _run_below(model, shared, None, strips, batch, run)
+            output, of = _run_below(model, shared, "whole", strips, batch, run)
             given = with_residual(output, residual_of(output)[torch.tensor(of, device=model.device)])
             # The last of them returns what was computed; what the others return is not used.
             stack.enter_context(substituted(model.blocks[: shared + 1], [lambda *args, **kwargs: given] * (shared + 1)))
@@ -118,32 +119,51 @@ class _Reached(Exception):
     """Ends a forward pass whose upper blocks nobody needs."""
 
 
-_kept: WeakKeyDictionary[Model, dict[object, Output]] = WeakKeyDictionary()
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """What blocks returned for distinct rows, while the network had the numbers that `state` tells apart."""
+
+    state: object
+    outputs: dict[object, Output]
+
+
+_kept: WeakKeyDictionary[Model, _Kept] = WeakKeyDictionary()
+
+
+def _kept_of(model: Model) -> dict[object, Output]:
+    """What is kept of a model as it is now: one that was adopted may be trained further."""
+    numbers = [*model.network.parameters(), *model.network.buffers()]
+    state = tuple((one.data_ptr(), 0 if one.is_inference() else one._version) for one in numbers)
+    known = _kept.get(model)
+    if known is None or known.state != state:
+        known = _kept[model] = _Kept(state, {})
+    return known.outputs
 
 
 def _run_below(
     model: Model,
     last: int,
-    way: object,
+    way: str,
     strips: Sequence[Strip],
     batch: StripBatch,
     run: Callable[[StripBatch], Output],
 ) -> tuple[Output, tuple[int, ...]]:
     """What block `last` returns for distinct rows, and for each row which of those it is.
 
-    What an earlier run the same way has left is not run again.
+    What an earlier run the same `way` has left is not run again.
     """
     number: dict[tuple[tuple[int, ...], Parents | None], int] = {}
     of = tuple(number.setdefault((strip.tokens, strip.parents), len(number)) for strip in strips)
     key = (last, way, tuple(number))
-    kept = _kept.setdefault(model, {})
-    if key in kept:
-        kept[key] = kept.pop(key)  # the latest at the end
-        return kept[key], of
-    kept[key] = output = run(batch.rows([of.index(index) for index in range(len(number))]))
-    while len(kept) > 1 and sum(residual_of(one).nbytes for one in kept.values()) > _KEPT_BYTES:
-        del kept[next(iter(kept))]
-    return output, of
+    with ALONE:
+        kept = _kept_of(model)
+        if key in kept:
+            kept[key] = kept.pop(key)  # the latest at the end
+            return kept[key], of
+        kept[key] = output = run(batch.rows([of.index(index) for index in range(len(number))]))
+        while len(kept) > 1 and sum(residual_of(one).nbytes for one in kept.values()) > _KEPT_BYTES:
+            del kept[next(iter(kept))]
+        return output, of
 
 
 def _run_parts(
@@ -166,7 +186,7 @@ def _run_parts(
         nothing = Steering([()] * len(own.tokens), model.device)
         return parts.run(parts.embedding(own.tokens), own.positions, own.sight(), range(shared + 1), nothing)
 
-    output, of = _run_below(model, shared, parts, strips, batch, run)
+    output, of = _run_below(model, shared, "in parts", strips, batch, run)
     stream = residual_of(output)[list(of)]
     new = additions.add(shared, stream) if shared in additions.layers else None
     upper = range(shared + 1, end)
@@ -182,8 +202,7 @@ class _Noting:
     """
 
     def __init__(self, model: Model, strips: Sequence[Strip], batch: StripBatch, noted: Sequence[int] = ()) -> None:
-        for plan in {plan for strip in strips for plan in strip.plans}:
-            check_fits(plan, model)
+        check_fits([strip.plans for strip in strips], model)
         check_layers(noted, model)
         self._state = Steering([strip.plans for strip in strips], model.device)
         self._state.move(applied(strips, batch))
