@@ -80,6 +80,7 @@ REFUSED = (
 )
 FLOORS = (
     ("Roof", ""),
+    ("Roof: verbs", "verbs"),
     ("Roof: the server", "server"),
     ("Floor 3: measuring", "evals"),
     ("Floor 2: vectors", "vectors"),

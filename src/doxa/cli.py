@@ -2,61 +2,18 @@
 
 import io
 import json
-import os
 import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
 
 import click
 
 from doxa import __version__
 from doxa.progress import shown_progress
 from doxa.shipped import study_named
-from doxa.words.errors import DoxaError, EnvironmentFault, ResultsError, StudyError, nearest
+from doxa.verbs.in_words import PATH, in_words
+from doxa.words.errors import EnvironmentFault, ResultsError, StudyError, nearest
 from doxa.words.reading import listed_numbers
 from doxa.words.study import with_overrides
-
-
-class Typed(click.ParamType[Path]):
-    """A path as somebody typed it: `~` is their home, also where the shell left it (`--out=~/x`)."""
-
-    name = "path"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """The path."""
-        return Path(os.path.expanduser(value))
-
-
-PATH = Typed()
-INTERRUPTED = 130
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def _in_words(command: Callable[P, R]) -> Callable[P, R]:
-    """Print a DoxaError as one message and leave with its exit code; Ctrl-C says how to go on."""
-
-    @wraps(command)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return command(*args, **kwargs)
-        except DoxaError as error:
-            click.echo(f"doxa: {error}", err=True)
-            sys.exit(error.exit_code)
-        except BrokenPipeError:
-            sys.exit(1)
-        except OSError as error:  # whatever a path that was typed leads to
-            what = f"{error.filename}: " if error.filename else ""
-            click.echo(f"doxa: {what}{error.strerror or error}. Mend the path, or its permissions.", err=True)
-            sys.exit(EnvironmentFault.exit_code)
-        except KeyboardInterrupt:
-            click.echo("\ndoxa: stopped. The same command goes on where it stopped.", err=True)
-            sys.exit(INTERRUPTED)
-
-    return wrapped
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -76,7 +33,7 @@ def main() -> None:
 @click.option("--runs", type=int, help="Repetitions of every generated item, instead of the study's.")
 @click.option("--limit", type=int, help="At most so many items of every task: a quick try.")
 @click.option("--out", type=PATH, help="Results folder; results/STUDY by default.")
-@_in_words
+@in_words
 def run(study: str, runs: int | None, limit: int | None, out: Path | None) -> None:
     """Run a study to its report; go on where an earlier run stopped.
 
@@ -103,7 +60,7 @@ def run(study: str, runs: int | None, limit: int | None, out: Path | None) -> No
 @click.option("--limit", type=int, help="At most so many items of every task.")
 @click.option("--probe/--no-probe", default=True, help="Time a few rows, and compare the precision with float32.")
 @click.option("--json", "as_json", is_flag=True, help="Print it for a program.")
-@_in_words
+@in_words
 def plan(study: str, runs: int | None, limit: int | None, probe: bool, as_json: bool) -> None:
     """Show what a study would run, how long it takes and what it can detect, before anything runs.
 
@@ -129,7 +86,7 @@ def plan(study: str, runs: int | None, limit: int | None, probe: bool, as_json: 
 
 @main.command()
 @click.argument("folder", type=PATH)
-@_in_words
+@in_words
 def report(folder: Path) -> None:
     """Write the report of a results folder again, from its table and plan alone.
 
@@ -156,7 +113,7 @@ def report(folder: Path) -> None:
 @click.argument("study")
 @click.argument("arm")
 @click.option("--json", "as_json", is_flag=True, help="Print it for a program.")
-@_in_words
+@in_words
 def dose(study: str, arm: str, as_json: bool) -> None:
     """Show what an arm adds to the residual stream at every layer: planned, and measured where it arrives.
 
@@ -180,7 +137,7 @@ def dose(study: str, arm: str, as_json: bool) -> None:
 @click.option("--limit", type=int, help="At most so many items: a quick try.")
 @click.option("--out", type=PATH, help="Results folder; results/STUDY-sweep-ARM by default.")
 @click.option("--plan", "only_plan", is_flag=True, help="Say how much there is to do and how long it takes, and stop.")
-@_in_words
+@in_words
 def sweep(
     study: str,
     arm: str,
@@ -231,7 +188,7 @@ def sweep(
 @click.argument("a")
 @click.argument("b")
 @click.option("--json", "as_json", is_flag=True, help="Print it for a program.")
-@_in_words
+@in_words
 def diff(study: str, a: str, b: str, as_json: bool) -> None:
     """Print everything that differs between two arms of a study.
 
@@ -268,7 +225,7 @@ def diff(study: str, a: str, b: str, as_json: bool) -> None:
     help="GiB for texts that are being written.",
 )
 @click.option("--allow-host", multiple=True, metavar="NAME", help="Another name that clients call this machine by.")
-@_in_words
+@in_words
 def serve(
     study: str,
     host: str,
@@ -311,7 +268,7 @@ def serve(
 @click.option("--method", type=click.Choice(["mean", "pca"]), default="mean", show_default=True)
 @click.option("--out", type=PATH, required=True, help="Folder to write the vector to.")
 @click.option("--gguf", type=PATH, help="Write it as a llama.cpp control vector as well.")
-@_in_words
+@in_words
 def vector(pairs: str, model_name: str, method: str, out: Path, gguf: Path | None) -> None:
     """Extract a vector from contrast pairs and save it.
 
@@ -339,7 +296,7 @@ def models() -> None:
 
 
 @main.command()
-@_in_words
+@in_words
 def tasks() -> None:
     """List the tasks that a study can name.
 
@@ -355,7 +312,7 @@ def tasks() -> None:
 
 
 @main.command()
-@_in_words
+@in_words
 def beliefs() -> None:
     """List the beliefs that doxa ships.
 
