@@ -24,7 +24,7 @@ from doxa.words import schema
 from doxa.words.contrasts import Contrast, Term
 from doxa.words.errors import ResultsError, StudyError, nearest
 
-FORMAT = 2
+FORMAT = 3
 """Version of the record and of the formulas behind it: a change that moves a number raises it (law 11)."""
 FEW_ITEMS = 10
 """Items below which a report says that there are few."""

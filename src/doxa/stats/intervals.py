@@ -25,6 +25,13 @@ FLAGS = {
     "no_test": "this method has an interval and no test",
     "identical": "the outputs of the two arms are identical",
     "rounding": "the arms differ by rounding only: no interval and no test",
+    "two_seeds": "two training seeds show their spread and carry no interval (its t quantile would be 12.7)",
+    "few_seeds": "fewer than 5 training seeds: the interval leans on its assumptions",
+    "rare_seeds": "behaviour that few training seeds have can be missed: of 6 seeds what under 39 % of them have",
+    "no_run_noise": "an arm has one training seed and one run per item: nothing shows how much its runs differ",
+    "pooled_items": "rows of several items are pooled as if independent: neither for these items nor for new ones",
+    "no_overlap": "every unit of one arm is above every unit of the other: no interval",
+    "few_units": "fewer than 5 units of this factor: described, not tested",
 }
 """What each flag of an estimate means."""
 
@@ -69,9 +76,25 @@ def mean_t(units: Float[np.ndarray, " units"], *, level: float = 0.95, null: flo
     found = _spread(units, "t over items")
     if found.se is None or found.df is None or found.value is None:
         return found
-    half = _t_quantile(level, found.df) * found.se
-    p = None if null is None else _p_of_t((found.value - null) / found.se, found.df)
-    return _tested(replace(found, low=found.value - half, high=found.value + half, p=p), len(units), null)
+    return _tested(t_interval(found.value, found.se, found.df, found.method, level=level, null=null), len(units), null)
+
+
+def t_interval(
+    value: float, se: float, df: float, method: str, *, level: float = 0.95, null: float | None = 0.0
+) -> Interval:
+    """An estimate ± t standard errors; p by inversion.
+
+    Args:
+        value: The estimate.
+        se: Its standard error, above 0.
+        df: Degrees of freedom of the standard error.
+        method: Name of the method.
+        level: Confidence level.
+        null: Value that the test is against; None: no test.
+    """
+    half = _t_quantile(level, df) * se
+    p = None if null is None else _p_of_t((value - null) / se, df)
+    return Interval(value, value - half, value + half, se, df, p, method)
 
 
 def logit_t(
@@ -98,14 +121,43 @@ def logit_t(
     found = _spread(units, "logit-t over items")
     if found.se is None or found.df is None or found.value is None:
         return found
+    at = logit_interval(found.value, found.se, found.df, low, high, found.method, level=level, null=null)
+    return _tested(at, len(units), null)
+
+
+def logit_interval(
+    value: float,
+    se: float,
+    df: float,
+    low: float,
+    high: float,
+    method: str,
+    *,
+    level: float = 0.95,
+    null: float | None = None,
+) -> Interval:
+    """A mean within [low, high] from its standard error: t on the logit of the rescaled mean (delta method).
+
+    Args:
+        value: The mean.
+        se: Its standard error; 0 when all units are equal, which has no interval.
+        df: Degrees of freedom of the standard error.
+        low: Smallest possible value.
+        high: Largest possible value.
+        method: Name of the method.
+        level: Confidence level.
+        null: Value that the test is against; None: no test.
+    """
     width = high - low
-    mean = (found.value - low) / width
-    slope = found.se / width / (mean * (1 - mean))
-    half = _t_quantile(level, found.df) * slope
+    mean = (value - low) / width
+    if se <= 1e-12 * width or not 0 < mean < 1:
+        return Interval(value, method=method, flags=("all_equal",))
+    slope = se / width / (mean * (1 - mean))
+    half = _t_quantile(level, df) * slope
     centre = float(special.logit(mean))
     ends = low + width * special.expit(np.array([centre - half, centre + half]))
-    p = None if null is None else _p_of_t((centre - float(special.logit((null - low) / width))) / slope, found.df)
-    return _tested(replace(found, low=float(ends[0]), high=float(ends[1]), p=p), len(units), null)
+    p = None if null is None else _p_of_t((centre - float(special.logit((null - low) / width))) / slope, df)
+    return Interval(value, float(ends[0]), float(ends[1]), se, df, p, method)
 
 
 def wilson(events: float, n: float, *, level: float = 0.95) -> Interval:
@@ -242,10 +294,7 @@ def welch(groups: Sequence[Float[np.ndarray, " units"]], *, level: float = 0.95,
     if variance == 0:
         return Interval(value, method=method, flags=("all_equal",))
     df = variance**2 / sum(part**2 / (n - 1) for part, n in zip(parts, sizes, strict=True))
-    se = math.sqrt(variance)
-    half = _t_quantile(level, df) * se
-    p = None if null is None else _p_of_t((value - null) / se, df)
-    return _tested(Interval(value, value - half, value + half, se, df, p, method), min(sizes), null)
+    return _tested(t_interval(value, math.sqrt(variance), df, method, level=level, null=null), min(sizes), null)
 
 
 def mover(parts: Sequence[Interval]) -> Interval:
@@ -283,6 +332,25 @@ def weighted(part: Interval, weight: float) -> Interval:
         return replace(part, value=None if part.value is None else weight * part.value)
     low, high = sorted((weight * part.low, weight * part.high))
     return replace(part, value=weight * part.value, low=low, high=high)
+
+
+def naive(found: Interval, unit: str, *, level: float = 0.95, null: float | None = 0.0) -> Interval:
+    """The same estimate with the interval of the central limit theorem, value ± z se, to compare with.
+
+    Args:
+        found: An interval with a standard error.
+        unit: What it is over.
+        level: Confidence level.
+        null: Value that the test is against; None: no test.
+
+    Source: Miller 2024 (arXiv 2411.00640). With 6 units it covers .90 of the time on normal data, and not .95.
+    """
+    method = f"CLT over {unit}s"
+    if found.value is None or found.se is None:
+        return replace(found, method=method)
+    half = _z_quantile(level) * found.se
+    p = None if null is None else float(2 * special.ndtr(-abs(found.value - null) / found.se))
+    return replace(found, low=found.value - half, high=found.value + half, df=None, p=p, method=method)
 
 
 def _spread(units: Float[np.ndarray, " units"], method: str) -> Interval:
