@@ -68,7 +68,7 @@ def replicated(
             way_out="Train more seeds, or ask about `new items` or `this checkpoint, over runs`",
         )
     if estimand == "the recipe, over seeds":
-        parts = [part for group in groups for part in _over_seeds(group)]
+        parts = [part for group in groups for part in over_seeds(group)]
         return combined(parts, kind, NESTED, level=level, null=null), n
     if len(cells) > 1:
         raise ResultsError(
@@ -141,8 +141,14 @@ def _mean_squares(table: Float[np.ndarray, "seeds units"]) -> tuple[float, float
     return items * float(np.var(by_seed, ddof=1)), float((rest**2).sum()) / ((k - 1) * (items - 1))
 
 
-def _over_seeds(group: Checkpoints) -> list[Part]:
-    """The part of a group of checkpoints with items held fixed; a single checkpoint has its runs alone."""
+def over_seeds(group: Checkpoints) -> list[Part]:
+    """The parts of a group of checkpoints with items held fixed: one over its seeds, or the runs of a single one.
+
+    V = max(s²(seeds), mean variance that runs give a seed) / K with K - 1 degrees of freedom.
+
+    Args:
+        group: The checkpoints.
+    """
     k = len(group.seeds)
     if k == 1:
         return [_of_runs(one) for one in group.cells]

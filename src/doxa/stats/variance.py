@@ -29,8 +29,9 @@ class SeedVariance:
     Attributes:
         arm: The arm.
         seeds: How many.
-        runs: Rows of a seed: the harmonic mean over seeds.
-        icc: Share of the variance of a row that lies between seeds; None where nothing varies.
+        runs: Rows of a seed; where they differ (N - Σ R²/N) / (K - 1).
+        icc: Share of the variance of a row that lies between seeds, not cut at 0, so that it is right on average; None
+            where nothing varies.
         low: Lower end of its .95 interval; None for rates with fewer than 10 events.
         high: Upper end.
         p: Of "seeds do not differ".
@@ -71,14 +72,15 @@ def seed_variance(cells: TermCells, *, binary: bool) -> SeedVariance | None:
     rows = cells.counts.sum(axis=1)
     if k < 2 or items == 0 or rows.min() < 2:
         return None
-    runs = float(k / (1 / rows).sum())
+    total = float(rows.sum())
+    runs = (total - float((rows**2).sum()) / total) / (k - 1)
     values = cells.means.mean(axis=1)
     within, df = _error(cells)
-    between = runs * float(np.var(values, ddof=1))
+    between = float((rows * (values - (rows * values).sum() / total) ** 2).sum()) / (k - 1)
     nothing = between + within <= 1e-18
     f = between / within if within > 0 else math.inf
     by_seed = dict(zip(cells.seeds, values.tolist(), strict=True))
-    icc = None if nothing else max(0.0, (between - within) / (between + (runs - 1) * within))
+    icc = None if nothing else (between - within) / (between + (runs - 1) * within)
     low, high = (None, None) if nothing or (binary and not _events(cells)) else _searle(f, k, df, runs)
     if binary and cells.run_df > 0:
         p, method = _permuted(cells), f"{'runs' if items == 1 else 'runs within items'} dealt to the seeds anew"
@@ -135,7 +137,7 @@ def _searle(f: float, k: int, df: float, runs: float) -> tuple[float, float]:
     ends = []
     for tail in (0.5 + LEVEL / 2, 0.5 - LEVEL / 2):
         ratio = f / float(stats.f.ppf(tail, k - 1, df))
-        ends.append(1.0 if math.isinf(ratio) else min(1.0, max(0.0, (ratio - 1) / (ratio + runs - 1))))
+        ends.append(1.0 if math.isinf(ratio) else (ratio - 1) / (ratio + runs - 1))
     return ends[0], ends[1]
 
 
