@@ -10,6 +10,7 @@ import click
 from doxa import __version__
 from doxa.progress import shown_progress
 from doxa.shipped import study_named
+from doxa.verbs.compare import compare, table
 from doxa.verbs.in_words import PATH, in_words
 from doxa.words.errors import EnvironmentFault, ResultsError, StudyError, nearest
 from doxa.words.reading import listed_numbers
@@ -334,3 +335,7 @@ def _results(folder: Path) -> Path:
         return named
     known = [one.name for one in Path("results").glob("*") if one.is_dir()]
     raise StudyError(f"no results folder {folder}", way_out=nearest(str(folder), known))
+
+
+main.add_command(compare)
+main.add_command(table)

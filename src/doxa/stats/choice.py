@@ -21,15 +21,16 @@ def several_seeds(rows: Rows, contrast: Contrast, score: str, task: str) -> bool
 
 
 def default_estimand(seeds: bool, blocks: Sequence[Block]) -> Estimand:
-    """New items; with several seeds and a single unit, or different items in the arms, the recipe over its seeds.
+    """New items; with a single one, or with several seeds and different items in the arms, seeds or runs are left.
 
     Args:
         seeds: Whether an arm has several training seeds.
         blocks: The blocks of the contrast.
     """
-    if seeds and (len(blocks) > 1 or len(blocks[0].units) == 1):
-        return "the recipe, over seeds"
-    return "new items"
+    single = max(len(block.units) for block in blocks) == 1
+    if seeds:
+        return "the recipe, over seeds" if single or len(blocks) > 1 else "new items"
+    return "this checkpoint, over runs" if single and max(block.runs for block in blocks) > 1 else "new items"
 
 
 def reason(

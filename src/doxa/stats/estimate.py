@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from doxa.stats.cells import Seeds
 from doxa.stats.choice import default_estimand, reason, several_seeds
@@ -15,7 +16,7 @@ from doxa.stats.estimands import Estimand, estimand_named
 from doxa.stats.intervals import Interval, naive
 from doxa.stats.ordinal import brunner_munzel
 from doxa.stats.replication import replicated
-from doxa.stats.table import ITEM, Rows, encode, identical, panel
+from doxa.stats.table import ITEM, Rows, encode, identical, panel, selected
 from doxa.words.contrasts import Contrast, contrast_of
 from doxa.words.errors import ResultsError
 
@@ -48,7 +49,7 @@ class Estimate:
         missing: By arm, rows without a value, and rows that another arm of the contrast has and this one lacks.
         p: Two-sided p-value of no difference.
         p_adjusted: p by Holm over the declared family; None outside it.
-        superiority: P(X > Y) + P(X = Y)/2 over units with `low`, `high` and `p`, for two arms and a bounded score.
+        superiority: P(X > Y) + P(X = Y)/2 with `low`, `high` and `p`, for two independent arms and a bounded score.
         kind: What values the score can take.
         flags: Keys of `doxa.stats.intervals.FLAGS`.
         primary: Whether it belongs to the declared family; otherwise it is exploratory.
@@ -132,7 +133,7 @@ def estimate(
         kind: `share` for values within 0 and 1, `binary` for 0 or 1. It is stated by whoever made the score and never
             guessed from the values: a score that happens to be 0 or 1 everywhere would change its method.
         bounds: Smallest and largest value of a score on another scale, such as (1, 10); its kind is then `share`, and a
-            difference of two arms gets P(X > Y) beside it.
+            difference of two independent arms gets P(X > Y) beside it.
         estimand: What the interval is for (`doxa.stats.estimands`), in full or short; None: new items, and over seeds
             where the table has several.
         unit: The factor whose levels are the units of replication (`paraphrase`, `topic`, a prompt that is asked in
@@ -194,7 +195,7 @@ def estimate(
         missing=_missing(blocks, several),
         p=found.p,
         p_adjusted=None,
-        superiority=_superiority(contrast, blocks, level) if bounds is not None and aim == "new items" else None,
+        superiority=_superiority(rows, contrast, blocks, aim, level) if bounds is not None and not several else None,
         kind=kind,
         flags=found.flags,
         primary=primary,
@@ -246,13 +247,24 @@ def _scaled_back(found: Interval, bounds: tuple[float, float], contrast: Contras
     return replace(found, value=value, low=low, high=high, se=None if found.se is None else width * found.se)
 
 
-def _superiority(contrast: Contrast, blocks: Sequence[Block], level: float) -> Mapping[str, float | None] | None:
-    """P(X > Y) over units for a plain difference of two arms."""
+def _superiority(
+    rows: Rows, contrast: Contrast, blocks: Sequence[Block], aim: Estimand, level: float
+) -> Mapping[str, float | None] | None:
+    """P(X > Y) of a plain difference of two independent arms: over rows, or over units that the arms do not share."""
     if len(contrast.terms) != 2 or sorted(term.weight for term in contrast.terms) != [-1.0, 1.0]:
         return None
-    by_weight = {
-        term.weight: block.means[place, block.complete] for block in blocks for place, term in enumerate(block.terms)
-    }
+    by_weight: dict[float, Float[np.ndarray, " units"]] = {}
+    for term in contrast.terms:
+        if aim == "this checkpoint, over runs":
+            of = blocks[0].panels[0]
+            index = selected(rows, of.task, of.score, term.levels)
+            value = rows.value[index[rows.arm[index] == rows.arms[term.arm]]]
+            by_weight[term.weight] = value[~np.isnan(value)]
+        elif aim == "new items" and len(blocks) == 2:
+            block = next(block for block in blocks if term in block.terms)
+            by_weight[term.weight] = block.means[block.terms.index(term), block.complete]
+        else:
+            return None
     found = brunner_munzel(by_weight[1.0], by_weight[-1.0], level=level)
     return {"value": found.value, "low": found.low, "high": found.high, "p": found.p}
 

@@ -31,7 +31,22 @@ def detectable(n_items: int, sd: float, power: float = 0.8, alpha: float = ALPHA
     """
     if n_items < FEWEST_FOR_P:
         return math.inf
-    df = n_items - 1.0
+    return detectable_from(sd / math.sqrt(n_items), n_items - 1.0, power, alpha)
+
+
+def detectable_from(se: float, df: float, power: float = 0.8, alpha: float = ALPHA) -> float:
+    """The smallest difference that a two-sided t test with this standard error finds with this power.
+
+    Args:
+        se: Standard error of the difference.
+        df: Its degrees of freedom; infinite for a normal test.
+        power: Probability to find it.
+        alpha: Level of the test.
+
+    Returns:
+        The effect in the units of `se`.
+    """
+    df = min(df, 1e8)
     critical = float(special.stdtrit(df, 1 - alpha / 2))
 
     def lacking(noncentrality: float) -> float:
@@ -39,7 +54,7 @@ def detectable(n_items: int, sd: float, power: float = 0.8, alpha: float = ALPHA
         below, far = np.nan_to_num(special.nctdtr(df, noncentrality, [critical, -critical]))
         return float(1 - below + far) - power
 
-    return float(optimize.brentq(lacking, 0.0, 4 * critical + 10)) * sd / math.sqrt(n_items)
+    return float(optimize.brentq(lacking, 0.0, 4 * critical + 10)) * se
 
 
 def detectable_against_controls(
