@@ -97,6 +97,7 @@ class Rows:
     value: Float[np.ndarray, " rows"]
     cells: Mapping[tuple[str, str], Int[np.ndarray, " found"]]
     _panels: dict[tuple[str, str, Levels, str], Panel] = field(default_factory=dict)
+    _factors: dict[str, tuple[Int[np.ndarray, " rows"], tuple[str, ...]]] = field(default_factory=dict)
 
     def tasks_of(self, score: str) -> tuple[str, ...]:
         """The tasks that have a score.
@@ -190,12 +191,13 @@ def selected(rows: Rows, task: str, score: str, levels: Levels = ()) -> Int[np.n
         raise ResultsError(f"no score {score!r} of task {task!r} in the table", way_out=nearest(score, names))
     index = rows.cells[task, score]
     for factor, level in levels:
-        index = index[levels_of(rows, index, factor) == level]
+        codes, known = factor_codes(rows, factor)
+        index = index[codes[index] == known.index(level)] if level in known else index[:0]
     return index
 
 
-def levels_of(rows: Rows, index: Int[np.ndarray, " found"], factor: str) -> np.ndarray:
-    """The level that each of some rows has of a factor.
+def factor_codes(rows: Rows, factor: str) -> tuple[Int[np.ndarray, " rows"], tuple[str, ...]]:
+    """The level that each row has of a factor, as a code in the order of the key, and the levels in ascending order.
 
     Raises:
         ResultsError: When the table has no such factor.
@@ -204,8 +206,10 @@ def levels_of(rows: Rows, index: Int[np.ndarray, " found"], factor: str) -> np.n
     if column not in rows.table.columns:
         factors = [name.removeprefix(schema.FACTOR_PREFIX) for name in factor_columns(rows.table)]
         raise ResultsError(f"the table has no factor {factor!r}", way_out=nearest(factor, factors))
-    level: np.ndarray = rows.table[column].to_numpy(dtype=object)[rows.order[index]]
-    return level
+    if factor not in rows._factors:
+        codes, levels = pd.factorize(rows.table[column], sort=True)
+        rows._factors[factor] = (codes[rows.order], tuple(map(str, levels)))
+    return rows._factors[factor]
 
 
 def units_of(
@@ -220,10 +224,11 @@ def units_of(
         codes = rows.item[index]
         present = np.flatnonzero(np.bincount(codes, minlength=len(rows.items)))
         return index, np.searchsorted(present, codes), tuple(rows.items[code] for code in present)
-    level = levels_of(rows, index, unit)
-    inside = level != ""
-    codes, names = pd.factorize(level[inside], sort=True)
-    return index[inside], codes.astype(np.int64), tuple(map(str, names))
+    codes, known = factor_codes(rows, unit)
+    if "" in known:
+        index = index[codes[index] != known.index("")]
+    present = np.flatnonzero(np.bincount(codes[index], minlength=len(known)))
+    return index, np.searchsorted(present, codes[index]), tuple(known[code] for code in present)
 
 
 def missing_by_arm(rows: Rows) -> tuple[Mapping[str, object], ...]:
