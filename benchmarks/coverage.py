@@ -73,9 +73,7 @@ def by_name(name: str, draws: int) -> tuple[str, dict[str, Any]]:
 def promised(row: Mapping[str, Any]) -> bool:
     """Whether a cell is among those for which .93 to .98 is promised: 6 units, rates of .05 to .95, ICC up to .1."""
     setting = row["setting"]
-    rates = [
-        float(part) for part in str(setting.get("rate", setting.get("rates", "0.5"))).replace("v", "to").split("to")
-    ]
+    rates = [float(part) for part in str(setting.get("rates", setting.get("rate", 0.5))).split(" v ")]
     spread = max(float(setting.get("icc", 0)), float(setting.get("seed variance", 0)))
     return row["units"] >= 6 and min(rates) >= 0.05 and max(rates) <= 0.95 and spread <= 0.1
 

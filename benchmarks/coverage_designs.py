@@ -204,8 +204,8 @@ def _recipes() -> list[Cell]:
             found = _recipe("binary", _of_counts(1, events, runs), _of_counts(-1, vanilla, np.array([vanilla_runs])))
             return found, q - p
 
-        rate = f"{p:g}" if p == q else f"{p:g} to {q:g}"
-        return Cell("recipe v vanilla", {"rate": rate, "seeds": k, "icc": icc, "vanilla": vanilla_runs}, k, draw)
+        setting = {"rate": p, **({"to": q} if q != p else {}), "seeds": k, "icc": icc, "vanilla": vanilla_runs}
+        return Cell("recipe v vanilla", setting, k, draw)
 
     grid_of = [(k, icc) for k in (3, 6, 30) for icc in (0.0, 0.1, 0.5)]
     shapes = ("normal", *SHARES)

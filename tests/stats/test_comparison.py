@@ -6,7 +6,7 @@ import pytest
 
 from doxa.stats.comparison import as_one, compare, to_json
 from doxa.stats.estimate import estimate
-from doxa.stats.evaluate import holm
+from doxa.stats.holm import holm
 from doxa.words.errors import ResultsError, StudyError
 
 Make = Callable[..., pd.DataFrame]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from doxa.report.comparison_figures import Bar, differences, seeds
+from doxa.report.labels import flag_words, units
 from doxa.report.numbers import counted, interval, number, p_value, p_words, whole
 from doxa.report.page import render
 from doxa.report.parts import Section, Table
@@ -12,7 +13,6 @@ from doxa.report.theme import Drawing
 from doxa.stats.comparison import Comparison, Difference, to_json
 from doxa.stats.estimands import MEANING
 from doxa.stats.estimate import Estimate
-from doxa.stats.intervals import FLAGS
 from doxa.stats.variance import SeedVariance
 from doxa.words.store import write_atomic
 
@@ -164,7 +164,7 @@ def _lead(found: Comparison, one: Difference) -> str:
     )
     adjusted = f", adjusted {p_value(own.p_adjusted)}" if own.p_adjusted is not None and found.family > 1 else ""
     difference = f"difference {number(own.value, sign=True)}, {interval_words}{adjusted}"
-    return f"{where}: {_sides(found, own)}{difference}; unit: {own.unit}, {_units(own)}."
+    return f"{where}: {_sides(found, own)}{difference}; over {_units(own)}."
 
 
 def _rest(one: Difference) -> str:
@@ -219,8 +219,8 @@ def _events(one: Estimate) -> str:
 
 
 def _units(one: Estimate) -> str:
-    seeds = f"{counted(one.n['seeds'], 'seed')}, " if one.n["seeds"] > 1 else ""
-    return f"{seeds}{counted(one.n['items'], 'item')}, up to {counted(one.n['runs'], 'run')}"
+    runs = f", up to {counted(one.n['runs'], 'run')} each" if one.n["runs"] > 1 and one.unit != "run" else ""
+    return f"{units(one)}{runs}"
 
 
 def _holds(one: Estimate) -> str:
@@ -237,4 +237,4 @@ def _label(one: Estimate, beside: Sequence[Difference]) -> str:
 
 
 def _remarks(one: Estimate) -> str:
-    return "; ".join(FLAGS[flag] for flag in one.flags)
+    return "; ".join(flag_words(one))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from doxa.report.gather import CONTROLS, Gathered
+from doxa.report.labels import units
 from doxa.report.numbers import counted, interval, listed, number, ordinal, p_value, p_words
 from doxa.stats.controls import ALPHA, CONTROL_FLAGS, FEWEST_FOR_RANK, ROUNDING, ControlVerdict
 from doxa.stats.estimate import Estimate
@@ -112,10 +113,7 @@ def _said(
         return f"the arms are equal up to rounding in {estimate.task}.", "none"
     if estimate.value is None:
         return "missing; no item has a value in every arm.", "none"
-    moved = (
-        f"{number(estimate.value, sign=True)} {interval(estimate.low, estimate.high)} "
-        f"(n = {counted(estimate.n['units'], estimate.unit)})"
-    )
+    moved = f"{number(estimate.value, sign=True)} {interval(estimate.low, estimate.high)} (n = {units(estimate)})"
     if not verdicts:
         return f"{moved}; {_without_controls(gathered, name)}", "unknown"
     fewer = min(verdicts, key=lambda one: one.items)

@@ -12,7 +12,7 @@ from doxa.stats.cells import cells_of
 from doxa.stats.design import ScoreKind, blocks_of
 from doxa.stats.equivalence import Equivalence, within_margin
 from doxa.stats.estimate import Estimate, applies, estimate, estimate_to_json
-from doxa.stats.evaluate import holm
+from doxa.stats.holm import holm
 from doxa.stats.power import detectable_from
 from doxa.stats.table import ITEM, Rows, encode, missing_by_arm
 from doxa.stats.variance import SeedVariance, seed_variance

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from doxa.stats.cells import Seeds
+from doxa.stats.cells import Seeds, cells_of
 from doxa.stats.choice import default_estimand, reason, several_seeds
 from doxa.stats.design import DECISION, Block, ScoreKind, blocks_of, design_of, is_level
 from doxa.stats.estimands import Estimand, estimand_named
 from doxa.stats.intervals import Interval, naive
+from doxa.stats.known_coverage import LEAST, coverage_of, situation_of
 from doxa.stats.ordinal import brunner_munzel
 from doxa.stats.replication import replicated
 from doxa.stats.table import ITEM, Rows, encode, identical, panel, selected
@@ -46,6 +47,8 @@ class Estimate:
         method: Name of the method.
         why: The design that was found in the table, and so why this method.
         level: Confidence level.
+        coverage: How often .95 intervals of this design held in simulated studies like this one; None where that was
+            not simulated.
         missing: By arm, rows without a value, and rows that another arm of the contrast has and this one lacks.
         p: Two-sided p-value of no difference.
         p_adjusted: p by Holm over the declared family; None outside it.
@@ -69,6 +72,7 @@ class Estimate:
     method: str
     why: str
     level: float
+    coverage: float | None
     missing: Mapping[str, int]
     p: float | None
     p_adjusted: float | None
@@ -177,6 +181,11 @@ def estimate(
         n |= {"rows": int(counts.sum()), "events": round(float(counts @ blocks[0].sums) / contrast.terms[0].weight)}
     if bounds is not None:
         found = _scaled_back(found, bounds, contrast)
+    held = None
+    if found.low is not None and method is None:
+        held = _coverage(rows, contrast, blocks, kind, aim, unit, several)
+    if held is not None and held < LEAST:
+        found = replace(found, flags=(*found.flags, "undercovers"))
     return Estimate(
         contrast=contrast.name,
         score=score,
@@ -192,6 +201,7 @@ def estimate(
         method=found.method,
         why=reason(contrast, blocks, kind, aim, unit, n),
         level=level,
+        coverage=held,
         missing=_missing(blocks, several),
         p=found.p,
         p_adjusted=None,
@@ -209,6 +219,22 @@ def _not_tested(rows: Rows, contrast: Contrast, blocks: Sequence[Block], kind: S
     if kind == "unbounded" and _only_rounding(contrast, blocks):
         return Interval(float(np.mean(blocks[0].sums)), method="equal up to rounding", flags=("rounding",))
     return None
+
+
+def _coverage(
+    rows: Rows,
+    contrast: Contrast,
+    blocks: Sequence[Block],
+    kind: ScoreKind,
+    aim: Estimand,
+    unit: str,
+    several: bool,
+) -> float | None:
+    if kind == "unbounded" and not several:
+        return None  # what values without bounds look like is not known
+    of = blocks[0].panels[0]
+    terms = [one for block in cells_of(rows, blocks, of.score, of.task, unit) for one in block]
+    return coverage_of(situation_of(terms, blocks, kind, aim, design_of(contrast, blocks)))
 
 
 def _unit_name(aim: Estimand, unit: str) -> str:

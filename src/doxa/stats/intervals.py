@@ -27,9 +27,10 @@ FLAGS = {
     "rounding": "the arms differ by rounding only: no interval and no test",
     "two_seeds": "two training seeds show their spread and carry no interval (its t quantile would be 12.7)",
     "few_seeds": "fewer than 5 training seeds: the interval leans on its assumptions",
-    "rare_seeds": "behaviour that few training seeds have can be missed: of 6 seeds what under 39 % of them have",
+    "rare_seeds": "behaviour that few training seeds have can be missed",
     "no_run_noise": "an arm has one training seed and one run per item: nothing shows how much its runs differ",
     "pooled_items": "rows of several items are pooled as if independent: neither for these items nor for new ones",
+    "undercovers": "in simulated studies of this kind the interval held less often than 93 % of the time",
     "no_overlap": "every unit of one arm is above every unit of the other: no interval",
     "few_units": "fewer than 5 units of this factor: described, not tested",
 }
