@@ -8,18 +8,10 @@ import numpy as np
 from scipy import special
 
 from doxa.stats.cells import Checkpoints, TermCells
-from doxa.stats.intervals import (
-    Interval,
-    bonett_price,
-    logit_t,
-    mean_t,
-    mover,
-    pseudo_items,
-    weighted,
-    wilson,
-    wilson_clustered,
-)
+from doxa.stats.design import PSEUDO
+from doxa.stats.intervals import Interval, logit_t, mean_t, mover, weighted
 from doxa.stats.parts import combined
+from doxa.stats.rates import bonett_price, one_rate, pseudo_items, wilson, wilson_clustered
 from doxa.stats.replication import crossed, over_seeds
 from doxa.words.contrasts import Term
 
@@ -79,7 +71,7 @@ def _mean_score(shape: str) -> float:
 
 def _one_rate() -> list[Cell]:
     def cell(n: int, p: float) -> Cell:
-        return Cell("one rate", {"n": n, "rate": p}, n, lambda g: (wilson(int(g.binomial(n, p)), n), p))
+        return Cell("one rate", {"n": n, "rate": p}, n, lambda g: (one_rate(int(g.binomial(n, p)), n), p))
 
     return [cell(n, p) for n in (6, 10, 30, 100, 520, 10_000) for p in (0.01, 0.05, 0.5)]
 
@@ -135,7 +127,7 @@ def _means() -> list[Cell]:
 
     def score(n: int, shape: str) -> Cell:
         def draw(g: np.random.Generator) -> tuple[Interval, float]:
-            return logit_t(_scores(g.standard_normal(n), shape)), _mean_score(shape)
+            return logit_t(_scores(g.standard_normal(n), shape), pseudo=PSEUDO), _mean_score(shape)
 
         return Cell("mean of scores", {"n": n, "scores": shape}, n, draw)
 
@@ -146,7 +138,7 @@ def _means() -> list[Cell]:
 def _two_means() -> list[Cell]:
     def cell(n: int, m: int, shape: str) -> Cell:
         def draw(g: np.random.Generator) -> tuple[Interval, float]:
-            arms = [logit_t(_scores(g.standard_normal(size), shape)) for size in (n, m)]
+            arms = [logit_t(_scores(g.standard_normal(size), shape), pseudo=PSEUDO) for size in (n, m)]
             return mover([arms[0], weighted(arms[1], -1)]), 0.0
 
         return Cell("two means of scores", {"n": n, "m": m, "scores": shape}, min(n, m), draw)

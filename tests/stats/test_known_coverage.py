@@ -13,8 +13,6 @@ def test_every_cell_of_the_bench_is_found_again() -> None:
         found = coverage_of(Situation(cell["design"], numbers, words))
         assert found is not None
         assert found <= cell["coverage"]
-        if "to" in numbers:
-            assert found == cell["coverage"]
 
 
 def test_numbers_choose_the_nearest_cell_and_what_is_unknown_the_worst() -> None:

@@ -19,9 +19,10 @@ from python_oracles import Data, seed_means, two
 from scipy import stats
 
 from doxa.stats.cells import Checkpoints, TermCells
-from doxa.stats.intervals import Interval, bonett_price, logit_t, mean_t, mover, weighted, welch, wilson
+from doxa.stats.intervals import Interval, logit_t, mean_t, mover, weighted, welch
 from doxa.stats.ordinal import brunner_munzel
 from doxa.stats.parts import satterthwaite
+from doxa.stats.rates import bonett_price, wilson
 from doxa.stats.replication import crossed, over_seeds
 from doxa.stats.variance import seed_variance
 from doxa.words.contrasts import Term

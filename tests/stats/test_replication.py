@@ -8,7 +8,8 @@ import pytest
 from scipy import special, stats
 
 from doxa.stats.estimate import Estimate, estimate
-from doxa.stats.intervals import mover, weighted, wilson
+from doxa.stats.intervals import mover, weighted
+from doxa.stats.rates import wilson
 from doxa.words.errors import ResultsError
 
 Make = Callable[..., pd.DataFrame]

@@ -20,21 +20,14 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from doxa.stats.intervals import (
-    Interval,
-    bonett_price,
-    logit_t,
-    mean_t,
-    mover,
-    pseudo_items,
-    weighted,
-    welch,
-    wilson,
-    wilson_clustered,
-)
+from doxa.stats.intervals import Interval, logit_t, mean_t, mover, weighted, welch
+from doxa.stats.rates import bonett_price, one_rate, pseudo_items, wilson, wilson_clustered
 from doxa.stats.table import ITEM, Levels, Panel, Rows, panel
 from doxa.words.contrasts import Contrast, Term
 from doxa.words.errors import ResultsError, nearest
+
+PSEUDO = 0.05
+"""Weight of a pseudo-unit at each end of bounded scores, in units (`intervals.logit_t`)."""
 
 ScoreKind = Literal["unbounded", "share", "binary"]
 Design = Literal["level", "difference", "groups"]
@@ -196,7 +189,7 @@ def _mean_difference(blocks: Sequence[Block], level: float) -> Interval:
 
 def _share_level(blocks: Sequence[Block], level: float) -> Interval:
     low, high = _span(blocks[0])
-    return logit_t(blocks[0].sums, low=low, high=high, level=level)
+    return logit_t(blocks[0].sums, low=low, high=high, level=level, pseudo=PSEUDO if low == 0 or high == 0 else 0.0)
 
 
 def _share_difference(blocks: Sequence[Block], level: float) -> Interval:
@@ -209,7 +202,7 @@ def _rate_level(blocks: Sequence[Block], level: float) -> Interval:
     if np.any(block.weights < 0):
         return _share_level(blocks, level)
     if block.runs == 1 and len(block.terms) == 1:
-        return wilson(float(block.sums.sum()), len(block.complete), level=level)
+        return one_rate(float(block.sums.sum()), len(block.complete), level=level)
     return wilson_clustered(block.sums, float(block.counts.sum()), level=level)
 
 
@@ -240,8 +233,15 @@ def _rate_groups(blocks: Sequence[Block], level: float) -> Interval:
             # A rate is estimated on its own scale; its weight comes afterwards.
             weight = float(block.weights[0])
             alone = replace(block, terms=(replace(block.terms[0], weight=1.0),))
-            parts.append(weighted(_rate_level([alone], level), weight))
+            parts.append(weighted(_rate_of_part(alone, level), weight))
     return mover(parts)
+
+
+def _rate_of_part(block: Block, level: float) -> Interval:
+    """A rate that MOVER puts together with others: of two plain Wilson intervals that is Newcombe's."""
+    if block.runs == 1:
+        return wilson(float(block.sums.sum()), len(block.complete), level=level)
+    return _rate_level([block], level)
 
 
 DECISION: Mapping[tuple[ScoreKind, Design], Callable[[Sequence[Block], float], Interval]] = {

@@ -9,16 +9,8 @@ from jaxtyping import Float
 from scipy import optimize, special
 
 from doxa.stats.design import ScoreKind
-from doxa.stats.intervals import (
-    Interval,
-    logit_interval,
-    mover,
-    pseudo_items,
-    t_interval,
-    weighted,
-    wilson,
-    wilson_clustered,
-)
+from doxa.stats.intervals import Interval, logit_interval, mover, t_interval, weighted
+from doxa.stats.rates import one_rate, pseudo_items, wilson, wilson_clustered
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +54,8 @@ def combined(parts: Sequence[Part], kind: ScoreKind, method: str, *, level: floa
         return Interval(value, method=method, flags=("two_seeds",))
     if kind != "binary" and any(part.variance is None for part in parts):
         return Interval(value, method=method, flags=("no_run_noise",))
+    if kind == "binary" and len(parts) == 1 and parts[0].seeds is None and null is None:
+        return one_rate(parts[0].value * parts[0].rows, parts[0].rows, level=level)
     few = ("few_seeds",) if any(part.seeds is not None and len(part.seeds) < 5 for part in parts) else ()
     if kind == "unbounded":
         found = satterthwaite(parts, method, level=level, null=null)
