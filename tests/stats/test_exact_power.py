@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from doxa.stats.exact_power import fisher_table, power_of_boschloo, power_of_mcnemar
+from doxa.stats.exact_power import fisher_table, power_of_binomial, power_of_boschloo, power_of_mcnemar
 
 
 @settings(max_examples=15, deadline=None)
@@ -62,3 +62,11 @@ def test_mcnemars_power_is_that_of_the_binomial_test() -> None:
     assert power_of_mcnemar(n, share, effect, 0.05) == pytest.approx(power, abs=1e-7)
     assert power_of_mcnemar(n, share, share, 0.05) > power_of_mcnemar(n, share, -effect, 0.05)
     assert power_of_mcnemar(n, share, -effect, 0.05) == pytest.approx(power, abs=1e-7)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(1, 40), st.sampled_from([0.02, 0.1, 0.5, 0.9]), st.floats(0, 1))
+def test_the_binomial_power_is_that_of_scipys_test(n: int, stated: float, p: float) -> None:
+    chances = stats.binom.pmf(np.arange(n + 1), n, p)
+    power = sum(chances[k] for k in range(n + 1) if stats.binomtest(k, n, stated).pvalue <= 0.05)
+    assert power_of_binomial(n, stated, p, 0.05) == pytest.approx(power, abs=1e-9)

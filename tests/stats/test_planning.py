@@ -276,6 +276,14 @@ def test_a_rate_without_room() -> None:
     assert any("no fall is found" in note for note in smallest_effect(TwoRates(0.01, 200)).notes)
 
 
+def test_a_stated_rate_of_zero_is_refuted_by_one_event() -> None:
+    assert value(power_at(OneRate(0.0, 50), 0.02)) == pytest.approx(1 - 0.98**50)
+    assert value(power_at(OneRate(1.0, 50), -0.02)) == pytest.approx(1 - 0.98**50)
+    assert needed(OneRate(0.0, 1), "n", 0.01, 0.95).value == 299
+    assert value(power_at(OneRate(0.0, 50), 1.0)) == 1
+    assert "no spread" in str(smallest_effect(Equivalence(50, base=0.0)).reason)
+
+
 def test_controls_that_are_tried() -> None:
     assert needed(Controls(19), "m", 4.0).value == 19
     assert needed(Controls(19), "m", 2.9).value == 39
@@ -286,8 +294,12 @@ def test_notes_say_what_the_approximation_leaves_out() -> None:
     assert "power 0.334" in power_at(TwoRates(0.03, 520), 0.02).notes[0]
     assert any("rough" in note for note in power_at(TwoRates(0.01, 50), 0.1).notes)
     assert "exact McNemar" in power_at(PairedRates(0.1, 520), 0.04).notes[0]
-    assert "39.3%" in smallest_effect(Seeds(6, 30, sd=1.0, icc=0.1)).notes[0]
-    assert "covers too little" in smallest_effect(Seeds(3, 30, sd=1.0, icc=0.1)).notes[1]
+    assert "39.3%" in smallest_effect(Seeds(6, 30, sd=1.0, icc=0.1)).notes[1]
+    few = smallest_effect(Seeds(3, 30, sd=1.0, icc=0.1)).notes
+    assert "simulated" in few[0]
+    assert "covers too little" in few[2]
+    assert "exact binomial" in power_at(OneRate(0.1, 60), 0.1).notes[0]
+    assert "rough" in power_at(Equivalence(60, base=0.01), 0.1).notes[0]
     assert "no p-value" in smallest_effect(Paraphrases(1.0, 5)).notes[0]
 
 

@@ -7,11 +7,34 @@ from jaxtyping import Float
 from scipy import special, stats
 
 MOST_TABLES = 1_100_000
-"""Two-by-two tables that are enumerated at most."""
+"""Two-by-two tables, or counts of events, that are enumerated at most."""
 PLACES = 101
 """Common rates at which the size of Boschloo's test is looked at."""
 LEFT_OUT = 1e-9
 """Probability of numbers of discordant pairs that is left out at either end."""
+
+
+def power_of_binomial(n: int, stated: float, p: float, alpha: float) -> float | None:
+    """Power of the exact two-sided binomial test: rejected are the counts whose likelihood sums to at most alpha.
+
+    As scipy's `binomtest`: the p of a count is the probability of all that are no likelier under the stated rate.
+
+    Args:
+        n: Units.
+        stated: Rate under the null.
+        p: True rate.
+        alpha: Level of the test.
+
+    Returns:
+        None above 1,100,000 units.
+    """
+    if n > MOST_TABLES:
+        return None
+    counts = np.arange(n + 1)
+    mass = np.asarray(stats.binom.pmf(counts, n, stated))
+    order = np.sort(mass)
+    p_values = np.cumsum(order)[np.searchsorted(order, mass * (1 + 1e-7), side="right") - 1]
+    return float(stats.binom.pmf(counts, n, p) @ (p_values <= alpha))
 
 
 def power_of_mcnemar(n: int, discordance: float, effect: float, alpha: float) -> float:

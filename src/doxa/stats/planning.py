@@ -33,7 +33,8 @@ class Planned:
         given: The numbers of the design; the one that was asked for holds the answer, or None.
         question: `power`, `effect`, or the number of units that was asked for (`n`, `seeds`, ...).
         value: The answer; None when there is none.
-        power: Probability of finding the effect; after `needed` the one that is reached.
+        wanted: Power that was planned for; None where the power is the question.
+        power: Power that is reached.
         effect: The effect; the margin of an equivalence, the ICC of a seed variance.
         effect_name: What the effect is called: `effect`, `margin` or `icc`.
         meaning: What the effect is, in words.
@@ -48,6 +49,7 @@ class Planned:
     given: Mapping[str, Any]
     question: str
     value: float | int | None
+    wanted: float | None
     power: float | None
     effect: float | None
     effect_name: str
@@ -78,7 +80,7 @@ def power_at(design: Design, effect: float) -> Planned:
     _check_effect(kind, effect)
     reason = kind.refused(design)
     power = None if reason else power_of(design, effect)
-    return _planned(kind, design, "power", power, power, effect, reason)
+    return _planned(kind, design, "power", power, None, power, effect, reason)
 
 
 def power_of(design: Design, effect: float) -> float:
@@ -100,19 +102,23 @@ def smallest_effect(design: Design, power: float = POWER, *, fall: bool = False)
     kind = kind_of(design)
     check_power(design, power)
     reason = kind.refused(design)
-    most = kind.largest(design)[1 if fall else 0]
-    found = None
-    if not reason and isinstance(design, Controls):
-        found = _of_controls(design, power)
-    elif not reason and most > 0:
-        found = _smallest(lambda size: power_of(design, -size if fall else size), power, most)
-    if found is None and not reason:
-        reason = _no_effect(kind, design, power, -most if fall else most)
-    value = None if found is None else -found if fall else found
-    answer = _planned(kind, design, "effect", value, power, value, reason)
+    value = None if reason else effect_of(design, power, fall=fall)
+    if value is None and not reason:
+        reason = _no_effect(kind, design, power, fall)
+    answer = _planned(kind, design, "effect", value, power, None if value is None else power, value, reason)
     if fall or reason or not isinstance(design, OneRate | TwoRates):
         return answer
     return replace(answer, notes=(_other_direction(design, power), *answer.notes))
+
+
+def effect_of(design: Design, power: float, *, fall: bool = False) -> float | None:
+    """The smallest effect of a design that is not refused, as a plain number: for curves. None when there is none."""
+    rise, most_fall = kind_of(design).largest(design)
+    most, sign = (most_fall, -1.0) if fall else (rise, 1.0)
+    if isinstance(design, Controls):
+        return _of_controls(design, power)
+    found = _smallest(lambda size: power_of(design, sign * size), power, most) if most > 0 else None
+    return None if found is None else sign * found
 
 
 def needed(design: Design, size: str, effect: float, power: float = POWER) -> Planned:
@@ -148,7 +154,7 @@ def needed(design: Design, size: str, effect: float, power: float = POWER) -> Pl
     if found is None and not reason:
         reason = _too_many(kind, size, reached)
     solved = design if found is None else with_size(design, size, found)
-    answer = _planned(kind, solved, size, found, None if found is None else reached(found), effect, reason)
+    answer = _planned(kind, solved, size, found, power, None if found is None else reached(found), effect, reason)
     return answer if found is not None else replace(answer, given={**answer.given, size: None})
 
 
@@ -185,6 +191,7 @@ def _planned(
     design: Design,
     question: str,
     value: float | int | None,
+    wanted: float | None,
     power: float | None,
     effect: float | None,
     reason: str,
@@ -195,6 +202,7 @@ def _planned(
         given=asdict(design),
         question=question,
         value=value,
+        wanted=wanted,
         power=power,
         effect=effect,
         effect_name=kind.effect,
@@ -247,12 +255,14 @@ def _other_direction(design: OneRate | TwoRates, power: float) -> str:
     return f"a fall from the base rate is found with power {power:g} from {100 * abs(fallen.value):.3g} points on"
 
 
-def _no_effect(kind: DesignKind, design: Design, power: float, most: float) -> str:
+def _no_effect(kind: DesignKind, design: Design, power: float, fall: bool) -> str:
+    most = kind.largest(design)[1 if fall else 0]
     if most == 0:
         return "the base rate leaves no room for a difference in this direction"
     if math.isinf(most):
         return f"no {kind.effect} is found with power {power:g}"
-    return f"the largest {kind.effect} there is, {most:g}, is found with power {power_of(design, most):.3f} only"
+    largest = -most if fall else most
+    return f"the largest {kind.effect} there is, {largest:g}, is found with power {power_of(design, largest):.3f} only"
 
 
 def _too_many(kind: DesignKind, size: str, reached: Callable[[int], float]) -> str:

@@ -22,6 +22,7 @@ from doxa.stats.planning_means import (
 from doxa.stats.planning_notes import (
     no_notes,
     notes_on_controls,
+    notes_on_equivalence,
     notes_on_one_rate,
     notes_on_paired_rates,
     notes_on_paraphrases,
@@ -279,6 +280,7 @@ KINDS: Mapping[str, DesignKind] = {
             largest=lambda design: (math.inf if design.base is None else 1.0, 0.0),
             unit="unit, in one group",
             method="two one-sided tests (z for rates, a normal approximation; t for means)",
+            notes=notes_on_equivalence,
         ),
     )
 }

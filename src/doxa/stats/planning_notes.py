@@ -3,12 +3,13 @@
 import math
 from typing import Any
 
-from doxa.stats.exact_power import power_of_boschloo, power_of_mcnemar
+from doxa.stats.exact_power import power_of_binomial, power_of_boschloo, power_of_mcnemar
 from doxa.stats.intervals import FEWEST_FOR_P, wilson
 from doxa.stats.planning_controls import Controls
 from doxa.stats.planning_means import Paraphrases
-from doxa.stats.planning_rates import OneRate, PairedRates, TwoRates, shifted
+from doxa.stats.planning_rates import Equivalence, OneRate, PairedRates, TwoRates, shifted
 from doxa.stats.planning_seeds import SEEDS_ADVISED, Seeds, SeedsByItems
+from doxa.stats.simulated_power import simulated_power_of_seeds, simulated_power_of_seeds_by_items
 
 FEWEST_EVENTS = 5.0
 """Expected events below which the normal approximation is called rough."""
@@ -20,13 +21,19 @@ def no_notes(design: Any, effect: float) -> tuple[str, ...]:
 
 
 def notes_on_one_rate(design: OneRate, effect: float) -> tuple[str, ...]:
-    """The interval that the stated rate itself would have."""
+    """What the exact test finds, and the interval that the stated rate itself would have."""
     n = design.n * design.runs / (1 + (design.runs - 1) * (design.icc or 0.0))
     interval = wilson(design.base * n, n)
     assert interval.low is not None
     assert interval.high is not None
-    shown = f"a rate of {_percent(design.base)} has a 95% interval from {_percent(interval.low)} to "
-    return (shown + f"{_percent(interval.high)} (Wilson)", *_rough(n, design.base, shifted(design.base, effect)))
+    p = shifted(design.base, effect)
+    width = f"a rate of {_percent(design.base)} has a 95% interval from {_percent(interval.low)} to "
+    rough = () if design.base in (0, 1) else _rough(n, design.base, p)  # beside 0 and 1 nothing is approximated
+    notes = (width + f"{_percent(interval.high)} (Wilson)", *rough)
+    exact = power_of_binomial(design.n, design.base, p, design.alpha) if design.runs == 1 else None
+    if exact is None:
+        return notes
+    return (f"the exact binomial test has power {exact:.3f} for it", *notes)
 
 
 def notes_on_two_rates(design: TwoRates, effect: float) -> tuple[str, ...]:
@@ -47,16 +54,28 @@ def notes_on_paired_rates(design: PairedRates, effect: float) -> tuple[str, ...]
     return (f"the exact McNemar test has power {exact:.3f} for it; {expected:.3g} discordant prompts are expected",)
 
 
+def notes_on_equivalence(design: Equivalence, margin: float) -> tuple[str, ...]:
+    """Where the normal approximation is rough."""
+    if design.base is None:
+        return ()
+    return _rough(design.n, design.base, shifted(design.base, design.gap))
+
+
 def notes_on_seeds(design: Seeds | SeedsByItems, effect: float) -> tuple[str, ...]:
-    """What few seeds cannot show."""
+    """What the whole test finds, and what few seeds cannot show."""
     share = 1 - 0.05 ** (1 / design.seeds)
+    if isinstance(design, Seeds):
+        simulated = simulated_power_of_seeds(design, effect)
+    else:
+        simulated = simulated_power_of_seeds_by_items(design, effect)
+    whole = f"simulated, with variances and degrees of freedom estimated, the test has power {simulated:.3f} for it"
     missed = f"a behaviour that fewer than {_percent(share)} of the seeds have can be missed by {design.seeds} seeds"
     if design.seeds >= SEEDS_ADVISED:
-        return (missed,)
+        return whole, missed
     few = (
         f"fewer than {SEEDS_ADVISED} seeds: the t of bounded scores and rates covers too little when seeds differ much"
     )
-    return missed, few
+    return whole, missed, few
 
 
 def notes_on_controls(design: Controls, effect: float) -> tuple[str, ...]:

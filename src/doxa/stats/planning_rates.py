@@ -6,8 +6,10 @@ that a report prints for small samples find a little less; `doxa.stats.exact_pow
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+from jaxtyping import Float
 from scipy import special
 
 from doxa.stats.controls import ALPHA
@@ -125,10 +127,14 @@ class Equivalence:
 def power_of_one_rate(design: OneRate, effect: float) -> float:
     """Two-sided score test of one rate: se0 = √(p0 q0 / n), se = √(p1 q1 / n). A normal approximation.
 
+    A stated rate of 0 or 1 is refuted by the first prompt that ends otherwise: 1 - (1 - |δ|)^n, which is exact.
+
     Source: Fleiss, Levin & Paik 2003, section 2.4, without its continuity correction.
     """
     n = _effective(design.n, design.runs, design.icc)
     p = shifted(design.base, effect)
+    if design.base in (0, 1):
+        return 1.0 if abs(effect) == 1 else -math.expm1(n * math.log1p(-abs(effect)))
     return power_of_z(effect, math.sqrt(design.base * (1 - design.base) / n), math.sqrt(p * (1 - p) / n), design.alpha)
 
 
@@ -186,13 +192,12 @@ def power_of_equivalence(design: Equivalence, margin: float) -> float:
 def power_of_equivalent_means(df: int, se: float, design: Equivalence, margin: float) -> float:
     """Two one-sided t tests: the mean over the estimated standard error se s of Φ((m-δ)/se - t s) - Φ((-m-δ)/se + t s).
 
-    s² has a χ² distribution over its degrees of freedom; its quantiles at 2,000 places carry the mean. Exact on normal
+    s² has a χ² distribution over its degrees of freedom; its quantiles at 500 places carry the mean. Exact on normal
     data.
 
     Source: Phillips 1990; Owen 1965.
     """
-    places = (np.arange(2000) + 0.5) / 2000
-    s = np.sqrt(special.chdtri(df, places) / df)
+    s = _chi_quantiles(df)
     t = -float(special.stdtrit(df, design.alpha))
     upper, lower = (margin - design.gap) / se - t * s, (-margin - design.gap) / se + t * s
     return float(np.mean(np.maximum(0.0, special.ndtr(upper) - special.ndtr(lower))))
@@ -202,6 +207,8 @@ def refused_equivalence(design: Equivalence) -> str:
     """Why two groups cannot be called equal."""
     if design.sd is not None and design.n < FEWEST_FOR_P:
         return f"{design.n} units in a group get no test; at least {FEWEST_FOR_P} are needed"
+    if design.base in (0, 1) and design.gap == 0:
+        return "rates of exactly 0 or 1 have no spread to plan with; name the rate nearest to it that you expect"
     return ""
 
 
@@ -219,6 +226,13 @@ def shifted(base: float, effect: float) -> float:
             way_out=f"Write an effect from {-base:g} to {1 - base:g}",
         )
     return min(1.0, max(0.0, found))
+
+
+@lru_cache(maxsize=256)
+def _chi_quantiles(df: int) -> Float[np.ndarray, " places"]:
+    """Quantiles of an estimated SD of 1."""
+    found: Float[np.ndarray, " places"] = np.sqrt(special.chdtri(df, (np.arange(500) + 0.5) / 500) / df)
+    return found
 
 
 def _effective(n: int, runs: int, icc: float | None) -> float:

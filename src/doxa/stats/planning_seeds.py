@@ -134,7 +134,8 @@ def power_of_seeds(design: Seeds, effect: float) -> float:
 
     V1 = (seed_sd² + run_sd² / R) / K, V0 = run_sd² / R0, df = (V1 + V0)² / (V1² / (K - 1) + V0² / (R0 - 1)).
     An approximation: the test estimates both variances and with them its degrees of freedom, and does not let V1 fall
-    below what its runs alone make. Simulated in the tests: within .03 of the truth from 3 seeds on.
+    below what its runs alone make. Simulated for a power of .8: true to .02 from 6 seeds and an ICC of .1 on, .05 too
+    high with 6 seeds, ICC 0 and 180 vanilla runs, .11 too high with 3 of them (`doxa.stats.simulated_power`).
 
     Source: Satterthwaite 1946; vanilla is one fixed model, so a variance of its seed is no part of V0.
     """
@@ -152,7 +153,7 @@ def power_of_seeds_by_items(design: SeedsByItems, effect: float) -> float:
     With the expected mean squares MS_e = s_e², MS_s = I seed_sd² + s_e², MS_i = K s_i² + s_e², where s_e² = run_sd² / R
     and s_i² = item_sd² + run_sd² / R0 (vanilla's noise is the same for every seed). Degrees of freedom
     (MS_i + MS_s - MS_e)² / (MS_i² / (I - 1) + MS_s² / (K - 1) + MS_e² / ((I - 1)(K - 1))), at least min(K, I) - 1.
-    An approximation, as for `power_of_seeds`.
+    An approximation, as for `power_of_seeds`: true to .02 from 6 seeds on, .09 too high with 3 seeds and 10 items.
 
     Source: Clark 1973; Satterthwaite 1946.
     """
