@@ -11,7 +11,7 @@ from doxa.stats.planning_controls import Controls
 from doxa.stats.planning_designs import KINDS, Design, kind_of
 from doxa.stats.planning_means import Means, PairedMeans, Paraphrases
 from doxa.stats.planning_rates import Equivalence, OneRate, PairedRates, TwoRates
-from doxa.stats.planning_seeds import Seeds, SeedsByItems, SeedVariance
+from doxa.stats.planning_seeds import SeedRates, Seeds, SeedsByItems, SeedVariance
 
 DESIGNS: tuple[Design, ...] = (
     OneRate(0.1, 60),
@@ -20,6 +20,7 @@ DESIGNS: tuple[Design, ...] = (
     Means(2.0, 20),
     PairedMeans(2.0, 20),
     Seeds(6, 30, sd=1.0, icc=0.1),
+    SeedRates(0.05, 6, 30, icc=0.1),
     SeedsByItems(6, 30, seed_sd=0.2, item_sd=0.5, run_sd=1.0),
     SeedVariance(6, 30),
     Controls(39),

@@ -16,7 +16,7 @@ from doxa.stats.planning_controls import LADDER, Controls
 from doxa.stats.planning_designs import KINDS, Design, kind_named, kind_of
 from doxa.stats.planning_means import Means, PairedMeans, Paraphrases
 from doxa.stats.planning_rates import Equivalence, OneRate, PairedRates, TwoRates
-from doxa.stats.planning_seeds import Seeds, SeedsByItems, SeedVariance
+from doxa.stats.planning_seeds import SeedRates, Seeds, SeedsByItems, SeedVariance
 from doxa.stats.power import detectable, detectable_against_controls
 from doxa.words.errors import StudyError
 
@@ -27,6 +27,7 @@ ONE_OF_EACH: tuple[Design, ...] = (
     Means(2.0, 20),
     PairedMeans(2.0, 20),
     Seeds(6, 30, sd=1.0, icc=0.1),
+    SeedRates(0.05, 6, 30, icc=0.1),
     SeedsByItems(6, 30, seed_sd=0.2, item_sd=0.5, run_sd=1.0),
     SeedVariance(6, 30),
     Controls(39),
@@ -34,7 +35,7 @@ ONE_OF_EACH: tuple[Design, ...] = (
     Equivalence(100, base=0.1),
     Equivalence(100, sd=2.0),
 )
-CLOSED = tuple(one for one in ONE_OF_EACH if not isinstance(one, Controls))
+CLOSED = tuple(one for one in ONE_OF_EACH if not isinstance(one, Controls | SeedRates))
 
 
 def value(found: Any) -> float:
@@ -284,10 +285,24 @@ def test_a_stated_rate_of_zero_is_refuted_by_one_event() -> None:
     assert "no spread" in str(smallest_effect(Equivalence(50, base=0.0)).reason)
 
 
+def test_rates_over_seeds() -> None:
+    design = SeedRates(0.05, 6, 30, icc=0.1)
+    effect = value(smallest_effect(design))
+    assert power_of(design, effect) == pytest.approx(0.8, abs=0.006)
+    assert needed(design, "seeds", 1.01 * effect).value in (5, 6, 8)
+    assert "vanilla model" in str(needed(design, "seeds", 0.06).reason)
+    assert power_of(SeedRates(0.05, 6, 30, 0.1, vanilla_runs=180), effect) > 0.9
+    assert "2 seeds have no interval" in str(smallest_effect(SeedRates(0.05, 2, 30, icc=0.1)).reason)
+    assert value(smallest_effect(design, 0.5, fall=False)) < effect
+    assert smallest_effect(design, fall=True).value is None
+    assert power_of(SeedRates(0.5, 6, 30, 0.0), 0.5) > 0.99
+
+
 def test_controls_that_are_tried() -> None:
     assert needed(Controls(19), "m", 4.0).value == 19
     assert needed(Controls(19), "m", 2.9).value == 39
     assert LADDER[0] == 19
+    assert "19 do best" in str(needed(Controls(19), "m", 2.0).reason)
 
 
 def test_notes_say_what_the_approximation_leaves_out() -> None:

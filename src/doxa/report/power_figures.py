@@ -89,7 +89,8 @@ def _effect_against_size(kind: DesignKind, design: Design, found: Planned) -> Dr
     if not sizes:
         return None
     wanted = POWER if found.wanted is None else found.wanted
-    powers = sorted({*POWERS, wanted})
+    beside = POWERS[:1] if kind.tried else POWERS  # every place of a simulated line is a search
+    powers = sorted({*(one for one in beside if one > design.alpha), wanted})
     down = kind.scale == "share" and found.effect is not None and found.effect < 0
     with style():
         figure = Figure(figsize=(WIDTH, 3.8), layout="constrained")
@@ -125,17 +126,19 @@ def _effect_against_size(kind: DesignKind, design: Design, found: Planned) -> Dr
 
 def _sizes_around(kind: DesignKind, design: Design, size: str, own: int) -> list[int]:
     """Sizes beside the design's own, ascending, those left out that have no test."""
-    tried = kind.tried or tuple(math.ceil(own * share) for share in AROUND)
-    sizes = {one for one in tried if kind.sizes[size] <= one <= MOST}
+    around = [math.ceil(own * share) for share in AROUND]
+    sizes = {one for one in around if kind.sizes[size] <= one <= MOST}
     if kind.tried:
-        sizes = {kind.tried[0], kind.tried[len(kind.tried) // 2 - 1], kind.tried[-1]}
+        tried = kind.tried[size]
+        sizes = {tried[0], tried[len(tried) // 2 - 1], tried[-1]}
     return [one for one in sorted({*sizes, own}) if not kind.refused(with_size(design, size, one))]
 
 
 def _sizes_along(kind: DesignKind, found: Planned) -> list[int]:
     """Sizes along the axis: from an eighth of what is needed to eight times as many."""
     if kind.tried:
-        return list(kind.tried)
+        given = {int(found.value)} if found.value is not None else set()
+        return sorted({*kind.tried[found.question][::2], *given})
     fewest = kind.sizes[found.question]
     centre = 10 * fewest if found.value is None else max(fewest, int(found.value))
     ends = max(fewest, centre // 8), min(MOST, 8 * centre)

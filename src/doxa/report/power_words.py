@@ -20,6 +20,7 @@ COUNTED = {"seeds": "training seeds", "m": "controls of each family", "vanilla_r
 RUNS = {
     "seeds": "runs of each seed",
     "seeds x items": "runs of each item in each seed",
+    "seed rates": "runs of each seed",
     "seed variance": "runs of each seed",
     "paraphrases": "runs of each paraphrase in each arm",
     "paired means": "runs of each unit in each arm",

@@ -11,7 +11,7 @@ from typing import Any
 
 from scipy import optimize
 
-from doxa.stats.planning_checks import MOST
+from doxa.stats.planning_checks import MOST, check_effect
 from doxa.stats.planning_controls import Controls
 from doxa.stats.planning_designs import Design, DesignKind, Scale, kind_of, scale_of
 from doxa.stats.planning_rates import OneRate, TwoRates
@@ -77,7 +77,7 @@ def power_at(design: Design, effect: float) -> Planned:
         StudyError: When the effect is not possible.
     """
     kind = kind_of(design)
-    _check_effect(kind, effect)
+    check_effect(effect, kind.effect)
     reason = kind.refused(design)
     power = None if reason else power_of(design, effect)
     return _planned(kind, design, "power", power, None, power, effect, reason)
@@ -117,7 +117,11 @@ def effect_of(design: Design, power: float, *, fall: bool = False) -> float | No
     most, sign = (most_fall, -1.0) if fall else (rise, 1.0)
     if isinstance(design, Controls):
         return _of_controls(design, power)
-    found = _smallest(lambda size: power_of(design, sign * size), power, most) if most > 0 else None
+    if most <= 0:
+        return None
+    # What is simulated is looked for to a thousandth: its power is no better known.
+    fine = 1e-3 if kind_of(design).tried else 1e-13
+    found = _smallest(lambda size: power_of(design, sign * size), power, most, fine)
     return None if found is None else sign * found
 
 
@@ -139,7 +143,7 @@ def needed(design: Design, size: str, effect: float, power: float = POWER) -> Pl
             f"{kind.name} cannot be solved for {size}", way_out=f"Leave out one of {', '.join(kind.sizes)} instead"
         )
     check_power(design, power)
-    _check_effect(kind, effect)
+    check_effect(effect, kind.effect)
     if effect == 0:
         raise StudyError(
             f"{kind.effect} 0", expected="an effect that is not 0", way_out="No size finds what is not there"
@@ -149,8 +153,8 @@ def needed(design: Design, size: str, effect: float, power: float = POWER) -> Pl
     def reached(count: int) -> float:
         return power_of(with_size(design, size, count), effect)
 
-    reason = kind.refused(with_size(design, size, max(kind.tried, default=MOST)))
-    found = None if reason else _first(reached, power, fewest, kind.tried)
+    reason = kind.refused(with_size(design, size, kind.tried[size][-1] if kind.tried else MOST))
+    found = None if reason else _first(reached, power, fewest, kind.tried.get(size, ()))
     if found is None and not reason:
         reason = _too_many(kind, size, reached)
     solved = design if found is None else with_size(design, size, found)
@@ -176,13 +180,6 @@ def check_power(design: Design, power: float) -> None:
             f"power is {power:g}",
             expected=f"a probability between alpha ({design.alpha:g}) and 1",
             way_out="Write 0.8",
-        )
-
-
-def _check_effect(kind: DesignKind, effect: float) -> None:
-    if not math.isfinite(effect):
-        raise StudyError(
-            f"{kind.effect} is {effect}", expected="a finite number", way_out="Write a number such as 0.02"
         )
 
 
@@ -222,15 +219,15 @@ def _of_controls(design: Controls, power: float) -> float | None:
     return found if math.isfinite(found) else None
 
 
-def _smallest(power_of_size: Callable[[float], float], power: float, most: float) -> float | None:
-    """Where a power that grows with the effect is reached; None when it is not."""
-    high = min(SMALLEST, most)
+def _smallest(power_of_size: Callable[[float], float], power: float, most: float, fine: float) -> float | None:
+    """Where a power that grows with the effect is reached, to a share `fine` of it; None when it is not."""
+    high = min(SMALLEST if fine < SMALLEST else fine, most)
     while power_of_size(high) < power:
         if high >= min(most, LARGEST):
             return None
         high = min(2 * high, most)
     low = high / 2 if power_of_size(high / 2) < power else 0.0
-    return float(optimize.brentq(lambda size: power_of_size(size) - power, low, high, xtol=1e-13 * high, rtol=1e-12))
+    return float(optimize.brentq(lambda size: power_of_size(size) - power, low, high, xtol=fine * high, rtol=1e-12))
 
 
 def _first(reached: Callable[[int], float], power: float, fewest: int, tried: tuple[int, ...]) -> int | None:
@@ -268,10 +265,9 @@ def _no_effect(kind: DesignKind, design: Design, power: float, fall: bool) -> st
 def _too_many(kind: DesignKind, size: str, reached: Callable[[int], float]) -> str:
     words = {"n": "units", "m": "controls"}.get(size, size)
     if kind.tried:
-        best = max(kind.tried, key=reached)
-        return (
-            f"of {kind.tried[0]} to {kind.tried[-1]} {words}, {best} do best with power {reached(best):.3f}: a smaller "
-            "spread of the controls or a larger effect is needed"
-        )
-    shown = f"{MOST:,} {words} have power {reached(MOST):.3f}"
+        tried = kind.tried[size]
+        best = max(tried, key=reached)
+        shown = f"of {tried[0]} to {tried[-1]} {words}, {best} do best with power {reached(best):.3f}"
+    else:
+        shown = f"{MOST:,} {words} have power {reached(MOST):.3f}"
     return f"{shown}; {kind.instead[size]} would help" if size in kind.instead else shown

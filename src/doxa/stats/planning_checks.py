@@ -6,6 +6,8 @@ from doxa.words.errors import StudyError
 
 MOST = 10**7
 """Units that are planned at most."""
+LEAST_SD, MOST_SD = 1e-9, 1e9
+LEAST_ALPHA, MOST_ALPHA = 1e-9, 0.5
 
 
 def whole(value: int, what: str, *, least: int = 1, most: int = MOST) -> None:
@@ -38,12 +40,12 @@ def positive(value: float, what: str, *, zero: bool = False) -> None:
     """Refuse what is no SD.
 
     Raises:
-        StudyError: When it is negative, infinite or not a number; or 0, unless `zero` is allowed.
+        StudyError: When it does not lie between `LEAST_SD` and `MOST_SD`, and is not an allowed 0.
     """
-    if not math.isfinite(value) or value < 0 or (value == 0 and not zero):
+    if not (LEAST_SD <= value <= MOST_SD or (value == 0 and zero)):
         raise StudyError(
             f"{what} is {value:g}",
-            expected="a finite number that is not negative" if zero else "a finite number above 0",
+            expected=f"{'0, or ' if zero else ''}a number from {LEAST_SD:g} to {MOST_SD:g}",
             way_out=f"Write the {what} of a pilot, or 1 to plan in standard deviations",
         )
 
@@ -52,10 +54,24 @@ def check_level(alpha: float) -> None:
     """Refuse what is no level of a test.
 
     Raises:
-        StudyError: When it is not between 0 and 1.
+        StudyError: When it does not lie between `LEAST_ALPHA` and `MOST_ALPHA`.
     """
-    if not 0 < alpha < 1:
-        raise StudyError(f"alpha is {alpha:g}", expected="a level between 0 and 1", way_out="Write 0.05")
+    if not LEAST_ALPHA <= alpha <= MOST_ALPHA:
+        raise StudyError(
+            f"alpha is {alpha:g}", expected=f"a level from {LEAST_ALPHA:g} to {MOST_ALPHA:g}", way_out="Write 0.05"
+        )
+
+
+def check_effect(effect: float, what: str) -> None:
+    """Refuse what is no effect of a score.
+
+    Raises:
+        StudyError: When it is not finite, or beyond 1000 times the largest SD.
+    """
+    if not math.isfinite(effect) or abs(effect) > 1e3 * MOST_SD:
+        raise StudyError(
+            f"{what} is {effect:g}", expected="a number of the score", way_out="Write a number such as 0.02"
+        )
 
 
 def one_of_two(design: str, **values: float | None) -> None:

@@ -26,6 +26,7 @@ from doxa.stats.planning_notes import (
     notes_on_one_rate,
     notes_on_paired_rates,
     notes_on_paraphrases,
+    notes_on_seed_rates,
     notes_on_seeds,
     notes_on_two_rates,
 )
@@ -42,18 +43,24 @@ from doxa.stats.planning_rates import (
 )
 from doxa.stats.planning_seeds import (
     FEWEST_SEEDS,
+    SeedRates,
     Seeds,
     SeedsByItems,
     SeedVariance,
     power_of_seed_variance,
     power_of_seeds,
     power_of_seeds_by_items,
+    refused_seed_rates,
     refused_seed_variance,
     refused_seeds,
     refused_seeds_by_items,
 )
+from doxa.stats.simulated_power import power_of_seed_rates
 from doxa.words.errors import StudyError, nearest
 
+SEEDS = (3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 30, 40, 50, 100)
+SEED_RUNS = (5, 10, 20, 30, 40, 50, 60, 80, 100, 150, 200, 300, 500, 1000)
+"""Numbers of seeds and of runs that are tried where every one is a simulation."""
 Scale = Literal["share", "score", "icc", "sd of the controls"]
 Design = (
     OneRate
@@ -62,6 +69,7 @@ Design = (
     | Means
     | PairedMeans
     | Seeds
+    | SeedRates
     | SeedsByItems
     | SeedVariance
     | Controls
@@ -88,7 +96,7 @@ class DesignKind:
         method: Test and approximation, in words.
         notes: What has to be said beside an answer, from a record and an effect.
         instead: What helps where more of a size do not.
-        tried: Sizes that are tried where the power does not grow with them; empty: every whole number.
+        tried: Sizes that are tried where the power is simulated; empty: it is not, and every whole number is.
     """
 
     name: str
@@ -104,7 +112,7 @@ class DesignKind:
     method: str
     notes: Callable[[Any, float], tuple[str, ...]] = no_notes
     instead: Mapping[str, str] = field(default_factory=dict)
-    tried: tuple[int, ...] = ()
+    tried: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 def _never_refused(design: Any) -> str:
@@ -115,7 +123,7 @@ def _unlimited(design: Any) -> tuple[float, float]:
     return math.inf, math.inf
 
 
-def _within_a_rate(design: OneRate | TwoRates) -> tuple[float, float]:
+def _within_a_rate(design: OneRate | TwoRates | SeedRates) -> tuple[float, float]:
     return 1 - design.base, design.base
 
 
@@ -210,6 +218,22 @@ KINDS: Mapping[str, DesignKind] = {
             instead={"seeds": "more runs of the vanilla model (vanilla-runs)", "runs": "more seeds"},
         ),
         DesignKind(
+            "seed rates",
+            SeedRates,
+            power_of_seed_rates,
+            refused_seed_rates,
+            {"seeds": FEWEST_SEEDS, "runs": SEED_RUNS[0]},
+            effect="effect",
+            meaning="difference of the rates of the recipe and the fixed vanilla model",
+            scale="share",
+            largest=_within_a_rate,
+            unit="training seed; vanilla is one fixed model",
+            method="interval by MOVER of a design-effect Wilson and a Wilson interval (simulated, 4,000 studies)",
+            notes=notes_on_seed_rates,
+            tried={"seeds": SEEDS, "runs": SEED_RUNS},
+            instead={"seeds": "more runs of the vanilla model (vanilla-runs)", "runs": "more seeds"},
+        ),
+        DesignKind(
             "seeds x items",
             SeedsByItems,
             power_of_seeds_by_items,
@@ -251,7 +275,8 @@ KINDS: Mapping[str, DesignKind] = {
             unit="control vector",
             method="centred rank by max-T and the band of every family (simulated, 4,000 studies)",
             notes=notes_on_controls,
-            tried=LADDER,
+            tried={"m": LADDER},
+            instead={"m": "a smaller spread of the controls or a larger effect"},
         ),
         DesignKind(
             "paraphrases",

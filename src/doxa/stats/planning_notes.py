@@ -8,7 +8,7 @@ from doxa.stats.intervals import FEWEST_FOR_P, wilson
 from doxa.stats.planning_controls import Controls
 from doxa.stats.planning_means import Paraphrases
 from doxa.stats.planning_rates import Equivalence, OneRate, PairedRates, TwoRates, shifted
-from doxa.stats.planning_seeds import SEEDS_ADVISED, Seeds, SeedsByItems
+from doxa.stats.planning_seeds import SEEDS_ADVISED, SeedRates, Seeds, SeedsByItems
 from doxa.stats.simulated_power import simulated_power_of_seeds, simulated_power_of_seeds_by_items
 
 FEWEST_EVENTS = 5.0
@@ -63,19 +63,23 @@ def notes_on_equivalence(design: Equivalence, margin: float) -> tuple[str, ...]:
 
 def notes_on_seeds(design: Seeds | SeedsByItems, effect: float) -> tuple[str, ...]:
     """What the whole test finds, and what few seeds cannot show."""
-    share = 1 - 0.05 ** (1 / design.seeds)
     if isinstance(design, Seeds):
         simulated = simulated_power_of_seeds(design, effect)
     else:
         simulated = simulated_power_of_seeds_by_items(design, effect)
     whole = f"simulated, with variances and degrees of freedom estimated, the test has power {simulated:.3f} for it"
-    missed = f"a behaviour that fewer than {_percent(share)} of the seeds have can be missed by {design.seeds} seeds"
+    missed = _missed(design.seeds)
     if design.seeds >= SEEDS_ADVISED:
         return whole, missed
     few = (
         f"fewer than {SEEDS_ADVISED} seeds: the t of bounded scores and rates covers too little when seeds differ much"
     )
     return whole, missed, few
+
+
+def notes_on_seed_rates(design: SeedRates, effect: float) -> tuple[str, ...]:
+    """What few seeds cannot show."""
+    return (_missed(design.seeds),)
 
 
 def notes_on_controls(design: Controls, effect: float) -> tuple[str, ...]:
@@ -89,6 +93,11 @@ def notes_on_paraphrases(design: Paraphrases, effect: float) -> tuple[str, ...]:
     if design.paraphrases >= FEWEST_FOR_P:
         return ()
     return (f"fewer than {FEWEST_FOR_P} paraphrases get an interval and no p-value: found is an interval without 0",)
+
+
+def _missed(seeds: int) -> str:
+    share = 1 - 0.05 ** (1 / seeds)
+    return f"a behaviour that fewer than {_percent(share)} of the seeds have can be missed by {seeds} seeds"
 
 
 def _rough(n: float, *rates: float) -> tuple[str, ...]:

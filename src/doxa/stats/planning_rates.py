@@ -176,7 +176,8 @@ def power_of_equivalence(design: Equivalence, margin: float) -> float:
 
     Source: Schuirmann 1987; Chow, Shao & Wang 2003, section 4.2.
     """
-    positive(margin, "margin", zero=True)
+    if margin < 0:
+        raise StudyError(f"a margin of {margin:g}", expected="a margin above 0", way_out="Write it without its sign")
     if design.base is None:
         assert design.sd is not None
         return power_of_equivalent_means(2 * design.n - 2, design.sd * math.sqrt(2 / design.n), design, margin)

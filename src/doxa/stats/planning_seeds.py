@@ -49,6 +49,38 @@ class Seeds:
 
 
 @dataclass(frozen=True)
+class SeedRates:
+    """The rate of a recipe, trained with several seeds, beside that of one fixed vanilla model.
+
+    The effect is the recipe's rate minus the vanilla model's.
+
+    Attributes:
+        base: Rate of the vanilla model.
+        seeds: Training seeds, K.
+        runs: Runs of each seed, R.
+        icc: Share of p (1 - p) that lies between seeds: at 0 all have one rate, at 1 a seed always or never does it.
+        vanilla_runs: Runs of the vanilla model; None: as many as one seed has.
+        alpha: Level of the test.
+    """
+
+    base: float
+    seeds: int
+    runs: int
+    icc: float
+    vanilla_runs: int | None = None
+    alpha: float = ALPHA
+
+    def __post_init__(self) -> None:
+        rate(self.base, "base")
+        whole(self.seeds, "seeds", most=200)
+        whole(self.runs, "runs")
+        rate(self.icc, "icc")
+        if self.vanilla_runs is not None:
+            whole(self.vanilla_runs, "vanilla-runs")
+        check_level(self.alpha)
+
+
+@dataclass(frozen=True)
 class SeedsByItems:
     """A recipe beside one fixed vanilla model, every seed on the same items, items random too.
 
@@ -188,6 +220,11 @@ def refused_seeds(design: Seeds) -> str:
     _, run_sd = spread(design)
     if vanilla_runs < 2 and run_sd > 0:
         return "one run of the vanilla model does not say how far its runs spread; at least 2 are needed"
+    return _too_few(design.seeds)
+
+
+def refused_seed_rates(design: SeedRates) -> str:
+    """Why the rate of a recipe has no interval."""
     return _too_few(design.seeds)
 
 
