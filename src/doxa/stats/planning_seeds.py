@@ -167,7 +167,7 @@ def power_of_seeds(design: Seeds, effect: float) -> float:
     V1 = (seed_sd² + run_sd² / R) / K, V0 = run_sd² / R0, df = (V1 + V0)² / (V1² / (K - 1) + V0² / (R0 - 1)).
     An approximation: the test estimates both variances and with them its degrees of freedom, and does not let V1 fall
     below what its runs alone make. Simulated for a power of .8: true to .02 from 6 seeds and an ICC of .1 on, .05 too
-    high with 6 seeds, ICC 0 and 180 vanilla runs, .11 too high with 3 of them (`doxa.stats.simulated_power`).
+    high with 6 seeds, ICC 0 and 180 vanilla runs, .12 too high with 3 of them (`doxa.stats.simulated_power`).
 
     Source: Satterthwaite 1946; vanilla is one fixed model, so a variance of its seed is no part of V0.
     """
