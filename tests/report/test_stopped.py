@@ -9,7 +9,7 @@ import pytest
 
 from doxa.report.gather import Gathered, gather
 from doxa.report.page import write_report
-from doxa.report.stopped import NOT_FIXED, WIDTHS, stopped, stopping_section
+from doxa.report.stopped import MEANS, NOT_FIXED, WIDTHS, stopped, stopping_section
 from doxa.report.verdict import answer
 from doxa.stats.stopping import Look, Quantity, look_to_json
 from doxa.words.errors import ResultsError
@@ -73,6 +73,8 @@ def test_a_width_says_that_it_saw_widths_only(stopping: Callable[..., Gathered])
         f"Stopped after 20 runs of at most 40: {RULE}.",
         WIDTHS,
     ]
+    mean = replace(narrow, method="t over items")
+    assert stopped(stopping(Look(20, (narrow, mean)), decides=False))[-1] == MEANS
 
 
 def test_the_most_without_an_answer_says_what_was_not_enough(stopping: Callable[..., Gathered]) -> None:
