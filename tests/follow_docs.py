@@ -32,6 +32,8 @@ PAGES = (
     "docs/how-to-model.md",
     "docs/how-to-sweep.md",
     "docs/how-to-power.md",
+    "docs/how-to-stop.md",
+    "docs/how-to-compare.md",
     "docs/how-to-serve.md",
 )
 BLOCK = re.compile(

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from doxa.stats.intervals import mover, weighted, wilson
+from doxa.stats.intervals import mover, weighted
 from doxa.stats.planning import effect_of, power_of
 from doxa.stats.planning_seeds import SeedRates, Seeds, SeedsByItems, spread
+from doxa.stats.rates import wilson
 from doxa.stats.simulated_power import (
     power_of_seed_rates,
     simulated_power_of_seeds,

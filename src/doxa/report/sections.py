@@ -8,6 +8,7 @@ from doxa.report.gather import AGAIN, CONTROLS, Gathered
 from doxa.report.labels import flag_words, label, units
 from doxa.report.numbers import counted, interval, number, ordinal, p_value, whole
 from doxa.report.parts import Section, Table
+from doxa.report.stopped import stopping_section
 from doxa.report.verdict import Finding, findings
 from doxa.stats.controls import CONTROL_FLAGS, ControlVerdict
 from doxa.stats.estimate import Estimate, per_item
@@ -34,6 +35,7 @@ def sections(gathered: Gathered) -> list[Section]:
         dose_section(gathered),
         drift_section(gathered),
         compared,
+        stopping_section(gathered),
         _all_estimates(gathered),
         _missing(gathered),
     )

@@ -7,6 +7,7 @@ from typing import Literal
 from doxa.report.gather import CONTROLS, Gathered
 from doxa.report.labels import units
 from doxa.report.numbers import counted, interval, listed, number, ordinal, p_value, p_words
+from doxa.report.stopped import stopped
 from doxa.stats.controls import ALPHA, CONTROL_FLAGS, FEWEST_FOR_RANK, ROUNDING, ControlVerdict
 from doxa.stats.estimate import Estimate
 
@@ -75,6 +76,7 @@ def answer(gathered: Gathered) -> list[str]:
     said = [_summary(gathered, found)]
     said += [one.sentence for one in found if one.primary]
     said += _damage(gathered, found)
+    said += stopped(gathered)
     limit = gathered.plan["study"].get("limit")
     if limit:
         said.append(f"This is a trial run with at most {counted(limit, 'item')} of every task.")

@@ -4,11 +4,12 @@ import math
 from typing import Any
 
 from doxa.stats.exact_power import power_of_binomial, power_of_boschloo, power_of_mcnemar
-from doxa.stats.intervals import FEWEST_FOR_P, wilson
+from doxa.stats.intervals import FEWEST_FOR_P
 from doxa.stats.planning_controls import Controls
 from doxa.stats.planning_means import Paraphrases
 from doxa.stats.planning_rates import Equivalence, OneRate, PairedRates, TwoRates, shifted
 from doxa.stats.planning_seeds import SEEDS_ADVISED, SeedRates, Seeds, SeedsByItems
+from doxa.stats.rates import wilson
 from doxa.stats.simulated_power import simulated_power_of_seeds, simulated_power_of_seeds_by_items
 
 FEWEST_EVENTS = 5.0

@@ -92,7 +92,7 @@ def power(
         doxa power "two rates" --base 2% --n 520
         doxa power "two rates" --base 3% --n 520 --effect 2%
         doxa power seeds --seeds 6 --sd 1 --icc 0.1 --effect 0.7
-    """  # noqa: D301  # click wants a backspace character, not its name
+    """  # click wants a backspace character, not its name
     from doxa.report.power_words import lines
     from doxa.stats.planning import planned_to_json
     from doxa.stats.planning_designs import kind_named
