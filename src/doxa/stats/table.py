@@ -123,15 +123,16 @@ def encode(table: pd.DataFrame) -> Rows:
     check_columns(table)
     check_values(table)
     for column in ("study", "model"):
-        names = pd.unique(table[column])
+        names = coded(table[column])[1]
         if len(names) > 1:
             raise ResultsError(
-                f"the table holds {len(names)} values of {column!r}: {', '.join(map(str, names[:4]))}",
+                f"the table holds {len(names)} values of {column!r}: {', '.join(names[:4])}",
                 expected="one",
                 way_out=f"Select the rows of one {column} first",
             )
     order, codes = sorted_codes(table)
-    arm, task, item, seed, score = (codes[column][0][order] for column in ("arm", "task", "item", "seed", "score"))
+    place = slice(None) if (order[1:] > order[:-1]).all() else order  # in order already: no code is copied
+    arm, task, item, seed, score = (codes[column][0][place] for column in ("arm", "task", "item", "seed", "score"))
     arms, tasks, items, seeds, scores = (codes[column][1] for column in ("arm", "task", "item", "seed", "score"))
     cell = task * len(scores) + score
     # Small integers are sorted by counting.

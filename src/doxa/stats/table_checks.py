@@ -132,8 +132,17 @@ def coded(column: pd.Series) -> tuple[Int[np.ndarray, " rows"], tuple[str, ...]]
         place = np.zeros(len(names), dtype=np.int64)
         place[present] = np.arange(len(present))
         return place[own], tuple(names[code] for code in present)
+    if _constant(column):
+        return np.zeros(len(column), dtype=np.int64), (str(column.iloc[0]),)
     found, unique = pd.factorize(column, sort=True)
     return found.astype(np.int64, copy=False), tuple(map(str, np.asarray(unique).tolist()))
+
+
+def _constant(column: pd.Series) -> bool:
+    """Whether every row holds the same: cheaper to see than to look every row up."""
+    if column.empty or column.iloc[0] != column.iloc[-1]:
+        return False
+    return bool((column == column.iloc[0]).all())
 
 
 def owners_of(table: pd.DataFrame, codes: Codes) -> dict[str, tuple[str, str]]:
@@ -145,8 +154,10 @@ def owners_of(table: pd.DataFrame, codes: Codes) -> dict[str, tuple[str, str]]:
     (arm, names), found = codes["arm"], {}
     owners: list[tuple[str, ...]] = []
     for column in ("of", "control"):
-        own, unique = pd.factorize(table[column])
-        levels = [str(level) for level in unique]
+        own, levels = coded(table[column])
+        if len(levels) == 1:
+            owners.append(levels * len(names))
+            continue
         least, most = np.full(len(names), len(levels)), np.full(len(names), -1)
         np.minimum.at(least, arm, own)
         np.maximum.at(most, arm, own)
