@@ -129,7 +129,8 @@ def blocks_of(rows: Rows, contrast: Contrast, score: str, task: str, unit: str =
 
 
 def _block(names: set[str], members: Sequence[tuple[Term, Panel]]) -> Block:
-    units = tuple(sorted(names))
+    first = members[0][1].items
+    units = first if len(first) == len(names) else tuple(sorted(names))
     panels = tuple(found if found.items == units else _on_units(found, units) for _, found in members)
     terms = tuple(term for term, _ in members)
     means = np.stack([found.means[found.arms[term.arm]] for term, found in zip(terms, panels, strict=True)])

@@ -7,12 +7,13 @@ reduction the cost of every method depends on units, not on rows.
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import compress
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
-from doxa.stats.table_checks import check_columns, check_values, factor_columns, owners_of, sorted_codes
+from doxa.stats.table_checks import check_columns, check_values, coded, factor_columns, owners_of, sorted_codes
 from doxa.words import schema
 from doxa.words.errors import ResultsError, nearest
 
@@ -122,23 +123,25 @@ def encode(table: pd.DataFrame) -> Rows:
     check_columns(table)
     check_values(table)
     for column in ("study", "model"):
-        names = pd.unique(table[column])
+        names = coded(table[column])[1]
         if len(names) > 1:
             raise ResultsError(
-                f"the table holds {len(names)} values of {column!r}: {', '.join(map(str, names[:4]))}",
+                f"the table holds {len(names)} values of {column!r}: {', '.join(names[:4])}",
                 expected="one",
                 way_out=f"Select the rows of one {column} first",
             )
     order, codes = sorted_codes(table)
-    arm, task, item, seed, score = (codes[column][0][order] for column in ("arm", "task", "item", "seed", "score"))
+    place = slice(None) if (order[1:] > order[:-1]).all() else order  # in order already: no code is copied
+    arm, task, item, seed, score = (codes[column][0][place] for column in ("arm", "task", "item", "seed", "score"))
     arms, tasks, items, seeds, scores = (codes[column][1] for column in ("arm", "task", "item", "seed", "score"))
     cell = task * len(scores) + score
-    by_cell = np.argsort(cell, kind="stable")
-    found, starts = np.unique(cell[by_cell], return_index=True)
-    parts = np.split(by_cell, starts[1:]) if len(found) else []
+    # Small integers are sorted by counting.
+    by_cell = np.argsort(cell.astype(np.min_scalar_type(len(tasks) * len(scores))), kind="stable")
+    starts = np.flatnonzero(np.diff(cell[by_cell], prepend=-1))
+    parts = np.split(by_cell, starts[1:]) if len(starts) else []
     cells = {
         (tasks[int(one) // len(scores)], scores[int(one) % len(scores)]): part
-        for one, part in zip(found, parts, strict=True)
+        for one, part in zip(cell[by_cell[starts]], parts, strict=True)
     }
     of = owners_of(table, codes)
     controls: dict[tuple[str, str], dict[str, str]] = {}
@@ -207,8 +210,8 @@ def factor_codes(rows: Rows, factor: str) -> tuple[Int[np.ndarray, " rows"], tup
         factors = [name.removeprefix(schema.FACTOR_PREFIX) for name in factor_columns(rows.table)]
         raise ResultsError(f"the table has no factor {factor!r}", way_out=nearest(factor, factors))
     if factor not in rows._factors:
-        codes, levels = pd.factorize(rows.table[column], sort=True)
-        rows._factors[factor] = (codes[rows.order], tuple(map(str, levels)))
+        codes, levels = coded(rows.table[column])
+        rows._factors[factor] = (codes[rows.order], levels)
     return rows._factors[factor]
 
 
@@ -221,14 +224,11 @@ def units_of(
         ResultsError: When the unit is no factor of the table.
     """
     if unit == ITEM:
-        codes = rows.item[index]
-        present = np.flatnonzero(np.bincount(codes, minlength=len(rows.items)))
-        return index, np.searchsorted(present, codes), tuple(rows.items[code] for code in present)
+        return index, *_present(rows.item[index], rows.items)
     codes, known = factor_codes(rows, unit)
     if "" in known:
         index = index[codes[index] != known.index("")]
-    present = np.flatnonzero(np.bincount(codes[index], minlength=len(known)))
-    return index, np.searchsorted(present, codes[index]), tuple(known[code] for code in present)
+    return index, *_present(codes[index], known)
 
 
 def missing_by_arm(rows: Rows) -> tuple[Mapping[str, object], ...]:
@@ -279,6 +279,16 @@ def identical(rows: Rows, task: str, first: str, second: str) -> bool:
     return bool(one.equals(two))
 
 
+def _present(
+    codes: Int[np.ndarray, " rows"], names: tuple[str, ...]
+) -> tuple[Int[np.ndarray, " rows"], tuple[str, ...]]:
+    """Codes of only the names that occur, and these names."""
+    found = np.bincount(codes, minlength=len(names)) > 0
+    if found.all():
+        return codes, names
+    return (np.cumsum(found) - 1)[codes], tuple(compress(names, found))
+
+
 def _index(arm: str, of: str, family: str) -> str:
     return arm.removeprefix(of).removeprefix("~").removeprefix(family).lstrip("/-")
 
@@ -291,14 +301,14 @@ def _reduce(rows: Rows, task: str, score: str, levels: Levels, unit: str) -> Pan
     filled = ~np.isnan(value)
     size = shape[0] * shape[1]
     total = np.bincount(cell, minlength=size)
-    count = np.bincount(cell[filled], minlength=size)
+    own, known = cell[filled], value[filled]
+    count = np.bincount(own, minlength=size)
     if unit == ITEM:
-        summed, over = np.bincount(cell[filled], weights=value[filled], minlength=size), count
+        summed, over = np.bincount(own, weights=known, minlength=size), count
     else:  # every item of a unit counts alike, however many runs it has
-        summed, over = _summed_by_item(cell[filled], rows.item[index][filled], value[filled], size)
+        summed, over = _summed_by_item(own, rows.item[index][filled], known, size)
     means = np.full(size, np.nan)
     np.divide(summed, over, out=means, where=over > 0)
-    known = value[filled]
     return Panel(
         task=task,
         score=score,
@@ -308,7 +318,7 @@ def _reduce(rows: Rows, task: str, score: str, levels: Levels, unit: str) -> Pan
         counts=count.reshape(shape),
         rows=total.reshape(shape),
         scored=np.asarray(total.reshape(shape).any(axis=1)),
-        binary=bool(np.isin(known, (0.0, 1.0)).all()),
+        binary=bool(((known == 0) | (known == 1)).all()),
         low=float(known.min(initial=np.inf)),
         high=float(known.max(initial=-np.inf)),
     )

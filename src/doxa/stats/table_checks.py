@@ -103,13 +103,15 @@ def sorted_codes(table: pd.DataFrame) -> tuple[Int[np.ndarray, " rows"], Codes]:
     key = np.zeros(len(table), dtype=np.int64)
     size = 1
     for column in schema.KEY:
-        found, unique = pd.factorize(table[column], sort=True)
-        codes[column] = (found.astype(np.int64), tuple(map(str, np.asarray(unique).tolist())))
-        size *= max(len(unique), 1)
+        codes[column] = coded(table[column])
+        levels = len(codes[column][1])
+        size *= max(levels, 1)
         if size >= 2**63:
             raise ResultsError("the table has more cells than can be numbered", way_out="Select some of its arms")
-        key = key * len(unique) + codes[column][0]
-    order = np.argsort(key, kind="stable")
+        key *= levels
+        key += codes[column][0]
+    # Keys differ, so any sort gives this order; a table that doxa wrote has it already.
+    order = np.arange(len(key)) if (key[1:] > key[:-1]).all() else np.argsort(key)
     twice = np.flatnonzero(np.diff(key[order]) == 0)
     if len(twice):
         raise ResultsError(
@@ -118,6 +120,29 @@ def sorted_codes(table: pd.DataFrame) -> tuple[Int[np.ndarray, " rows"], Codes]:
             way_out="Make the table again from the logs; do not join the tables of two runs of one study",
         )
     return order, codes
+
+
+def coded(column: pd.Series) -> tuple[Int[np.ndarray, " rows"], tuple[str, ...]]:
+    """The code of every row of a column, and what the codes stand for, in ascending order."""
+    if isinstance(column.dtype, pd.CategoricalDtype):  # coded already, in an order of its own
+        names = [str(name) for name in column.cat.categories]
+        own = column.cat.codes.to_numpy()
+        present = np.flatnonzero(np.bincount(own, minlength=len(names))).tolist()
+        present.sort(key=names.__getitem__)
+        place = np.zeros(len(names), dtype=np.int64)
+        place[present] = np.arange(len(present))
+        return place[own], tuple(names[code] for code in present)
+    if _constant(column):
+        return np.zeros(len(column), dtype=np.int64), (str(column.iloc[0]),)
+    found, unique = pd.factorize(column, sort=True)
+    return found.astype(np.int64, copy=False), tuple(map(str, np.asarray(unique).tolist()))
+
+
+def _constant(column: pd.Series) -> bool:
+    """Whether every row holds the same: cheaper to see than to look every row up."""
+    if column.empty or column.iloc[0] != column.iloc[-1]:
+        return False
+    return bool((column == column.iloc[0]).all())
 
 
 def owners_of(table: pd.DataFrame, codes: Codes) -> dict[str, tuple[str, str]]:
@@ -129,8 +154,10 @@ def owners_of(table: pd.DataFrame, codes: Codes) -> dict[str, tuple[str, str]]:
     (arm, names), found = codes["arm"], {}
     owners: list[tuple[str, ...]] = []
     for column in ("of", "control"):
-        own, unique = pd.factorize(table[column])
-        levels = [str(level) for level in unique]
+        own, levels = coded(table[column])
+        if len(levels) == 1:
+            owners.append(levels * len(names))
+            continue
         least, most = np.full(len(names), len(levels)), np.full(len(names), -1)
         np.minimum.at(least, arm, own)
         np.maximum.at(most, arm, own)
