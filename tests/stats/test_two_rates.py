@@ -110,7 +110,7 @@ def test_boschloo_is_fast_and_stops_at_2000() -> None:
     assert beyond.reason == "a group has more than 2,000 observations"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(counts(40), counts(40))
 def test_boschloo_is_at_most_twice_fishers_one_sided_p_and_symmetric(a, b) -> None:
     found = boschloo(a, b)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from jaxtyping import Int
 from scipy import optimize, special, stats
 
 from doxa.stats.intervals import Interval, mover, weighted, wilson
@@ -76,7 +77,7 @@ class TestResult:
 def pooled_z(a: Count, b: Count) -> TestResult:
     """The pooled z, which is Pearson's chi-squared test of the table: z = d / √(p̄ (1 - p̄) (1/n + 1/m))."""
     se = _pooled_se(a, b)
-    return _normal("pooled z (chi-squared)", a.rate - b.rate, se)
+    return _normal("pooled z", a.rate - b.rate, se)
 
 
 def pooled_z_corrected(a: Count, b: Count) -> TestResult:
@@ -85,12 +86,12 @@ def pooled_z_corrected(a: Count, b: Count) -> TestResult:
     Source: Yates 1934.
     """
     smaller = max(0.0, abs(a.rate - b.rate) - (1 / a.n + 1 / b.n) / 2)
-    return _normal("chi-squared with Yates' correction", smaller, _pooled_se(a, b))
+    return _normal("Yates' chi-squared", smaller, _pooled_se(a, b))
 
 
 def wald_z(a: Count, b: Count) -> TestResult:
     """The z with each rate's own variance: z = d / √(p (1 - p) / n + q (1 - q) / m)."""
-    return _normal("unpooled z (Wald)", a.rate - b.rate, _wald_se(a, b))
+    return _normal("Wald z", a.rate - b.rate, _wald_se(a, b))
 
 
 def welch_t_of_counts(a: Count, b: Count) -> TestResult:
@@ -98,7 +99,7 @@ def welch_t_of_counts(a: Count, b: Count) -> TestResult:
 
     Source: Welch 1947.
     """
-    name = "Welch t on 0/1"
+    name = "Welch t"
     if min(a.n, b.n) < 2:
         return TestResult(name, None, reason="one of the groups has a single observation")
     parts = [one.rate * (1 - one.rate) / (one.n - 1) for one in (a, b)]
@@ -112,10 +113,13 @@ def welch_t_of_counts(a: Count, b: Count) -> TestResult:
 
 def fisher(a: Count, b: Count) -> TestResult:
     """Fisher's exact test: all tables with the same margins that are at most as likely as the one observed."""
-    table = np.array([[a.events, a.n - a.events], [b.events, b.n - b.events]])
-    p = float(stats.fisher_exact(table).pvalue)
-    one_sided = float(stats.fisher_exact(table, alternative=_direction(a.rate, b.rate)).pvalue)
-    return _result("Fisher exact", p, one_sided)
+    one_sided = float(stats.fisher_exact(_table(a, b), alternative=_direction(a.rate, b.rate)).pvalue)
+    return _result("Fisher exact", fisher_p(a, b), one_sided)
+
+
+def fisher_p(a: Count, b: Count) -> float:
+    """Two-sided p of Fisher's exact test alone."""
+    return min(1.0, max(float(stats.fisher_exact(_table(a, b)).pvalue), sys.float_info.min))
 
 
 def newcombe(a: Count, b: Count, *, level: float = 0.95) -> Interval:
@@ -152,6 +156,13 @@ def wald_interval(a: Count, b: Count, *, level: float = 0.95) -> Interval:
     return Interval(value, value - half, value + half, se, method="Wald")
 
 
+def wald_of_one(one: Count, *, level: float = 0.95) -> Interval:
+    """Wald's p ± z √(p (1 - p) / n) of one rate: to recognise it, never to use it."""
+    se = math.sqrt(one.rate * (1 - one.rate) / one.n)
+    half = _z(level) * se
+    return Interval(one.rate, one.rate - half, one.rate + half, se, method="Wald")
+
+
 def mcnemar_exact(first: int, second: int) -> TestResult:
     """Exact McNemar: the discordant pairs as a fair coin.
 
@@ -180,6 +191,24 @@ def mcnemar_mid_p(first: int, second: int) -> TestResult:
     tail = float(stats.binom.cdf(less, n, 0.5)) if n else 1.0
     p = 1 - here / 2 if first == second else 2 * tail - here
     return _result("mid-p McNemar", p, tail - here / 2)
+
+
+def bonett_price_of_counts(first: int, second: int, n: int, *, level: float = 0.95) -> Interval:
+    """Interval of the difference of two paired rates; `doxa.stats.intervals.bonett_price` without the items.
+
+    Args:
+        first: Pairs that show the behaviour in the first condition only.
+        second: Pairs that show it in the second only.
+        n: All pairs.
+        level: Confidence level.
+
+    Source: Bonett & Price 2012 (J. Educ. Behav. Stat. 37:479).
+    """
+    up, down = (first + 1) / (n + 2), (second + 1) / (n + 2)
+    centre, value = up - down, (first - second) / n
+    half = _z(level) * math.sqrt((up + down - centre**2) / (n + 2))
+    low, high = max(-1.0, centre - half), min(1.0, centre + half)
+    return Interval(value, low, high, half / _z(level), method="Bonett-Price")
 
 
 def exact_binomial(one: Count, null: float) -> TestResult:
@@ -280,6 +309,10 @@ def detectable_pairs(discordance: float, n: int, *, power: float = POWER, alpha:
     if discordance <= 0 or lacking(discordance) < 0:
         return None
     return float(optimize.brentq(lacking, 0.0, discordance, xtol=1e-12))
+
+
+def _table(a: Count, b: Count) -> Int[np.ndarray, "2 2"]:
+    return np.array([[a.events, a.n - a.events], [b.events, b.n - b.events]])
 
 
 def _pooled_se(a: Count, b: Count) -> float:
