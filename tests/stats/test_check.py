@@ -100,7 +100,14 @@ def test_paired_claims_lead_with_the_pairs() -> None:
     assert found.power is None
     sentences = findings(found)
     assert sentences[0].startswith("These are pairs")
-    assert any(one.endswith("These are tests of unpaired groups.") for one in sentences)
+    assert any(one.endswith("All but McNemar are tests of unpaired groups.") for one in sentences)
+    assert found.tests[0].name == "exact McNemar"
+    assert (found.tests[0].p, found.tests[0].agrees) == (None, "none")  # 21 against 9 is .0428, 22 against 10 is .0501
+    assert "p = .25 is what exact McNemar (.250) gives" in said("3/6 vs 6/6", "p=.25", paired=True)
+    assert "p = .0525 is what exact McNemar (.00195 to .0525) gives" in said("16/520 vs 6/520", "p=.0525", paired=True)
+    assert "None of the tests of unpaired groups gives p = .0525" in said("16/520 vs 6/520", "p=.0525")
+    assert "p < .05 holds by exact McNemar (.000488 to .0807), not by" in said("26/520 vs 14/520", "p<.05", paired=True)
+    assert "These are tests of unpaired groups" in said("M=5 SD=1 n=9 vs M=4 SD=1 n=9", "p=.5", paired=True)
 
 
 def test_rates_stand_for_several_tables() -> None:
@@ -139,14 +146,14 @@ def test_one_sided_values_are_recognised() -> None:
     assert findings(found)[0].startswith("p = .0265 is one-sided, by pooled z (.0265)")
     two = checked("26/520 vs 14/520", "two-sided p=0.0265")
     assert {one.agrees for one in two.tests} == {"none"}
-    assert findings(two)[0].startswith("None of these tests gives two-sided p = .0265")
+    assert findings(two)[0].startswith("None of the tests of unpaired groups gives two-sided p = .0265")
     one = checked("26/520 vs 14/520", "one-sided p=0.053")
     assert {each.agrees for each in one.tests} == {"none"}
 
 
 def test_bounds_of_p() -> None:
     assert "p < .001 holds by Boschloo exact" in said("0/180 vs 13/180", "p<.001")
-    assert "holds by none of these tests" in said("26/520 vs 14/520", "p<.01")
+    assert "holds by none of the tests of unpaired groups" in said("26/520 vs 14/520", "p<.01")
     assert "p < .05 holds one-sided only" in said("26/520 vs 14/520", "p<.05")
     assert "p < .05 holds by pooled z (.0449)" in said("21/520 vs 10/520", "p<.05")
     assert "not by Boschloo exact (" in said("21/520 vs 10/520", "p<.05")
@@ -234,6 +241,15 @@ def test_an_interval_implies_a_standard_error_and_a_p() -> None:
     ninety = checked("2.1, 90% CI [0.3, 3.9]").stated
     assert ninety is not None
     assert (ninety.level, ninety.assumed) == (0.9, False)
+    by_t = checked("2.1 [0.3, 3.9], n=6", "p=.0301").stated
+    assert by_t is not None
+    assert by_t.p_by_t == pytest.approx(2 * stats.t.sf(2.1 / (1.8 / stats.t.ppf(0.975, 5)), 5))
+    assert by_t.agrees
+    assert "t covered 83 %" in said("2.1 [0.3, 3.9], n=6")
+    both = checked("2.0 points [-0.2, 4.1], n=520", "p=.06")
+    assert both.stated is not None
+    assert both.stated.agrees
+    assert both.curve is not None
     assert "lies outside" in said("5 [1, 3]")
     assert "not in the middle" in said("1.5 [1.1, 3.9]")
     assert "width 0" in said("2 [2, 2]")
@@ -314,7 +330,7 @@ def test_every_claim_has_findings_and_is_plain_json(text, reported, margin) -> N
     assert sentences
     for sentence in sentences:
         assert sentence.endswith(".")
-        assert "None" not in sentence.replace("None of these", "")
+        assert "None" not in sentence.removeprefix("None of ")
         assert "nan" not in sentence.split()
         assert len(sentence) < 450
     assert json.loads(json.dumps(check_to_json(found, sentences), allow_nan=False))["findings"] == list(sentences)

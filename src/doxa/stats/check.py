@@ -20,6 +20,7 @@ from doxa.stats.check_rates import (
     intervals_by_method,
     intervals_of_one,
     intervals_of_two,
+    mcnemar_of,
     pairing_of,
     tests_of_one,
     tests_of_two,
@@ -52,6 +53,7 @@ def check_claim(claim: Claim) -> Check:
             kind="gap of rates",
             difference=gap.gap.value,
             curve=base_curve(abs(gap.gap.value), gap.n, gap.m, own=None, reported=_exact(claim.reported)),
+            stated=None if claim.interval is None else stated_alone(claim.interval, claim.reported, claim.level),
         )
     assert claim.interval is not None
     return replace(empty, stated=stated_alone(claim.interval, claim.reported, claim.level))
@@ -87,6 +89,7 @@ def _check_rates(claim: Claim, stated: tuple[Proportion, ...]) -> Check:
     pairing = None if claim.paired is False else pairing_of((a, b), claim.reported, claim.level)
     if claim.paired and pairing is not None:
         intervals = (pairing.most.bounds, *intervals)
+        tests = (mcnemar_of(pairing, claim.reported), *tests)
     lower, upper = sorted((a, b), key=lambda one: one.value)
     gap = upper.value - lower.value
     few = min(lower.n, upper.n) <= FEW  # the normal approximation of the power does not hold

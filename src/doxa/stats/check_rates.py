@@ -7,7 +7,7 @@ import numpy as np
 
 from doxa.stats.agreement import compared
 from doxa.stats.boschloo import boschloo
-from doxa.stats.checked import Bounds, Discordance, Group, Pairing, Recomputed
+from doxa.stats.checked import Agreement, Bounds, Discordance, Group, Pairing, Recomputed
 from doxa.stats.intervals import Interval, wilson
 from doxa.stats.stated import Proportion, ReportedP
 from doxa.stats.two_rates import (
@@ -132,6 +132,17 @@ def pairing_of(groups: tuple[Group, Group], reported: ReportedP | None, level: f
         reported=None if reported is None else _reported_at(at, most, reported),
         significant=None if significant is None else at(significant),
     )
+
+
+def mcnemar_of(pairing: Pairing, reported: ReportedP | None) -> Recomputed:
+    """Exact McNemar over the discordant pairs that are possible; a single p where there is one possibility."""
+    ends = (pairing.fewest, pairing.most)
+    agrees: Agreement | None = None
+    if reported is not None:
+        fits = pairing.reported is not None or any(reported.agrees(one.p) for one in ends)
+        agrees = "two-sided" if fits and reported.sides != 1 else "none"
+    only = pairing.fewest.p if pairing.fewest == pairing.most else None
+    return Recomputed("exact McNemar", only, None, pairing.fewest.p, pairing.most.p, None, agrees)
 
 
 def bounds_of(found: Interval, level: float) -> Bounds:

@@ -151,6 +151,7 @@ class StatedInterval:
         high: Upper end.
         level: Its level; None when it is not said.
         unit: What its numbers are printed in; those in percent and in points are kept as shares.
+        n: Observations that it rests on; None when they are not said, or when groups are stated beside it.
     """
 
     value: Printed | None
@@ -158,8 +159,11 @@ class StatedInterval:
     high: Printed
     level: float | None
     unit: Unit
+    n: int | None
 
     def __post_init__(self) -> None:
+        if self.n is not None and self.n < 2:
+            raise ClaimError(f"an interval from {self.n} observations", expected="two or more", way_out="Correct the n")
         if self.low.value > self.high.value:
             raise ClaimError(
                 f"an interval from {self.low.value:g} to {self.high.value:g}",
