@@ -158,6 +158,7 @@ def test_bounds_of_p() -> None:
     assert "p < .05 holds by pooled z (.0449)" in said("21/520 vs 10/520", "p<.05")
     assert "not by Boschloo exact (" in said("21/520 vs 10/520", "p<.05")
     assert "depends on the choice of the test" in said("21/520 vs 10/520", "p=.045")
+    assert "Not significant" not in said("26/520 vs 14/520", "p<.05")
     none = said("26/520 vs 14/520", "n.s.")
     assert "Not significant is not the same as no difference" in none
     assert "up to 4.78 points" in none
@@ -170,6 +171,11 @@ def test_a_margin_decides_about_no_difference() -> None:
     assert wide.equivalence.bounds.level == pytest.approx(0.9)
     assert "lies within ± 5.00 points" in said("26/520 vs 14/520", margin=5)
     assert "is not within ± 2.00 points" in said("26/520 vs 14/520", margin=2)
+    means = checked("M=5.2 SD=1.1 n=30 vs M=4.8 SD=1.3 n=28", margin=1)
+    assert means.equivalence is not None
+    assert means.equivalence.bounds.level == pytest.approx(0.9)
+    t = stats.t.interval(0.9, 53.06, 0.4, math.sqrt(1.1**2 / 30 + 1.3**2 / 28))
+    assert (means.equivalence.bounds.low, means.equivalence.bounds.high) == pytest.approx(t, abs=1e-3)
     assert "is not within ± 0.300" in said("M=5.2 SD=1.1 n=30 vs M=4.8 SD=1.3 n=28", margin=0.3)
     assert "as if unpaired" in said("M=5.2 SD=1.1 vs M=4.8 SD=1.3, n=28", margin=0.3, paired=True)
 
