@@ -11,7 +11,9 @@ from doxa import __version__
 from doxa.progress import shown_progress
 from doxa.shipped import study_named
 from doxa.verbs.check import check
+from doxa.verbs.compare import compare, table
 from doxa.verbs.in_words import PATH, in_words
+from doxa.verbs.power import power
 from doxa.words.errors import EnvironmentFault, ResultsError, StudyError, nearest
 from doxa.words.reading import listed_numbers
 from doxa.words.study import with_overrides
@@ -27,6 +29,9 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that has no dash or arrow shows a question mark
+
+
+main.add_command(power)
 
 
 @main.command()
@@ -327,9 +332,6 @@ def beliefs() -> None:
         click.echo(f"{one.name:14s} {one.belief}")
 
 
-main.add_command(check)
-
-
 def _results(folder: Path) -> Path:
     if folder.is_dir():
         return folder
@@ -338,3 +340,8 @@ def _results(folder: Path) -> Path:
         return named
     known = [one.name for one in Path("results").glob("*") if one.is_dir()]
     raise StudyError(f"no results folder {folder}", way_out=nearest(str(folder), known))
+
+
+main.add_command(check)
+main.add_command(compare)
+main.add_command(table)

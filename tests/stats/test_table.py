@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from doxa.stats.table import VERSION_KEY, encode, identical, missing_by_arm, panel, validate
-from doxa.words.errors import NotYetError, ResultsError
+from doxa.stats.table import encode, identical, missing_by_arm, panel, validate
+from doxa.stats.table_checks import VERSION_KEY
+from doxa.words.errors import ResultsError
 
 Make = Callable[..., pd.DataFrame]
 
@@ -64,11 +65,9 @@ def test_a_table_of_another_version_is_refused(table: pd.DataFrame) -> None:
         validate(table)
 
 
-def test_one_study_one_model_one_training_seed(table: pd.DataFrame) -> None:
+def test_one_study_and_one_model(table: pd.DataFrame) -> None:
     with pytest.raises(ResultsError, match="2 values of 'model'"):
         encode(broken(table, "model", 0, "other"))
-    with pytest.raises(NotYetError, match="training seeds"):
-        encode(table.assign(seed=[0, 1] * (len(table) // 2)))
 
 
 def test_rows_are_reduced_to_unit_means_over_the_runs_that_have_a_value(table: pd.DataFrame) -> None:

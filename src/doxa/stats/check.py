@@ -29,9 +29,12 @@ from doxa.stats.check_rates import (
 )
 from doxa.stats.checked import Bounds, Check, Equivalence, Group, Kind, Pairing, Stated, check_to_json
 from doxa.stats.claims import Claim
+from doxa.stats.controls import ALPHA
 from doxa.stats.findings import FEW, findings
+from doxa.stats.planning import POWER, effect_of, power_of
+from doxa.stats.planning_checks import MOST
+from doxa.stats.planning_rates import PairedRates, TwoRates
 from doxa.stats.stated import Mean, Printed, Proportion, ReportedP
-from doxa.stats.two_rates import ALPHA, detectable_pairs, detectable_rates, power_of_rates
 from doxa.words.errors import ClaimError
 
 __all__ = ["check_claim", "check_to_json", "findings"]
@@ -105,7 +108,9 @@ def _check_rates(claim: Claim, stated: tuple[Proportion, ...]) -> Check:
         tests = (mcnemar_of(pairing, claim.reported), *tests)
     lower, upper = sorted((a, b), key=lambda one: one.value)
     gap = upper.value - lower.value
-    few = min(lower.n, upper.n) <= FEW  # the normal approximation of the power does not hold
+    # The normal approximation of the power does not hold for few, and more than planning knows need no planning.
+    planned = min(lower.n, upper.n) > FEW and max(lower.n, upper.n) <= MOST
+    design = TwoRates(lower.value, upper.n, lower.n) if planned and not claim.paired else None
     found = replace(
         empty,
         kind="two rates",
@@ -113,8 +118,8 @@ def _check_rates(claim: Claim, stated: tuple[Proportion, ...]) -> Check:
         tests=tests,
         tried=tried,
         intervals=intervals,
-        power=None if claim.paired or gap == 0 or few else power_of_rates(lower.value, upper.value, lower.n, upper.n),
-        detectable=None if few else _detectable(claim, lower, upper, pairing),
+        power=None if design is None or gap == 0 else power_of(design, gap),
+        detectable=effect_of(design, POWER) if design is not None else _of_pairs(pairing, lower.n) if planned else None,
         pairing=pairing,
         curve=base_curve(gap, lower.n, upper.n, own=lower.value, reported=_exact(claim.reported))
         if 0 < gap < 1
@@ -214,12 +219,11 @@ def _exactly(share: float, stated: Printed) -> str:
     return f"{100 * share:.{min(decimals, 12)}f} %"
 
 
-def _detectable(claim: Claim, lower: Group, upper: Group, pairing: Pairing | None) -> float | None:
-    """Pairs with as many discordant ones as are possible, or two independent groups at the lower rate."""
-    if claim.paired:
-        most = None if pairing is None else pairing.most
-        return None if most is None else detectable_pairs((most.more + most.less) / lower.n, lower.n)
-    return detectable_rates(lower.value, lower.n, upper.n)
+def _of_pairs(pairing: Pairing | None, n: int) -> float | None:
+    """The smallest difference that is found with as many discordant pairs as are possible."""
+    if pairing is None:
+        return None
+    return effect_of(PairedRates((pairing.most.more + pairing.most.less) / n, n), POWER)
 
 
 def _equivalence_of_rates(claim: Claim, groups: tuple[Group, Group]) -> Equivalence | None:

@@ -8,10 +8,11 @@ import numpy as np
 from doxa.stats.agreement import compared
 from doxa.stats.boschloo import boschloo
 from doxa.stats.checked import Agreement, Bounds, Discordance, Group, Pairing, Recomputed
-from doxa.stats.intervals import Interval, wilson
+from doxa.stats.controls import ALPHA
+from doxa.stats.intervals import Interval
+from doxa.stats.rates import one_rate, wilson
 from doxa.stats.stated import Proportion, ReportedP
 from doxa.stats.two_rates import (
-    ALPHA,
     Count,
     TestResult,
     agresti_caffo,
@@ -79,12 +80,13 @@ def tests_of_one(group: Group, reported: ReportedP | None) -> tuple[Recomputed, 
 
 
 def intervals_of_one(group: Group, level: float) -> tuple[Bounds, ...]:
-    """Wilson first, then the exact one and Jeffreys'."""
+    """The modified Wilson interval first, as in reports; then the exact one, Jeffreys' and Wilson's."""
     one = _count(group)
     found = (
-        wilson(one.events, one.n, level=level),
+        one_rate(one.events, one.n, level=level),
         clopper_pearson(one, level=level),
         jeffreys(one, level=level),
+        wilson(one.events, one.n, level=level),
     )
     return tuple(bounds_of(each, level) for each in found)
 
@@ -98,7 +100,7 @@ def intervals_by_method(groups: tuple[Group, ...], level: float) -> dict[str, li
             intervals = [method(*counts, level=level) for method in OF_TWO]
         else:
             intervals = [method(counts[0], level=level) for method in (clopper_pearson, jeffreys, wald_of_one)]
-            intervals.append(wilson(counts[0].events, counts[0].n, level=level))
+            intervals += [method(counts[0].events, counts[0].n, level=level) for method in (one_rate, wilson)]
         for one in intervals:
             found.setdefault(one.method, []).append(bounds_of(one, level))
     return found

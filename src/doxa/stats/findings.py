@@ -5,9 +5,10 @@ import math
 from scipy import special
 
 from doxa.stats.checked import Bounds, Check, Discordance, Recomputed, Stated
-from doxa.stats.intervals import wilson
+from doxa.stats.controls import ALPHA
+from doxa.stats.rates import wilson
 from doxa.stats.stated import Unit
-from doxa.stats.two_rates import ALPHA, Count, clopper_pearson
+from doxa.stats.two_rates import Count, clopper_pearson
 from doxa.words.numbers import counted, level, listed, number, p_figures, percent, points
 
 FEW = 12
