@@ -125,14 +125,14 @@ def logit_t(
     Source: delta method; pseudo-observations after Agresti & Coull 1998, their weight by `benchmarks/coverage.py`.
     """
     found = _spread(units, "logit-t over items")
-    if pseudo > 0 and found.value is not None and len(units) >= FEWEST_FOR_INTERVAL:
+    if pseudo > 0 and found.value is not None and found.se is not None:
         n = len(units) + 2 * pseudo
         centre = (float(units.sum()) + pseudo * (low + high)) / n
         squares = float(((units - centre) ** 2).sum()) + pseudo * ((low - centre) ** 2 + (high - centre) ** 2)
         se, df, method = math.sqrt(squares / (n - 1) / n), len(units) - 1.0, "logit-t with pseudo-units over items"
         at = logit_interval(centre, se, df, low, high, method, level=level, null=null)
-        if at.low is None or at.high is None:
-            return replace(at, value=found.value)
+        assert at.low is not None
+        assert at.high is not None
         inside = replace(at, value=found.value, low=min(at.low, found.value), high=max(at.high, found.value))
         return tested(inside, len(units), null)
     if found.se is None or found.df is None or found.value is None:
