@@ -10,6 +10,7 @@ import click
 from doxa import __version__
 from doxa.progress import shown_progress
 from doxa.shipped import study_named
+from doxa.verbs.check import check
 from doxa.verbs.compare import compare, table
 from doxa.verbs.in_words import PATH, in_words
 from doxa.verbs.power import power
@@ -341,5 +342,6 @@ def _results(folder: Path) -> Path:
     raise StudyError(f"no results folder {folder}", way_out=nearest(str(folder), known))
 
 
+main.add_command(check)
 main.add_command(compare)
 main.add_command(table)
