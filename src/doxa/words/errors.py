@@ -7,6 +7,7 @@
     |  |- VectorError         pairs, vectors, layers and strengths
     |  |- ProseError          a Markdown file (belief, pairs, items) that cannot be read
     |  |- ResultsError        a results folder, log or table that is not what it should be
+    |  |- ClaimError          a published claim whose numbers are not understood or cannot be
     |  |- NotYetError         the grammar knows it, this version does not run it
     |  `- Refused             a request to `doxa serve` (`server/refusals.py`)
     `- EnvironmentFault     exit code 1: disk, network, cache, another process
@@ -63,6 +64,10 @@ class ProseError(UserError):
 
 class ResultsError(UserError):
     """A results folder, log or table that is not what it should be."""
+
+
+class ClaimError(UserError):
+    """A published claim whose numbers are not understood, or that cannot be true."""
 
 
 class NotYetError(UserError):
