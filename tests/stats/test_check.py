@@ -12,6 +12,7 @@ from doxa.stats.checked import Check, Recomputed
 from doxa.stats.claims import parse_claim
 from doxa.stats.intervals import bonett_price
 from doxa.stats.two_rates import Count, bonett_price_of_counts, fisher, mcnemar_exact
+from doxa.words.errors import ClaimError
 
 
 def checked(text: str, reported: str | None = None, **options) -> Check:
@@ -158,6 +159,7 @@ def test_bounds_of_p() -> None:
     assert "p < .05 holds by pooled z (.0449)" in said("21/520 vs 10/520", "p<.05")
     assert "not by Boschloo exact (" in said("21/520 vs 10/520", "p<.05")
     assert "depends on the choice of the test" in said("21/520 vs 10/520", "p=.045")
+    assert "Not significant" not in said("26/520 vs 14/520", "p<.05")
     none = said("26/520 vs 14/520", "n.s.")
     assert "Not significant is not the same as no difference" in none
     assert "up to 4.78 points" in none
@@ -170,7 +172,18 @@ def test_a_margin_decides_about_no_difference() -> None:
     assert wide.equivalence.bounds.level == pytest.approx(0.9)
     assert "lies within ± 5.00 points" in said("26/520 vs 14/520", margin=5)
     assert "is not within ± 2.00 points" in said("26/520 vs 14/520", margin=2)
+    means = checked("M=5.2 SD=1.1 n=30 vs M=4.8 SD=1.3 n=28", margin=1)
+    assert means.equivalence is not None
+    assert means.equivalence.bounds.level == pytest.approx(0.9)
+    t = stats.t.interval(0.9, 53.06, 0.4, math.sqrt(1.1**2 / 30 + 1.3**2 / 28))
+    assert (means.equivalence.bounds.low, means.equivalence.bounds.high) == pytest.approx(t, abs=1e-3)
     assert "is not within ± 0.300" in said("M=5.2 SD=1.1 n=30 vs M=4.8 SD=1.3 n=28", margin=0.3)
+    assert "[−0.06, 0.06]" in said("0.00 [-0.06, 0.06]", margin=0.3)
+    assert "−0.0504 to 0.0504 (from the printed one), lies within ± 0.300" in said("0.00 [-0.06, 0.06]", margin=0.3)
+    assert "is not within ± 2.00 points" in said("1.0 points [-1.0, 3.0]", margin=2)
+    for text in ("6/9", "M=5 SD=1 n=9", "gap of 2 points, n=50"):
+        with pytest.raises(ClaimError, match="margin beside"):
+            checked(text, margin=1)
     assert "as if unpaired" in said("M=5.2 SD=1.1 vs M=4.8 SD=1.3, n=28", margin=0.3, paired=True)
 
 
@@ -325,7 +338,8 @@ CLAIMS = st.one_of(
     CLAIMS, st.sampled_from([None, "p=.04", "p<.001", "n.s.", "p=.5", "one-sided p=.02"]), st.sampled_from([None, 3.0])
 )
 def test_every_claim_has_findings_and_is_plain_json(text, reported, margin) -> None:
-    found = checked(text, reported, margin=margin)
+    single = "gap" in text or not ("vs" in text or "[" in text)
+    found = checked(text, reported, margin=None if single else margin)
     sentences = findings(found)
     assert sentences
     for sentence in sentences:

@@ -87,7 +87,13 @@ def test_tests_of_two_rates_are_those_of_scipy_and_statsmodels(pair) -> None:
 
 @pytest.mark.parametrize(
     ("a", "b"),
-    [(Count(1, 9), Count(6, 8)), (Count(0, 6), Count(4, 6)), (Count(12, 30), Count(5, 41)), (Count(1, 1), Count(0, 3))],
+    [
+        (Count(1, 9), Count(6, 8)),
+        (Count(0, 6), Count(4, 6)),
+        (Count(12, 30), Count(5, 41)),
+        (Count(1, 1), Count(0, 3)),
+        (Count(0, 3), Count(1, 3)),
+    ],
 )
 def test_boschloo_is_scipys_with_the_groups_as_columns(a, b) -> None:
     table = [[a.events, b.events], [a.n - a.events, b.n - b.events]]

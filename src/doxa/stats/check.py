@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from scipy import special
+
 from doxa.stats.base_rates import base_curve
 from doxa.stats.check_interval import stated_alone, stated_beside
 from doxa.stats.check_means import (
@@ -25,11 +27,12 @@ from doxa.stats.check_rates import (
     tests_of_one,
     tests_of_two,
 )
-from doxa.stats.checked import Bounds, Check, Equivalence, Group, Kind, Pairing, check_to_json
+from doxa.stats.checked import Bounds, Check, Equivalence, Group, Kind, Pairing, Stated, check_to_json
 from doxa.stats.claims import Claim
 from doxa.stats.findings import FEW, findings
 from doxa.stats.stated import Mean, Printed, Proportion, ReportedP
 from doxa.stats.two_rates import ALPHA, detectable_pairs, detectable_rates, power_of_rates
+from doxa.words.errors import ClaimError
 
 __all__ = ["check_claim", "check_to_json", "findings"]
 
@@ -39,7 +42,16 @@ def check_claim(claim: Claim) -> Check:
 
     Args:
         claim: What `doxa.stats.claims.parse_claim` reads.
+
+    Raises:
+        ClaimError: When a margin is given and there is no difference that it could be about.
     """
+    if claim.margin is not None and (len(claim.groups) == 1 or claim.gap is not None):
+        raise ClaimError(
+            "a margin beside a single value, or a difference without its rates",
+            expected="two groups, or an interval of their difference",
+            way_out="Leave --margin out, or give both groups",
+        )
     first = claim.groups[0] if claim.groups else None
     if isinstance(first, Proportion):
         return _check_rates(claim, tuple(one for one in claim.groups if isinstance(one, Proportion)))
@@ -56,7 +68,8 @@ def check_claim(claim: Claim) -> Check:
             stated=None if claim.interval is None else stated_alone(claim.interval, claim.reported, claim.level),
         )
     assert claim.interval is not None
-    return replace(empty, stated=stated_alone(claim.interval, claim.reported, claim.level))
+    stated = stated_alone(claim.interval, claim.reported, claim.level)
+    return replace(empty, stated=stated, equivalence=_equivalence_of_interval(claim.margin, stated))
 
 
 def _check_rates(claim: Claim, stated: tuple[Proportion, ...]) -> Check:
@@ -214,6 +227,15 @@ def _equivalence_of_rates(claim: Claim, groups: tuple[Group, Group]) -> Equivale
     pairing = pairing_of(groups, None, level) if claim.paired else None
     bounds = intervals_of_two(groups, level)[0] if pairing is None else pairing.most.bounds
     return _equivalence(None if claim.margin is None else claim.margin / 100, (bounds,))
+
+
+def _equivalence_of_interval(margin: float | None, stated: Stated) -> Equivalence | None:
+    """The 90 % interval that follows from a printed one, as for a normal distribution."""
+    if margin is None or stated.se is None or stated.value is None:
+        return None
+    half = float(special.ndtri(1 - ALPHA)) * stated.se
+    bounds = Bounds("from the printed one", stated.value - half, stated.value + half, 1 - 2 * ALPHA)
+    return _equivalence(margin if stated.unit == "plain" else margin / 100, (bounds,))
 
 
 def _equivalence(margin: float | None, bounds: tuple[Bounds, ...]) -> Equivalence | None:

@@ -327,14 +327,18 @@ def _level(bounds: Bounds) -> str:
     return f"{100 * bounds.level:g} %"
 
 
+def _of_shares(check: Check) -> bool:
+    if check.kind == "interval":
+        return check.stated is not None and check.stated.unit != "plain"
+    return check.kind in ("two rates", "one rate", "gap of rates")
+
+
 def _amount(check: Check, value: float, *, sign: bool = False) -> str:
-    if (check.groups and check.groups[0].sd is None) or check.kind == "gap of rates":
-        return f"{points(value, sign=sign)} points"
-    return number(value, sign=sign)
+    return f"{points(value, sign=sign)} points" if _of_shares(check) else number(value, sign=sign)
 
 
 def _ends(check: Check, bounds: Bounds) -> str:
-    if check.groups[0].sd is None:
+    if _of_shares(check):
         return f"{points(bounds.low)} to {points(bounds.high)} points ({bounds.method})"
     return f"{number(bounds.low)} to {number(bounds.high)} ({bounds.method})"
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from doxa.stats.two_rates import MOST_OBSERVATIONS, Count
 from doxa.words.errors import ClaimError
+from doxa.words.numbers import MINUS
 
 Relation = Literal["=", "<", ">"]
 Unit = Literal["percent", "points", "plain"]
@@ -200,7 +201,7 @@ class ReportedP:
     def words(self) -> str:
         """As a paper writes it: `p = .053`, `one-sided p < .001`."""
         decimals = round(-math.log10(2 * self.half))
-        value = f"{self.value:.{decimals}f}" if decimals <= 6 else f"{self.value:g}"
+        value = f"{self.value:.{decimals}f}" if decimals <= 6 else f"{self.value:g}".replace("-", MINUS)
         sides = {1: "one-sided ", 2: "two-sided ", None: ""}[self.sides]
         return f"{sides}p {self.relation} {value.removeprefix('0')}"
 
