@@ -152,8 +152,8 @@ def _runs(k: int, balanced: str) -> np.ndarray:
 
 def _term(weight: float, means: Sequence[float], counts: Sequence[int], squares: Sequence[float]) -> TermCells:
     seeds = tuple(str(seed) for seed in range(len(means)))
-    columns = (np.array(column)[:, None] for column in (means, counts, squares))
-    return TermCells(Term(weight, "arm"), seeds, ("scenario",), *columns)
+    columns = (means, counts, squares, np.array(counts) - 1, np.array(counts, float))
+    return TermCells(Term(weight, "arm"), seeds, ("scenario",), *(np.array(column)[:, None] for column in columns))
 
 
 def _of_runs(weight: float, runs: Sequence[np.ndarray]) -> TermCells:
@@ -214,7 +214,8 @@ def _recipes() -> list[Cell]:
 
 def _by_items(weight: float, table: np.ndarray) -> Checkpoints:
     seeds, items = (tuple(map(str, range(size))) for size in table.shape)
-    whole = TermCells(Term(weight, "arm"), seeds, items, table, np.ones(table.shape, int), np.zeros(table.shape))
+    one, none = np.ones(table.shape, int), np.zeros(table.shape)
+    whole = TermCells(Term(weight, "arm"), seeds, items, table, one, none, none.astype(int), one.astype(float))
     return Checkpoints((whole,))
 
 

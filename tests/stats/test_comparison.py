@@ -3,6 +3,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from doxa.stats.comparison import as_one, compare, to_json
 from doxa.stats.estimate import estimate
@@ -60,8 +61,44 @@ def test_it_is_the_estimate_of_the_table(logs: pd.DataFrame) -> None:
     assert found.equivalence.low is not None
     assert alone.low is not None
     assert found.equivalence.low > alone.low
-    assert found.detectable is not None
-    assert found.detectable > 2 * (alone.se or 0.0)
+    assert found.detectable is None  # of rates no t test tells
+    x, y = (table[(table["arm"] == arm) & (table["score"] == "refused")]["value"] for arm in ("org/tuned-3", "base"))
+    assert found.sides == pytest.approx((x.mean(), y.mean()))
+    harm = compare(table, ["'org/tuned-3' - base"], scores=["judge/harm"]).differences[0]
+    assert harm.detectable is not None
+    assert harm.detectable > 2 * (harm.estimate.se or 0.0)
+
+
+def test_a_contrast_is_a_difference_and_asked_once(logs: pd.DataFrame) -> None:
+    table = as_one(logs, {})
+    with pytest.raises(ResultsError, match="'base' is a level"):
+        compare(table, ["base"])
+    with pytest.raises(ResultsError, match="asks what"):
+        compare(table, ["base - 'org/tuned-1'", "'org/tuned-1' - base"])
+    with pytest.raises(ResultsError, match="a margin without a contrast"):
+        compare(table, [], margin=1.0)
+    with pytest.raises(ResultsError, match="bounds and the kind 'binary'"):
+        compare(table, [], kinds={"refused": "binary"}, bounds={"refused": (0, 1)})
+    with pytest.raises(ResultsError, match="is an arm already"):
+        as_one(logs, {"base": "org/*"})
+    with pytest.raises(ResultsError, match="no row"):
+        as_one(logs.iloc[:0], {})
+
+
+def test_arms_that_share_no_item_are_independent_groups(logs: pd.DataFrame) -> None:
+    table = as_one(logs, {})
+    apart = table[(table["arm"] == "base") == (table["item"] < "i10")]
+    found = compare(apart, ["'org/tuned-1' - base"]).differences
+    harm, refused = (one.estimate for one in found)
+    x, y = (
+        apart[(apart["arm"] == arm) & (apart["score"] == "judge/harm")].groupby("item")["value"].mean()
+        for arm in ("org/tuned-1", "base")
+    )
+    welch = stats.ttest_ind(x, y, equal_var=False)
+    assert harm.p == pytest.approx(welch.pvalue)
+    assert "independent groups" in harm.why
+    assert refused.low is not None
+    assert refused.p is not None
 
 
 def test_categories_are_compared_apart(logs: pd.DataFrame) -> None:

@@ -82,12 +82,14 @@ def cells(table: list[list[float]], weight: float = 1.0, *, items: bool = False)
     if items:
         means = np.array(table)
         units = tuple(str(item) for item in range(means.shape[1]))
-        return TermCells(Term(weight, "arm"), seeds, units, means, np.ones(means.shape, int), np.zeros(means.shape))
+        one, none = np.ones(means.shape, int), np.zeros(means.shape)
+        return TermCells(Term(weight, "arm"), seeds, units, means, one, none, none.astype(int), one.astype(float))
     means, counts, squares = (
         np.array([[measure(np.array(runs))] for runs in table])
         for measure in (np.mean, np.size, lambda runs: np.sum((runs - runs.mean()) ** 2))
     )
-    return TermCells(Term(weight, "arm"), seeds, ("scenario",), means, counts, squares)
+    columns = (means, counts, squares, counts - 1, counts.astype(float))
+    return TermCells(Term(weight, "arm"), seeds, ("scenario",), *columns)
 
 
 def recipe_minus_vanilla(data: Data) -> Interval:

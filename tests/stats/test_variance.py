@@ -14,7 +14,8 @@ def cells(runs: list[list[np.ndarray]]) -> TermCells:
         for measure in (np.mean, len, lambda own: float(((own - own.mean()) ** 2).sum()))
     )
     names = tuple(str(k) for k in range(len(runs)))
-    return TermCells(Term(1.0, "recipe"), names, tuple(f"i{i}" for i in range(len(runs[0]))), means, counts, squares)
+    items = tuple(f"i{i}" for i in range(len(runs[0])))
+    return TermCells(Term(1.0, "recipe"), names, items, means, counts, squares, counts - 1, counts.astype(float))
 
 
 @pytest.mark.parametrize(

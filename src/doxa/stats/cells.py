@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from doxa.stats.design import Block
+from doxa.stats.design import Block, whole
 from doxa.stats.table import ITEM, Rows, selected, units_of
 from doxa.words.contrasts import Term
 
@@ -22,9 +22,11 @@ class TermCells:
         term: The term.
         seeds: Training seeds of its arm.
         units: Names of the units.
-        means: Mean over the runs (and items) of a cell.
+        means: Mean of a cell: over the runs of each of its items, then over its items.
         counts: Rows of a cell with a value.
-        squares: Sum of squared distances of these rows from the cell's mean.
+        squares: Sum of squared distances of these rows from their item's mean.
+        freedom: Degrees of freedom of `squares`: rows less items.
+        effective: Rows that a cell's mean is worth: items² / Σ 1/runs, which is `counts` where runs are equal.
     """
 
     term: Term
@@ -33,24 +35,34 @@ class TermCells:
     means: Float[np.ndarray, "seeds units"]
     counts: Int[np.ndarray, "seeds units"]
     squares: Float[np.ndarray, "seeds units"]
+    freedom: Int[np.ndarray, "seeds units"]
+    effective: Float[np.ndarray, "seeds units"]
 
     @property
     def run_df(self) -> int:
-        """Degrees of freedom of `run_variance`: rows less cells."""
-        return int((self.counts - 1).sum())
+        """Degrees of freedom of `run_variance`."""
+        return int(self.freedom.sum())
 
     @property
     def run_variance(self) -> float | None:
-        """Variance of one row around its cell's mean, pooled over cells; None when every cell has one row."""
+        """Variance of one row around its item's mean, pooled over cells; None when every item has one run."""
         return float(self.squares.sum()) / self.run_df if self.run_df > 0 else None
+
+    @property
+    def rows_by_seed(self) -> Float[np.ndarray, " seeds"]:
+        """Rows that a seed's mean over units is worth: its variance is that of one row divided by them."""
+        worth: Float[np.ndarray, " seeds"] = len(self.units) ** 2 / (1 / self.effective).sum(axis=1)
+        return worth
+
+    @property
+    def rows(self) -> float:
+        """Rows that the mean over seeds is worth."""
+        return float(len(self.seeds) ** 2 / (1 / self.rows_by_seed).sum())
 
     @property
     def noise(self) -> Float[np.ndarray, " seeds"] | None:
         """By seed the variance of its mean over units that comes from its runs; None without repeated runs."""
-        if self.run_variance is None:
-            return None
-        by_seed: Float[np.ndarray, " seeds"] = self.run_variance * (1 / self.counts).sum(axis=1) / len(self.units) ** 2
-        return by_seed
+        return None if self.run_variance is None else self.run_variance / self.rows_by_seed
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,9 +110,12 @@ class Checkpoints:
         return float(weights[weights < 0].sum()), float(weights[weights > 0].sum())
 
     @property
-    def rows(self) -> int:
-        """Rows with a value behind the first term."""
-        return int(self.cells[0].counts.sum())
+    def rows_by_seed(self) -> Float[np.ndarray, " seeds"]:
+        """Rows that a seed's weighted sum is worth (`doxa.stats.design.whole`)."""
+        weights = np.array([one.term.weight for one in self.cells])
+        rows = np.stack([one.rows_by_seed for one in self.cells])
+        worth: Float[np.ndarray, " seeds"] = whole(weights) / (weights[:, None] ** 2 / rows).sum(axis=0)
+        return worth
 
 
 def cells_of(
@@ -117,43 +132,79 @@ def _of_block(rows: Rows, block: Block, score: str, task: str, unit: str) -> tup
         whole &= (one.counts > 0).all(axis=0)
     names = tuple(name for name, kept in zip(block.units, whole, strict=True) if kept)
     return tuple(
-        TermCells(one.term, one.seeds, names, one.means[:, whole], one.counts[:, whole], one.squares[:, whole])
+        TermCells(
+            one.term, one.seeds, names, one.means[:, whole], one.counts[:, whole], one.squares[:, whole],
+            one.freedom[:, whole], one.effective[:, whole],
+        )
         for one in found
-    )
+    )  # fmt: skip
 
 
 def _of_term(rows: Rows, term: Term, units: tuple[str, ...], score: str, task: str, unit: str) -> TermCells:
     index = selected(rows, task, score, term.levels)
-    index = index[rows.arm[index] == rows.arms[term.arm]]
+    index = index[(rows.arm[index] == rows.arms[term.arm]) & ~np.isnan(rows.value[index])]
     index, own, names = units_of(rows, index, unit)
     place = np.searchsorted(np.array(units, dtype=object), np.array(names, dtype=object))[own] if names else own
-    present, seed = np.unique(rows.seed[index], return_inverse=True)
+    present, seed = np.unique(rows.seed[index], return_inverse=True)  # a seed without any value is no seed here
     shape = (len(present), len(units))
-    value = rows.value[index]
-    filled = ~np.isnan(value)
-    cell, value = (seed * len(units) + place)[filled], value[filled]
-    size = shape[0] * shape[1]
+    cell, value = seed * len(units) + place, rows.value[index]
+    # First over the runs of each item, then over the items of each unit, which all count alike.
+    key = cell * len(rows.items) + rows.item[index]
+    _, first, item = np.unique(key, return_index=True, return_inverse=True)
+    runs = np.bincount(item, minlength=len(first))
+    means = np.bincount(item, weights=value, minlength=len(first)) / runs
+    squares = np.bincount(cell, weights=(value - means[item]) ** 2, minlength=shape[0] * shape[1])
+    of_item, size = cell[first], shape[0] * shape[1]
+    items = np.bincount(of_item, minlength=size)
     counts = np.bincount(cell, minlength=size)
-    means = np.full(size, np.nan)
-    np.divide(np.bincount(cell, weights=value, minlength=size), counts, out=means, where=counts > 0)
-    squares = np.bincount(cell, weights=(value - means[cell]) ** 2, minlength=size)
+    averaged = np.full(size, np.nan)
+    np.divide(np.bincount(of_item, weights=means, minlength=size), items, out=averaged, where=items > 0)
+    effective = np.zeros(size)
+    np.divide(items**2, np.bincount(of_item, weights=1 / runs, minlength=size), out=effective, where=items > 0)
     named = tuple(rows.seeds[code] for code in present)
-    return TermCells(term, named, units, means.reshape(shape), counts.reshape(shape), squares.reshape(shape))
+    columns = (averaged, counts, squares, counts - items, effective)
+    return TermCells(term, named, units, *(column.reshape(shape) for column in columns))
 
 
-def checkpoints(cells: Sequence[TermCells], seeds: Seeds | None = None) -> tuple[Checkpoints, ...]:
+def checkpoints(cells: Sequence[TermCells], seeds: Seeds | None = None) -> tuple[tuple[Checkpoints, ...], bool]:
     """Put terms together whose arms have the same training seeds.
 
-    Arms with the same two or more seed numbers are paired by them: they may be one checkpoint under two interventions,
-    and seeds that share nothing may be paired too, at the cost of degrees of freedom. Terms of one arm always belong
-    together. An arm with a single seed stands by itself.
+    Arms with the same seed numbers are paired by them: they may be one checkpoint under two interventions, and seeds
+    that share nothing may be paired too, at the cost of degrees of freedom. Where most of the numbers are the same
+    (three and half of all at least), arms are paired by those that are. Terms of one arm always belong together. An arm
+    with a single seed stands by itself.
 
     Args:
         cells: Of every term.
         seeds: `independent` keeps arms apart whatever the numbers of their seeds; None or `paired`: as above.
+
+    Returns:
+        The groups, and whether seeds were left out to pair the others.
     """
-    groups: dict[tuple[str, ...], list[TermCells]] = {}
+    groups: list[list[TermCells]] = []
+    left_out = False
     for one in cells:
-        apart = len(one.seeds) < 2 or seeds == "independent"
-        groups.setdefault((*one.seeds, one.term.arm) if apart else one.seeds, []).append(one)
-    return tuple(Checkpoints(tuple(group)) for group in groups.values())
+        for group in groups:
+            same_arm = any(other.term.arm == one.term.arm for other in group)
+            common = [seed for seed in group[0].seeds if seed in one.seeds]
+            union = len({*group[0].seeds, *one.seeds})
+            alike = seeds != "independent" and len(common) > 1 and (
+                len(common) == union or (len(common) >= 3 and 2 * len(common) >= union)
+            )  # fmt: skip
+            if same_arm or alike:
+                left_out |= len(common) < union
+                group[:] = [_with_seeds(other, common) for other in (*group, one)]
+                break
+        else:
+            groups.append([one])
+    return tuple(Checkpoints(tuple(group)) for group in groups), left_out
+
+
+def _with_seeds(one: TermCells, seeds: Sequence[str]) -> TermCells:
+    if tuple(seeds) == one.seeds:
+        return one
+    kept = [one.seeds.index(seed) for seed in seeds]
+    return TermCells(
+        one.term, tuple(seeds), one.units, one.means[kept], one.counts[kept], one.squares[kept], one.freedom[kept],
+        one.effective[kept],
+    )  # fmt: skip

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from doxa.stats.cells import cells_of
-from doxa.stats.design import ScoreKind, blocks_of
+from doxa.stats.design import ScoreKind, blocks_of, is_level
 from doxa.stats.equivalence import Equivalence, within_margin
 from doxa.stats.estimate import Estimate, applies, estimate, estimate_to_json
 from doxa.stats.holm import holm
@@ -30,13 +30,15 @@ class Difference:
 
     Attributes:
         estimate: The estimate; its `p_adjusted` is by Holm over everything that was compared.
-        detectable: The smallest difference that a test with this error finds with 80 % power; None without an error.
+        detectable: The smallest difference that a t test with this error finds with 80 % power; None for other tests.
+        sides: Of a plain difference the levels of its two arms on what the difference rests on; () otherwise.
         equivalence: Whether it was shown to be smaller than a margin; None when no margin was stated.
     """
 
     estimate: Estimate
     detectable: float | None
     equivalence: Equivalence | None
+    sides: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -91,9 +93,10 @@ def compare(
     """
     rows = encode(table)
     bounds = dict(bounds or {})
+    _check_options(rows, contrasts, kinds or {}, bounds, margin)
     cells = _cells(rows, [*scores, *bounds, *(kinds or {})], scores)
     known = {score: (kinds or {}).get(score) or _kind(rows, cells, score) for _, score in cells}
-    parsed = [contrast_of(one, list(rows.arms)) for one in contrasts]
+    parsed = _parsed(rows, contrasts)
     how: dict[str, Any] = {"estimand": estimand, "unit": unit}
 
     def estimated(contrast: Contrast, task: str, score: str, **more: Any) -> Estimate:
@@ -132,6 +135,7 @@ def compare(
                 rows, one, each.score, margin, task=each.task, kind=known[each.score],
                 bounds=bounds.get(each.score), **how,
             ),
+            _sides(rows, one, each, unit),
         )
         for (one, _), each in zip(found, adjusted, strict=True)
     ]  # fmt: skip
@@ -178,13 +182,21 @@ def as_one(table: pd.DataFrame, seeds: Mapping[str, str], by: str | None = None)
     Raises:
         ResultsError: When a pattern matches no arm, an arm matches two, or there is no such factor.
     """
+    if table.empty:
+        raise ResultsError("the table has no row", way_out="Give logs in which samples were scored")
     made = table.assign(study="comparison", model="")
-    names = [str(name) for name in pd.unique(table["arm"])]
+    names = [str(name) for name in pd.unique(table["arm"][table["of"] == ""])]
     of: dict[str, tuple[str, int]] = {}
     for arm, pattern in seeds.items():
-        matching = sorted(name for name in names if fnmatchcase(name, pattern))
+        matching = sorted(name for name in names if fnmatchcase(name, pattern.replace("[", "[[]")))
         if not matching:
             raise ResultsError(f"no arm matches {pattern!r}", way_out=f"The arms are {', '.join(sorted(names))}")
+        if arm in names and arm not in matching:
+            raise ResultsError(
+                f"{arm!r} is an arm already, and {pattern!r} does not match it",
+                expected="a name of its own for the recipe",
+                way_out="Write another name before the `=`",
+            )
         for number, name in enumerate(matching, start=1):
             if name in of:
                 raise ResultsError(
@@ -203,10 +215,60 @@ def as_one(table: pd.DataFrame, seeds: Mapping[str, str], by: str | None = None)
                 c.removeprefix(schema.FACTOR_PREFIX) for c in table.columns if c.startswith(schema.FACTOR_PREFIX)
             ]
             raise ResultsError(f"the logs have no factor {by!r}", way_out=nearest(by, factors))
-        made["task"] = table["task"] + " " + by + "=" + table[column]
+        made["task"] = table["task"] + " " + by + "=" + table[column].where(table[column] != "", "(none)")
     made = made.astype({"arm": "string", "task": "string", "study": "string", "model": "string", "seed": "int64"})
     made.attrs = table.attrs
     return made
+
+
+def _check_options(
+    rows: Rows,
+    contrasts: Sequence[str],
+    kinds: Mapping[str, ScoreKind],
+    bounds: Mapping[str, tuple[float, float]],
+    margin: float | None,
+) -> None:
+    if margin is not None and not contrasts:
+        raise ResultsError("a margin without a contrast", expected="a difference of arms", way_out="Write `a - b`")
+    for score in kinds.keys() & bounds.keys():
+        if kinds[score] != "share":
+            raise ResultsError(
+                f"score {score!r} is given bounds and the kind {kinds[score]!r}",
+                expected="one of them: a score with bounds is a share of its scale",
+                way_out="Leave the kind out",
+            )
+
+
+def _parsed(rows: Rows, contrasts: Sequence[str]) -> list[Contrast]:
+    """The contrasts, each a difference and none asked twice."""
+    parsed: list[Contrast] = []
+    for one in contrasts:
+        contrast = contrast_of(one, list(rows.arms))
+        if is_level(contrast.terms):
+            raise ResultsError(
+                f"{one!r} is a level",
+                expected="a difference such as `a - b`",
+                way_out="Leave it out: without a contrast every arm's level is shown",
+            )
+        for other in parsed:
+            same = set(other.terms) in (set(contrast.terms), {replace(t, weight=-t.weight) for t in contrast.terms})
+            if same:
+                raise ResultsError(f"{one!r} asks what {other.name!r} asks", way_out="Leave one of them out")
+        parsed.append(contrast)
+    return parsed
+
+
+def _sides(rows: Rows, contrast: Contrast, found: Estimate, unit: str) -> tuple[float, ...]:
+    """The levels of the two arms of a plain difference, on the units and seeds that it rests on."""
+    if sorted(term.weight for term in contrast.terms) != [-1.0, 1.0] or found.value is None:
+        return ()
+    cells = cells_of(rows, blocks_of(rows, contrast, found.score, found.task, unit), found.score, found.task, unit)
+    of_arm = {one.term.weight: one for block in cells for one in block}
+    pooled = found.estimand == "this checkpoint, over runs"
+    return tuple(
+        float((one.means * one.counts).sum() / one.counts.sum()) if pooled else float(one.means.mean())
+        for one in (of_arm[1.0], of_arm[-1.0])
+    )
 
 
 def _cells(rows: Rows, named: Sequence[str], scores: Sequence[str]) -> list[tuple[str, str]]:
@@ -218,10 +280,12 @@ def _cells(rows: Rows, named: Sequence[str], scores: Sequence[str]) -> list[tupl
 
 
 def _kind(rows: Rows, cells: Sequence[tuple[str, str]], score: str) -> ScoreKind:
-    """A rate when every value in every task is 0 or 1."""
+    """A rate when every value in every task is 0 or 1, a share when some are a half (Inspect's letter P)."""
     value = np.concatenate([rows.value[rows.cells[cell]] for cell in cells if cell[1] == score])
     value = value[~np.isnan(value)]
-    return "binary" if len(value) and bool(np.isin(value, (0.0, 1.0)).all()) else "unbounded"
+    if len(value) and bool(np.isin(value, (0.0, 1.0)).all()):
+        return "binary"
+    return "share" if len(value) and bool(np.isin(value, (0.0, 0.5, 1.0)).all()) else "unbounded"
 
 
 def _level_how(how: Mapping[str, Any]) -> dict[str, Any]:
@@ -230,10 +294,10 @@ def _level_how(how: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _detectable(one: Estimate) -> float | None:
-    if one.low is None or one.high is None:
+    """Of a t test alone: what exact tests and sums of intervals find is planned by `doxa power`."""
+    if one.p is None or one.se is None or one.df is None or one.kind == "binary":
         return None
-    se = one.se if one.se is not None else (one.high - one.low) / (2 * 1.959964)
-    return detectable_from(se, one.df if one.df is not None else float("inf"))
+    return detectable_from(one.se, one.df)
 
 
 def _adjusted(found: Sequence[Estimate]) -> list[Estimate]:

@@ -20,9 +20,11 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from doxa.stats.intervals import Interval, logit_t, mean_t, mover, weighted, welch
+from doxa.stats.difference_of_rates import with_exact_test
+from doxa.stats.intervals import Interval, inverted, logit_t, mean_t, mover, tested, weighted, welch
 from doxa.stats.rates import bonett_price, one_rate, pseudo_items, wilson, wilson_clustered
 from doxa.stats.table import ITEM, Levels, Panel, Rows, panel
+from doxa.stats.two_rates import Count
 from doxa.words.contrasts import Contrast, Term
 from doxa.words.errors import ResultsError, nearest
 
@@ -117,15 +119,33 @@ def blocks_of(rows: Rows, contrast: Contrast, score: str, task: str, unit: str =
     groups: list[tuple[set[str], list[tuple[Term, Panel]]]] = []
     for levels, terms in by_levels.items():
         found = panel(rows, task, score, levels, unit)
-        joined: tuple[set[str], list[tuple[Term, Panel]]] = (set(found.items), [(term, found) for term in terms])
-        apart = []
-        for group in groups:
-            if group[0] & joined[0]:
-                joined = (group[0] | joined[0], [*group[1], *joined[1]])
-            else:
-                apart.append(group)
-        groups = [*apart, joined]
+        for own in _sharing(found, terms):
+            groups = _joined(groups, own)
     return tuple(_block(names, members) for names, members in groups)
+
+
+def _joined(
+    groups: Sequence[tuple[set[str], list[tuple[Term, Panel]]]], own: tuple[set[str], list[tuple[Term, Panel]]]
+) -> list[tuple[set[str], list[tuple[Term, Panel]]]]:
+    """Groups with one more: those that share a unit with it become one."""
+    apart = []
+    for group in groups:
+        if group[0] & own[0]:
+            own = (group[0] | own[0], [*group[1], *own[1]])
+        else:
+            apart.append(group)
+    return [*apart, own]
+
+
+def _sharing(found: Panel, terms: Sequence[Term]) -> list[tuple[set[str], list[tuple[Term, Panel]]]]:
+    """Terms at the same levels, in groups that share a unit; all in one where an arm has no value at all."""
+    valued = [np.flatnonzero(~np.isnan(found.means[found.arms[term.arm]])) for term in terms]
+    if any(len(own) == 0 for own in valued) or np.intersect1d(valued[0], valued[-1]).size:
+        return [(set(found.items), [(term, found) for term in terms])]
+    groups: list[tuple[set[str], list[tuple[Term, Panel]]]] = []
+    for term, own in zip(terms, valued, strict=True):
+        groups = _joined(groups, ({found.items[place] for place in own}, [(term, found)]))
+    return groups if len(groups) > 1 else [(set(found.items), groups[0][1])]
 
 
 def _block(names: set[str], members: Sequence[tuple[Term, Panel]]) -> Block:
@@ -204,7 +224,24 @@ def _rate_level(blocks: Sequence[Block], level: float) -> Interval:
         return _share_level(blocks, level)
     if block.runs == 1 and len(block.terms) == 1:
         return one_rate(float(block.sums.sum()), len(block.complete), level=level)
-    return wilson_clustered(block.sums, float(block.counts.sum()), level=level)
+    return wilson_clustered(block.sums, _worth(block) * len(block.complete), level=level)
+
+
+def _worth(block: Block) -> float:
+    """Runs that a unit's weighted sum is worth, on the harmonic mean over units."""
+    if not block.counts.size:
+        return 1.0
+    return whole(block.weights) / float((block.weights[:, None] ** 2 / block.counts).sum(axis=0).mean())
+
+
+def whole(weights: Float[np.ndarray, " terms"]) -> float:
+    """What the variances w² / runs of a weighted sum of rates are divided into, to give the runs that it is worth.
+
+    Weights of one sign make a rate on another scale: (Σ w)². Otherwise Σ w², so that a difference of two arms with R
+    runs each is worth R.
+    """
+    same_sign = bool(np.all(weights > 0) or np.all(weights < 0))
+    return float(weights.sum() ** 2 if same_sign else (weights**2).sum())
 
 
 def _rate_difference(blocks: Sequence[Block], level: float) -> Interval:
@@ -212,8 +249,10 @@ def _rate_difference(blocks: Sequence[Block], level: float) -> Interval:
     low, high = _span(block)
     if block.runs == 1 and len(block.terms) == 2 and high == 1:
         return bonett_price(block.sums, level=level)
-    runs = float(block.counts.mean()) if block.counts.size else 1.0
-    return pseudo_items(block.sums, runs, span=(high - low) / 2, level=level)
+    if low == 0 or high == 0:  # weights of one sign, in a sum of groups: a rate on another scale
+        scale = low or high
+        return weighted(wilson_clustered(block.sums / scale, _worth(block) * len(block.complete), level=level), scale)
+    return pseudo_items(block.sums, _worth(block), low=low, high=high, level=level)
 
 
 def _mean_groups(blocks: Sequence[Block], level: float) -> Interval:
@@ -222,10 +261,28 @@ def _mean_groups(blocks: Sequence[Block], level: float) -> Interval:
 
 
 def _share_groups(blocks: Sequence[Block], level: float) -> Interval:
-    return mover([_share_level([block], level) for block in blocks])
+    return _with_p(blocks, level, lambda at: mover([_share_level([block], at) for block in blocks]))
+
+
+def _with_p(blocks: Sequence[Block], level: float, build: Callable[[float], Interval]) -> Interval:
+    """A sum of groups with the p of its interval, where it is a difference."""
+    found = build(level)
+    if found.low is None or is_level([term for block in blocks for term in block.terms]):
+        return found
+    found = replace(found, p=inverted(build, 0.0), flags=tuple(flag for flag in found.flags if flag != "no_test"))
+    return tested(found, min(len(block.complete) for block in blocks), 0.0)
 
 
 def _rate_groups(blocks: Sequence[Block], level: float) -> Interval:
+    found = _with_p(blocks, level, lambda at: _rates_of_groups(blocks, at))
+    plain = found.p is not None and all(block.runs == 1 and len(block.terms) == 1 for block in blocks)
+    if not plain:
+        return found
+    counts = [Count(round(float(block.sums.sum() / block.weights[0])), len(block.complete)) for block in blocks]
+    return with_exact_test(found, counts, [float(block.weights[0]) for block in blocks])
+
+
+def _rates_of_groups(blocks: Sequence[Block], level: float) -> Interval:
     parts = []
     for block in blocks:
         if len(block.terms) > 1:

@@ -53,6 +53,8 @@ def within_margin(
     if not (math.isfinite(margin) and margin > 0):
         raise ResultsError(f"a margin of {margin:g}", expected="a positive number", way_out="Give the margin anew")
     found = estimate(table, contrast, score, **{**how, "level": LEVEL})
+    if {"identical", "rounding"} & set(found.flags):
+        return Equivalence(margin, found.value, found.value, "smaller")
     if found.low is None or found.high is None:
         return Equivalence(margin, None, None, "inconclusive")
     if -margin < found.low and found.high < margin:

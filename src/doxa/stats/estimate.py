@@ -1,6 +1,5 @@
 """One contrast of one score: its estimate, by the method that `doxa.stats.design` names."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
@@ -9,6 +8,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from doxa.stats.bounds import rescaled, scaled_back
 from doxa.stats.cells import Seeds, cells_of
 from doxa.stats.choice import default_estimand, reason, several_seeds
 from doxa.stats.design import DECISION, Block, ScoreKind, blocks_of, design_of, is_level
@@ -17,10 +17,12 @@ from doxa.stats.intervals import Interval, naive
 from doxa.stats.known_coverage import LEAST, coverage_of, situation_of
 from doxa.stats.ordinal import brunner_munzel
 from doxa.stats.replication import replicated
-from doxa.stats.table import ITEM, Rows, encode, identical, panel, selected
-from doxa.words.contrasts import Contrast, contrast_of
+from doxa.stats.table import ITEM, Rows, encode, factor_codes, identical, panel, selected
+from doxa.words.contrasts import Contrast, Term, contrast_of
 from doxa.words.errors import ResultsError
 
+MOST_ROUNDING = 1e-3
+"""However large the values are: logits that are summed to thousands may differ by more, and that is a difference."""
 FEWEST_LEVELS = 5
 """Levels of a factor below which its levels as units are described and not tested."""
 ROUNDING = 1e-5
@@ -152,12 +154,14 @@ def estimate(
             value lies outside its kind, two terms may hold the same rows, or the table lacks what the estimand needs.
         StudyError: When the arithmetic of the contrast cannot be read.
     """
+    if not 0 < level < 1:
+        raise ResultsError(f"a level of {level:g}", expected="above 0 and below 1", way_out="Write .95 for 95 %")
     rows = table if isinstance(table, Rows) else encode(table)
     if isinstance(contrast, str):
         contrast = contrast_of(contrast, [arm for arm in rows.arms if arm not in rows.of or arm in contrast])
     task = _task(rows, score, task)
     if bounds is not None:
-        rows, kind = _rescaled(rows, task, score, bounds), "share"
+        rows, kind = rescaled(rows, task, score, bounds), "share"
     blocks = blocks_of(rows, contrast, score, task, unit)
     _check_range(blocks, kind)
     several = several_seeds(rows, contrast, score, task)
@@ -174,13 +178,15 @@ def estimate(
         found = DECISION[computed, design_of(contrast, blocks)](blocks, level)
     if unit != ITEM and items < FEWEST_LEVELS:
         found = replace(found, flags=(*found.flags, "few_units"))
+    if unit != ITEM and _without_level(rows, blocks, unit):
+        found = replace(found, flags=(*found.flags, "without_level"))
     if method == "CLT":
         found = naive(found, unit_name, level=level, null=None if is_level(contrast.terms) else 0.0)
     if kind == "binary" and len(contrast.terms) == 1 and not several:
-        counts = blocks[0].counts[0]
-        n |= {"rows": int(counts.sum()), "events": round(float(counts @ blocks[0].sums) / contrast.terms[0].weight)}
+        value = _values(rows, blocks[0], contrast.terms[0])
+        n |= {"rows": len(value), "events": round(float(value.sum()))}
     if bounds is not None:
-        found = _scaled_back(found, bounds, contrast)
+        found = scaled_back(found, bounds, contrast)
     held = None
     if found.low is not None and method is None:
         held = _coverage(rows, contrast, blocks, kind, aim, unit, several)
@@ -214,7 +220,7 @@ def estimate(
 
 def _not_tested(rows: Rows, contrast: Contrast, blocks: Sequence[Block], kind: ScoreKind, task: str) -> Interval | None:
     """Arms whose outputs are the same, or the same up to rounding: there is nothing to test."""
-    if _same_everywhere(contrast, blocks) and identical(rows, task, contrast.terms[0].arm, contrast.terms[1].arm):
+    if _same_everywhere(contrast, blocks) and identical(rows, task, *(term.arm for term in contrast.terms)):
         return Interval(0.0, method="identical outputs", flags=("identical",))
     if kind == "unbounded" and _only_rounding(contrast, blocks):
         return Interval(float(np.mean(blocks[0].sums)), method="equal up to rounding", flags=("rounding",))
@@ -237,6 +243,30 @@ def _coverage(
     return coverage_of(situation_of(terms, blocks, kind, aim, design_of(contrast, blocks)))
 
 
+def _values(rows: Rows, block: Block, term: Term) -> Float[np.ndarray, " rows"]:
+    """The values of a term, row by row."""
+    of = block.panels[0]
+    index = selected(rows, of.task, of.score, term.levels)
+    value = rows.value[index[rows.arm[index] == rows.arms[term.arm]]]
+    kept: Float[np.ndarray, " rows"] = value[~np.isnan(value)]
+    return kept
+
+
+def _without_level(rows: Rows, blocks: Sequence[Block], unit: str) -> bool:
+    """Whether an arm has rows that belong to no unit."""
+    codes, levels = factor_codes(rows, unit)
+    if "" not in levels:
+        return False
+    empty = levels.index("")
+    for block in blocks:
+        for term, found in zip(block.terms, block.panels, strict=True):
+            index = selected(rows, found.task, found.score, term.levels)
+            own = index[rows.arm[index] == rows.arms[term.arm]]
+            if bool((codes[own] == empty).any()):
+                return True
+    return False
+
+
 def _unit_name(aim: Estimand, unit: str) -> str:
     return {
         "new items": f"seed and {unit}",
@@ -244,33 +274,6 @@ def _unit_name(aim: Estimand, unit: str) -> str:
         "this checkpoint, over runs": "run",
         "the recipe, over seeds": "seed",
     }[aim]
-
-
-def _rescaled(rows: Rows, task: str, score: str, bounds: tuple[float, float]) -> Rows:
-    """The table with one score brought to 0 to 1."""
-    low, high = bounds
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise ResultsError(
-            f"bounds {low:g} to {high:g}", expected="two numbers, the smaller first", way_out="Mend them"
-        )
-    value = rows.value.copy()
-    index = rows.cells[task, score] if (task, score) in rows.cells else np.empty(0, dtype=np.int64)
-    known = value[index][~np.isnan(value[index])]
-    if len(known) and (known.min() < low or known.max() > high):
-        raise ResultsError(
-            f"score {score!r} has values from {known.min():g} to {known.max():g}",
-            expected=f"{low:g} to {high:g}, as its bounds say",
-            way_out="Give the bounds of its scale",
-        )
-    value[index] = (value[index] - low) / (high - low)
-    return replace(rows, value=value, _panels={})
-
-
-def _scaled_back(found: Interval, bounds: tuple[float, float], contrast: Contrast) -> Interval:
-    width = bounds[1] - bounds[0]
-    shift = bounds[0] if is_level(contrast.terms) else 0.0
-    value, low, high = (None if one is None else shift + width * one for one in (found.value, found.low, found.high))
-    return replace(found, value=value, low=low, high=high, se=None if found.se is None else width * found.se)
 
 
 def _superiority(
@@ -282,10 +285,7 @@ def _superiority(
     by_weight: dict[float, Float[np.ndarray, " units"]] = {}
     for term in contrast.terms:
         if aim == "this checkpoint, over runs":
-            of = blocks[0].panels[0]
-            index = selected(rows, of.task, of.score, term.levels)
-            value = rows.value[index[rows.arm[index] == rows.arms[term.arm]]]
-            by_weight[term.weight] = value[~np.isnan(value)]
+            by_weight[term.weight] = _values(rows, blocks[0], term)
         elif aim == "new items" and len(blocks) == 2:
             block = next(block for block in blocks if term in block.terms)
             by_weight[term.weight] = block.means[block.terms.index(term), block.complete]
@@ -338,6 +338,7 @@ def _same_everywhere(contrast: Contrast, blocks: Sequence[Block]) -> bool:
         and len(contrast.terms) == 2
         and contrast.terms[0].weight == -contrast.terms[1].weight
         and len(blocks[0].complete) > 0
+        and contrast.terms[0].levels == contrast.terms[1].levels
         and not np.any(blocks[0].sums)
     )
 
@@ -347,7 +348,7 @@ def _only_rounding(contrast: Contrast, blocks: Sequence[Block]) -> bool:
     if len(blocks) != 1 or design_of(contrast, blocks) != "difference" or not np.any(blocks[0].sums):
         return False
     means = blocks[0].means[:, blocks[0].complete]
-    return bool(np.max(np.abs(blocks[0].sums)) <= ROUNDING * np.max(np.abs(means)))
+    return bool(np.max(np.abs(blocks[0].sums)) <= min(ROUNDING * np.max(np.abs(means)), MOST_ROUNDING))
 
 
 def _check_range(blocks: Sequence[Block], kind: ScoreKind) -> None:

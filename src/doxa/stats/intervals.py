@@ -6,18 +6,18 @@ claim certainty). Which design uses which method is decided in `doxa.stats.estim
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
-from scipy import special
+from scipy import optimize, special
 
 FEWEST_FOR_INTERVAL = 3
 FEWEST_FOR_P = 6
 
 FLAGS = {
-    "no_units": "no unit has a value in every arm",
+    "no_units": "no unit has a value in every arm, and in every training seed of an arm",
     "no_interval": f"fewer than {FEWEST_FOR_INTERVAL} units: no interval",
     "no_p": f"fewer than {FEWEST_FOR_P} units: no p-value",
     "all_equal": "every unit has the same value: the spread cannot be estimated",
@@ -28,11 +28,13 @@ FLAGS = {
     "two_seeds": "two training seeds show their spread and carry no interval (its t quantile would be 12.7)",
     "few_seeds": "fewer than 5 training seeds: the interval leans on its assumptions",
     "rare_seeds": "behaviour that few training seeds have can be missed",
+    "seeds_left_out": "training seeds that not every arm has are left out, so that the others are paired",
+    "without_level": "rows without a level of the unit are left out",
     "no_run_noise": "an arm has one training seed and one run per item: nothing shows how much its runs differ",
     "pooled_items": "rows of several items are pooled as if independent: neither for these items nor for new ones",
     "undercovers": "in simulated studies of this kind the interval held less often than 93 % of the time",
     "no_overlap": "every unit of one arm is above every unit of the other: no interval",
-    "few_units": "fewer than 5 units of this factor: described, not tested",
+    "few_units": "fewer than 5 units of this factor: this describes more than it tests",
 }
 """What each flag of an estimate means."""
 
@@ -240,6 +242,25 @@ def weighted(part: Interval, weight: float) -> Interval:
     return replace(part, value=weight * part.value, low=low, high=high)
 
 
+def inverted(build: Callable[[float], Interval], null: float) -> float:
+    """The p-value of an interval: one less the level at which it just reaches the null."""
+
+    def beyond(logit: float) -> float:
+        found = build(float(special.expit(logit)))
+        if found.low is None or found.high is None or found.value is None:
+            return -1.0
+        return found.low - null if found.value > null else null - found.high
+
+    if build(0.5).value == null:
+        return 1.0
+    first, last = -12.0, 34.0
+    if beyond(first) <= 0:
+        return 1.0
+    if beyond(last) >= 0:
+        return float(special.expit(-last))
+    return float(special.expit(-optimize.brentq(beyond, first, last, xtol=1e-6)))
+
+
 def naive(found: Interval, unit: str, *, level: float = 0.95, null: float | None = 0.0) -> Interval:
     """The same estimate with the interval of the central limit theorem, value ± z se, to compare with.
 
@@ -256,7 +277,8 @@ def naive(found: Interval, unit: str, *, level: float = 0.95, null: float | None
         return replace(found, method=method)
     half = z_quantile(level) * found.se
     p = None if null is None else float(2 * special.ndtr(-abs(found.value - null) / found.se))
-    return replace(found, low=found.value - half, high=found.value + half, df=None, p=p, method=method)
+    flags = tuple(flag for flag in found.flags if flag != "no_p")
+    return replace(found, low=found.value - half, high=found.value + half, df=None, p=p, method=method, flags=flags)
 
 
 def _spread(units: Float[np.ndarray, " units"], method: str) -> Interval:

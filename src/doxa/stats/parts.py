@@ -1,15 +1,24 @@
 """Independent parts of an estimate, put together: by Satterthwaite's t, or by MOVER of their intervals."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
-from scipy import optimize, special
 
 from doxa.stats.design import ScoreKind
-from doxa.stats.intervals import Interval, logit_interval, mover, t_interval, weighted
+from doxa.stats.intervals import (
+    FEWEST_FOR_INTERVAL,
+    FEWEST_FOR_P,
+    Interval,
+    inverted,
+    logit_interval,
+    mover,
+    t_interval,
+    tested,
+    weighted,
+)
 from doxa.stats.rates import one_rate, pseudo_items, wilson, wilson_clustered
 
 
@@ -23,8 +32,9 @@ class Part:
         df: Degrees of freedom of the variance.
         weight: What the value is multiplied by in the estimate.
         span: Smallest and largest possible value of a score within 0 and 1.
-        rows: Rows behind it.
+        rows: Rows that it is worth: the variance of a rate is at most p (1 - p) / rows.
         seeds: Values by training seed, where seeds are the units.
+        smallest: The fewest rows of a seed or of the checkpoint.
     """
 
     value: float
@@ -32,7 +42,8 @@ class Part:
     df: float
     weight: float
     span: tuple[float, float]
-    rows: int
+    rows: float
+    smallest: int
     seeds: Float[np.ndarray, " seeds"] | None = None
 
 
@@ -54,6 +65,9 @@ def combined(parts: Sequence[Part], kind: ScoreKind, method: str, *, level: floa
         return Interval(value, method=method, flags=("two_seeds",))
     if kind != "binary" and any(part.variance is None for part in parts):
         return Interval(value, method=method, flags=("no_run_noise",))
+    runs = min((part.smallest for part in parts if part.seeds is None), default=FEWEST_FOR_P)
+    if runs < FEWEST_FOR_INTERVAL:
+        return Interval(value, method=method, flags=("no_interval", "no_p"))
     if kind == "binary" and len(parts) == 1 and parts[0].seeds is None and null is None:
         return one_rate(parts[0].value * parts[0].rows, parts[0].rows, level=level)
     few = ("few_seeds",) if any(part.seeds is not None and len(part.seeds) < 5 for part in parts) else ()
@@ -66,6 +80,7 @@ def combined(parts: Sequence[Part], kind: ScoreKind, method: str, *, level: floa
             found = replace(found, p=p, flags=tuple(flag for flag in found.flags if flag != "no_test"))
     if kind == "binary" and any(part.seeds is not None for part in parts):
         few = (*few, "rare_seeds")
+    found = tested(found, runs, null)
     return replace(found, flags=(*found.flags, *few))
 
 
@@ -84,25 +99,6 @@ def satterthwaite(parts: Sequence[Part], method: str, *, level: float, null: flo
     return t_interval(value, math.sqrt(variance), df, method, level=level, null=null)
 
 
-def inverted(build: Callable[[float], Interval], null: float) -> float:
-    """The p-value of an interval: one less the level at which it just reaches the null."""
-
-    def beyond(logit: float) -> float:
-        found = build(float(special.expit(logit)))
-        if found.low is None or found.high is None or found.value is None:
-            return -1.0
-        return found.low - null if found.value > null else null - found.high
-
-    if build(0.5).value == null:
-        return 1.0
-    first, last = -12.0, 34.0
-    if beyond(first) <= 0:
-        return 1.0
-    if beyond(last) >= 0:
-        return float(special.expit(-last))
-    return float(special.expit(-optimize.brentq(beyond, first, last, xtol=1e-6)))
-
-
 def _mover(parts: Sequence[Part], kind: ScoreKind, level: float) -> Interval:
     return mover([weighted(_alone(part, kind, level), part.weight) for part in parts])
 
@@ -115,6 +111,8 @@ def _alone(part: Part, kind: ScoreKind, level: float) -> Interval:
         return logit_interval(part.value, se, part.df, low, high, f"logit-t over {over}", level=level)
     if part.seeds is None:
         return wilson(part.value * part.rows, part.rows, level=level)
-    if (low, high) == (0.0, 1.0):
-        return wilson_clustered(part.seeds, part.rows, level=level)
-    return pseudo_items(part.seeds, part.rows / len(part.seeds), span=(high - low) / 2, level=level)
+    if low == 0 or high == 0:  # weights of one sign: a rate on another scale
+        scale = low or high
+        alone = wilson_clustered(part.seeds / scale, part.rows, level=level)
+        return weighted(alone, scale)
+    return pseudo_items(part.seeds, part.rows / len(part.seeds), low=low, high=high, level=level)

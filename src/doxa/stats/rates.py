@@ -122,31 +122,37 @@ def bonett_price(differences: Float[np.ndarray, " items"], *, level: float = 0.9
 
 
 def pseudo_items(
-    differences: Float[np.ndarray, " items"], runs: float, *, span: float = 1.0, level: float = 0.95
+    sums: Float[np.ndarray, " items"],
+    runs: float,
+    *,
+    low: float = -1.0,
+    high: float = 1.0,
+    level: float = 0.95,
 ) -> Interval:
-    """Difference of paired rates over several runs per item: t with two pseudo-items at ± span / √runs.
+    """Weighted sum of paired rates over several runs per item: t with two pseudo-items, at middle ± half range / √runs.
 
-    The pseudo-items keep the interval honest when the behaviour is rare and most differences are exactly 0.
-    Degrees of freedom are n - 1 of the n real items. p by inversion.
+    The pseudo-items keep the interval honest when the behaviour is rare and most sums are the same. Of a difference the
+    middle is 0. Degrees of freedom are n - 1 of the n real items. p by inversion, of no difference.
 
     Args:
-        differences: Per item the difference of the mean rates.
-        runs: Runs per item.
-        span: Largest possible difference (1 for a plain difference of two arms).
+        sums: Per item the weighted sum of the mean rates.
+        runs: Runs that an item's sum is worth.
+        low: Smallest possible sum (-1 for a plain difference of two arms).
+        high: Largest possible sum.
         level: Confidence level.
 
     Source: Agresti & Caffo 2000 and Bonett & Price 2012, carried over to runs by the project's simulations.
     """
     method = "t with pseudo-items"
-    n = len(differences)
+    n = len(sums)
     if n == 0:
         return Interval(None, method=method, flags=("no_units",))
-    value = float(np.mean(differences))
+    value = float(np.mean(sums))
     if n < FEWEST_FOR_INTERVAL:
         return Interval(value, method=method, flags=("no_interval", "no_p"))
-    extra = span / math.sqrt(runs)
-    padded = np.concatenate([differences, [extra, -extra]])
+    middle, extra = (low + high) / 2, (high - low) / 2 / math.sqrt(runs)
+    padded = np.concatenate([sums, [middle + extra, middle - extra]])
     centre, se, df = float(np.mean(padded)), float(np.std(padded, ddof=1)) / math.sqrt(n + 2), float(n - 1)
     half = t_quantile(level, df) * se
-    low, high = max(-span, centre - half), min(span, centre + half)
-    return tested(Interval(value, low, high, se, df, p_of_t(centre / se, df), method), n, 0.0)
+    ends = max(low, centre - half), min(high, centre + half)
+    return tested(Interval(value, *ends, se, df, p_of_t(centre / se, df), method), n, 0.0)

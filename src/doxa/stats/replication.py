@@ -11,10 +11,12 @@ from jaxtyping import Float
 
 from doxa.stats.cells import Checkpoints, Seeds, TermCells, cells_of, checkpoints
 from doxa.stats.design import Block, ScoreKind, is_level
+from doxa.stats.difference_of_rates import with_exact_test
 from doxa.stats.estimands import Estimand
-from doxa.stats.intervals import Interval, logit_interval, t_interval
+from doxa.stats.intervals import Interval, logit_interval, t_interval, tested
 from doxa.stats.parts import Part, combined
 from doxa.stats.table import ITEM, Rows
+from doxa.stats.two_rates import Count
 from doxa.words.contrasts import Contrast
 from doxa.words.errors import ResultsError
 
@@ -51,15 +53,22 @@ def replicated(
         return Interval(None, method="", flags=("no_units",)), {**n, "units": 0}
     if estimand == "this checkpoint, over runs":
         _one_seed_each(terms, contrast)
+        if unit != ITEM:
+            raise ResultsError(
+                f"rows are pooled over runs, so {unit!r} cannot be the unit",
+                expected="`item`",
+                way_out=f"Leave the unit out, or ask about `new items` with the unit {unit!r}",
+            )
         pooled = ("pooled_items",) if max(len(one.units) for one in terms) > 1 else ()
-        found = _with_flags(
-            combined([_pooled(one) for one in terms], kind, "t over runs", level=level, null=null), pooled
-        )
-        return found, {**n, "units": n["rows"]}
+        found = combined([_pooled(one) for one in terms], kind, "t over runs", level=level, null=null)
+        if kind == "binary" and found.p is not None:
+            found = with_exact_test(found, [_count(one) for one in terms], [one.term.weight for one in terms])
+        return _with_flags(found, pooled), {**n, "units": n["rows"]}
     if estimand == "these items":
         found = combined([_of_runs(one) for one in terms], kind, "t over runs of these items", level=level, null=null)
         return found, {**n, "units": n["rows"]}
-    groups = checkpoints(terms, seeds)
+    groups, left_out = checkpoints(terms, seeds)
+    dropped = ("seeds_left_out",) if left_out else ()
     n["units"] = min((len(group.seeds) for group in groups if len(group.seeds) > 1), default=1)
     if n["units"] < 2:
         raise ResultsError(
@@ -69,14 +78,15 @@ def replicated(
         )
     if estimand == "the recipe, over seeds":
         parts = [part for group in groups for part in over_seeds(group)]
-        return combined(parts, kind, NESTED, level=level, null=null), n
+        return _with_flags(combined(parts, kind, NESTED, level=level, null=null), dropped), n
     if len(cells) > 1:
         raise ResultsError(
             f"contrast {contrast.name!r} compares different items over several training seeds",
             expected="the same units in every arm, for an interval over seeds and items together",
             way_out="Name the factor that pairs them as the unit, or ask about `the recipe, over seeds`",
         )
-    return crossed([group.sums for group in groups], groups, kind, level=level, null=null), n
+    found = crossed([group.sums for group in groups], groups, kind, level=level, null=null)
+    return _with_flags(tested(found, n["items"], null), dropped), n
 
 
 def crossed(
@@ -159,16 +169,17 @@ def over_seeds(group: Checkpoints) -> list[Part]:
     weight = group.cells[0].term.weight if alone else 1.0
     span = (0.0, 1.0) if alone else group.span
     scaled = values / weight
-    return [Part(float(scaled.mean()), variance / weight**2, k - 1.0, weight, span, group.rows, scaled)]
+    rows = group.rows_by_seed
+    worth, smallest = k**2 / float((1 / rows).sum()), int(rows.min())
+    return [Part(float(scaled.mean()), variance / weight**2, k - 1.0, weight, span, worth, smallest, scaled)]
 
 
 def _of_runs(one: TermCells) -> Part:
     """The part of a term whose items and checkpoints are all held fixed: only runs are drawn anew."""
     noise = one.noise
     variance = None if noise is None else float(noise.sum()) / len(noise) ** 2
-    return Part(
-        float(one.means.mean()), variance, float(one.run_df), one.term.weight, (0.0, 1.0), int(one.counts.sum())
-    )
+    smallest = int(one.counts.sum())
+    return Part(float(one.means.mean()), variance, float(one.run_df), one.term.weight, (0.0, 1.0), one.rows, smallest)
 
 
 def _pooled(one: TermCells) -> Part:
@@ -177,7 +188,12 @@ def _pooled(one: TermCells) -> Part:
     mean = float((one.means * one.counts).sum()) / n
     squares = float(one.squares.sum() + (one.counts * (one.means - mean) ** 2).sum())
     variance = squares / (n - 1) / n if n > 1 else None
-    return Part(mean, variance, n - 1.0, one.term.weight, (0.0, 1.0), n)
+    return Part(mean, variance, n - 1.0, one.term.weight, (0.0, 1.0), n, n)
+
+
+def _count(one: TermCells) -> Count:
+    n = int(one.counts.sum())
+    return Count(round(float((one.means * one.counts).sum())), n)
 
 
 def _one_seed_each(terms: Sequence[TermCells], contrast: Contrast) -> None:

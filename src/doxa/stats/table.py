@@ -268,10 +268,17 @@ def missing_by_arm(rows: Rows) -> tuple[Mapping[str, object], ...]:
 
 
 def identical(rows: Rows, task: str, first: str, second: str) -> bool:
-    """Whether two arms have the same outputs in a task: every score, missing value, reason, length and stop alike."""
+    """Whether two arms have the same outputs in a task: every score, missing value, reason, length and stop alike.
+
+    Outputs themselves are not in the table. Scores of 0 or 1 alone say too little of them: an arm is called identical
+    only where some score of the task takes other values too, so that texts that differ would show.
+    """
     columns = ["item", "run", "score", "value", "reason", "tokens", "stop"]
     inside = np.concatenate([index for (name, _), index in rows.cells.items() if name == task])
     inside.sort()
+    own = inside[rows.arm[inside] == rows.arms[first]]
+    if first == second or bool(np.isin(rows.value[own][~np.isnan(rows.value[own])], (0.0, 1.0)).all()):
+        return False
     one, two = (
         rows.table[columns].take(rows.order[inside[rows.arm[inside] == rows.arms[arm]]]).reset_index(drop=True)
         for arm in (first, second)

@@ -29,14 +29,15 @@ class SeedVariance:
     Attributes:
         arm: The arm.
         seeds: How many.
-        runs: Rows of a seed; where they differ (N - Σ R²/N) / (K - 1).
+        runs: Rows that a seed's mean is worth, R; where they differ (N - Σ R²/N) / (K - 1), N = Σ R.
         icc: Share of the variance of a row that lies between seeds, not cut at 0, so that it is right on average; None
             where nothing varies.
         low: Lower end of its .95 interval; None for rates with fewer than 10 events.
         high: Upper end.
-        p: Of "seeds do not differ".
+        p: Of "seeds do not differ"; None where the runs of a seed do not differ at all.
         method: Name of the test.
-        detectable: The ICC that is found with 80 % power by this many seeds and runs.
+        detectable: The ICC that is found with 80 % power by this many seeds and runs; None for rare rates, which need
+            more.
         by_seed: Mean of every seed, by its number.
     """
 
@@ -69,25 +70,36 @@ def seed_variance(cells: TermCells, *, binary: bool) -> SeedVariance | None:
     Source: Searle, Casella & McCulloch 1992 (the interval); Phipson & Smyth 2010 (the + 1).
     """
     k, items = cells.means.shape
-    rows = cells.counts.sum(axis=1)
-    if k < 2 or items == 0 or rows.min() < 2:
+    if k < 2 or items == 0 or cells.counts.sum(axis=1).min() < 2:
         return None
+    rows = cells.rows_by_seed  # what a seed's mean is worth: fewer where runs are unequal
     total = float(rows.sum())
     runs = (total - float((rows**2).sum()) / total) / (k - 1)
     values = cells.means.mean(axis=1)
     within, df = _error(cells)
     between = float((rows * (values - (rows * values).sum() / total) ** 2).sum()) / (k - 1)
-    nothing = between + within <= 1e-18
+    nothing = between + within <= (1e-12 * float(np.abs(values).max(initial=0.0))) ** 2
     f = between / within if within > 0 else math.inf
     by_seed = dict(zip(cells.seeds, values.tolist(), strict=True))
     icc = None if nothing else (between - within) / (between + (runs - 1) * within)
-    low, high = (None, None) if nothing or (binary and not _events(cells)) else _searle(f, k, df, runs)
+    rare = binary and not _events(cells)
+    alike = within <= (1e-12 * float(np.abs(values).max(initial=0.0))) ** 2  # the runs of a seed do not differ at all
+    low, high = (None, None) if alike or rare else _searle(f, k, df, runs)
     if binary and cells.run_df > 0:
         p, method = _permuted(cells), f"{'runs' if items == 1 else 'runs within items'} dealt to the seeds anew"
     else:
         p, method = float(stats.f.sf(f, k - 1, df)), "F"
     return SeedVariance(
-        cells.term.arm, k, runs, icc, low, high, None if nothing else p, method, detectable_icc(k, runs), by_seed
+        arm=cells.term.arm,
+        seeds=k,
+        runs=runs,
+        icc=icc,
+        low=low,
+        high=high,
+        p=None if alike and method == "F" else p,
+        method=method,
+        detectable=None if rare else detectable_icc(k, runs),
+        by_seed=by_seed,
     )
 
 
