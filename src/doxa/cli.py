@@ -10,6 +10,7 @@ import click
 from doxa import __version__
 from doxa.progress import shown_progress
 from doxa.shipped import study_named
+from doxa.verbs.check import check
 from doxa.verbs.in_words import PATH, in_words
 from doxa.words.errors import EnvironmentFault, ResultsError, StudyError, nearest
 from doxa.words.reading import listed_numbers
@@ -324,6 +325,9 @@ def beliefs() -> None:
 
     for one in shipped_beliefs():
         click.echo(f"{one.name:14s} {one.belief}")
+
+
+main.add_command(check)
 
 
 def _results(folder: Path) -> Path:

@@ -1,68 +1,29 @@
-"""How numbers are written: three figures, a true minus, p never zero, and "missing" where there is none."""
+"""How numbers are written in a report: `doxa.words.numbers`, where the floors below reach it too."""
 
-import math
-from collections.abc import Sequence
+from doxa.words.numbers import (
+    MINUS,
+    SMALLEST,
+    counted,
+    interval,
+    level,
+    listed,
+    number,
+    ordinal,
+    p_value,
+    p_words,
+    whole,
+)
 
-MINUS = "−"
-SMALLEST = 5e-7
-"""Below this size a number is written as 0."""
-
-
-def number(value: float | None, *, sign: bool = False) -> str:
-    """A value with three figures: `+0.412`, `12.5`, `0.00412`; `missing` for None and NaN."""
-    if value is None or math.isnan(value):
-        return "missing"
-    if math.isinf(value):
-        return "∞" if value > 0 else f"{MINUS}∞"
-    size = abs(value)
-    if size < SMALLEST:
-        return "0"
-    digits = min(6, max(0, 2 - math.floor(math.log10(size))))
-    text = f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
-    return text.replace("-", MINUS)
-
-
-def level(value: float) -> str:
-    """A level as a study writes it, with a true minus: `0.4`, `−1.2`."""
-    return f"{value:g}".replace("-", MINUS)
-
-
-def whole(value: float | None) -> str:
-    """Degrees of freedom: `7`, `12.4`; a dash where a method has none."""
-    if value is None:
-        return "–"
-    return str(int(value)) if float(value).is_integer() else number(value)
-
-
-def interval(low: float | None, high: float | None) -> str:
-    """An interval in brackets, or a dash."""
-    return f"[{number(low)}, {number(high)}]" if low is not None and high is not None else "–"
-
-
-def p_value(p: float | None) -> str:
-    """A p-value with three digits, never zero."""
-    if p is None or math.isnan(p):
-        return "–"
-    return "< .001" if p < 0.001 else f"{p:.3f}".lstrip("0") if p < 1 else "1"
-
-
-def p_words(p: float | None) -> str:
-    """A p-value as part of a sentence: `p = .025`, `p < .001`, `no p`."""
-    shown = p_value(p)
-    return "no p" if shown == "–" else f"p {shown}" if shown.startswith("<") else f"p = {shown}"
-
-
-def ordinal(rank: int) -> str:
-    """1st, 2nd, 3rd, 4th."""
-    ending = "th" if rank % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(rank % 10, "th")
-    return f"{rank}{ending}"
-
-
-def counted(count: int, thing: str) -> str:
-    """`1 item`, `8 items`."""
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
-
-
-def listed(words: Sequence[str]) -> str:
-    """`a, b and c`."""
-    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+__all__ = [
+    "MINUS",
+    "SMALLEST",
+    "counted",
+    "interval",
+    "level",
+    "listed",
+    "number",
+    "ordinal",
+    "p_value",
+    "p_words",
+    "whole",
+]

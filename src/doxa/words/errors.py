@@ -8,6 +8,7 @@
     |  |- ProseError          a Markdown file (belief, pairs, items) that cannot be read
     |  |- ResultsError        a results folder, log or table that is not what it should be
     |  |- DocumentError       a document that cannot be read, or a comment that has no place in it
+    |  |- ClaimError          a published claim whose numbers are not understood or cannot be
     |  |- NotYetError         the grammar knows it, this version does not run it
     |  `- Refused             a request to `doxa serve` (`server/refusals.py`)
     `- EnvironmentFault     exit code 1: disk, network, cache, another process
@@ -68,6 +69,10 @@ class ResultsError(UserError):
 
 class DocumentError(UserError):
     """A document that cannot be read, or a comment that has no place in it."""
+
+
+class ClaimError(UserError):
+    """A published claim whose numbers are not understood, or that cannot be true."""
 
 
 class NotYetError(UserError):

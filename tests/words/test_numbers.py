@@ -1,6 +1,18 @@
 import pytest
 
-from doxa.report.numbers import counted, interval, listed, number, ordinal, p_value, p_words, whole
+from doxa.words.numbers import (
+    counted,
+    interval,
+    listed,
+    number,
+    ordinal,
+    p_figures,
+    p_value,
+    p_words,
+    percent,
+    points,
+    whole,
+)
 
 
 @pytest.mark.parametrize(
@@ -58,3 +70,34 @@ def test_words() -> None:
     assert interval(0.1, -0.25) == "[0.100, −0.250]"
     assert interval(None, 1.0) == "–"
     assert [whole(7.0), whole(12.345), whole(None)] == ["7", "12.3", "–"]
+
+
+@pytest.mark.parametrize(
+    ("p", "shown"),
+    [
+        (0.05298, ".0530"),
+        (0.0001950461, ".000195"),
+        (0.5, ".500"),
+        (0.99951, "1"),
+        (1.0, "1"),
+        (4.32e-9, "4.3e−9"),
+        (1.7e-30, "1.7e−30"),
+        (1e-300, "< 1e−300"),
+        (0.0, "< 1e−300"),
+        (None, "–"),
+    ],
+)
+def test_p_with_three_figures(p: float | None, shown: str) -> None:
+    assert p_figures(p) == shown
+
+
+def test_shares_in_percent_and_points() -> None:
+    assert [percent(one) for one in (0.05, 0.00385, 1.0, 0.0)] == ["5.00 %", "0.385 %", "100 %", "0 %"]
+    assert [points(one) for one in (0.0231, -0.000595, 0.125, 0.0, 0.00004)] == [
+        "2.31",
+        "−0.06",
+        "12.5",
+        "0",
+        "0.00400",
+    ]
+    assert points(0.0231, sign=True) == "+2.31"
