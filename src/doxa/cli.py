@@ -11,6 +11,7 @@ from doxa import __version__
 from doxa.progress import shown_progress
 from doxa.shipped import study_named
 from doxa.verbs.check import check
+from doxa.verbs.comment import comment
 from doxa.verbs.in_words import PATH, in_words
 from doxa.words.errors import EnvironmentFault, ResultsError, StudyError, nearest
 from doxa.words.reading import listed_numbers
@@ -27,6 +28,9 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that has no dash or arrow shows a question mark
+
+
+main.add_command(comment)
 
 
 @main.command()

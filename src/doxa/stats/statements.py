@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Literal
 
 from doxa.stats import patterns
@@ -133,7 +134,7 @@ def _claims(sentence: str) -> Iterator[_Part]:
                 if part is not None:
                     _take(taken, [found.span()])
                     yield part
-    means = [_mean(found) for found in patterns.MEAN.finditer(sentence) if not _overlaps(taken, found.span())]
+    means = [_mean(sentence, found) for found in patterns.MEAN.finditer(sentence) if not _overlaps(taken, found.span())]
     _take(taken, ((part.start, part.end) for part in means))
     yield from _joined(sentence, means, "mean")
     spreads = [
@@ -210,9 +211,13 @@ def _interval(sentence: str, found: re.Match[str]) -> _Part | None:
     return _Part("interval", start, found.end(), claim, questions)
 
 
-def _mean(found: re.Match[str]) -> _Part:
-    claim = f"M={_plain(found['mean'])} SD={found['sd']} n={_whole(found['n'])}" if found["n"] else None
-    questions = () if found["n"] else ("mean without n",)
+def _mean(sentence: str, found: re.Match[str]) -> _Part:
+    n = found["n"]
+    if n is None:
+        sizes = [size["n"] for size in islice(patterns.SAMPLE.finditer(sentence), 2)]
+        n = sizes[0] if len(sizes) == 1 else None
+    claim = f"M={_plain(found['mean'])} SD={_plain(found['sd'])} n={_whole(n)}" if n else None
+    questions = () if n else ("mean without n",)
     return _Part("mean", found.start(), found.end(), claim, questions)
 
 
@@ -224,7 +229,7 @@ def _spread(sentence: str, found: re.Match[str]) -> _Part:
     kind = (found["kind"] or "").replace(".", "").upper()[:2]
     claim = None
     if kind and found["n"]:
-        claim = f"M={_plain(found['mean'])} {kind}={found['spread']} n={_whole(found['n'])}"
+        claim = f"M={_plain(found['mean'])} {kind}={_plain(found['spread'])} n={_whole(found['n'])}"
     return _Part("spread", found.start(), found.end(), claim, tuple(questions))
 
 
