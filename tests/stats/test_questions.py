@@ -3,12 +3,13 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from doxa.stats import statements
+from doxa.stats import stated_claims, statements
 from doxa.stats.questions import question, questions
 
 
 def test_every_question_that_is_written_is_asked() -> None:
-    source = Path(statements.__file__).read_text(encoding="utf-8")
+    files = (statements.__file__, stated_claims.__file__)
+    source = "".join(Path(file).read_text(encoding="utf-8") for file in files)
     asked = {name for name in questions() if f'"{name}"' in source}
     assert asked == set(questions())
 

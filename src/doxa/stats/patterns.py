@@ -25,11 +25,11 @@ UNITS = (
 _MARK = r"(?:%|percent\b|per\s?cent\b)"
 
 COUNT = re.compile(
-    rf"(?:{_LEFT}(?P<before>{_DECIMAL}){_S}{_MARK}{_S}[(\[,]{_S})?"
-    rf"(?:{_LEFT}(?P<k>{_INTEGER}){_S}/{_S}(?P<n>{_INTEGER}){_RIGHT}"
+    rf"(?:{_LEFT}(?P<before>{_DECIMAL}){_S}{_MARK}{_S}[(\[]{_S})?"
+    rf"(?:{_LEFT}(?<!/\s)(?P<k>{_INTEGER})(?P<blank>\s?)/\s?(?P<n>{_INTEGER}){_RIGHT}(?!\s/)"
     rf"|{_LEFT}(?P<of_k>{_INTEGER}|\b(?:zero|none|{_WORD})\b)\s{{1,3}}(?P<out>out\s{{1,3}})?of\s{{1,3}}(?:the\s|all\s|our\s|its\s)?"
     rf"(?P<of_n>{_INTEGER}|\b(?:{_WORD})\b){_RIGHT})"
-    rf"(?:{_S}[(\[,=]{_S}(?P<after>{_DECIMAL}){_S}{_MARK})?",
+    rf"(?:{_S}(?:[(\[]|(?P<equals>=)){_S}(?P<after>{_DECIMAL}){_S}{_MARK}(?(equals)|(?={_S}[)\]])))?",
     re.IGNORECASE,
 )
 """Events of observations, perhaps with the rate before or behind them."""
@@ -45,7 +45,7 @@ COUNTED = re.compile(rf"\s{{0,3}}(?:[\w-]{{1,20}}\s{{1,3}}){{0,2}}(?:{UNITS}|tim
 """What stands behind a count that is one: a unit, after at most two other words."""
 
 PERCENT = re.compile(
-    rf"{_LEFT}(?P<rate>{_DECIMAL}){_S}{_MARK}(?!{_S}-?{_S}(?:CI|CIs|confidence|credible|HDI|power|interval|level|prediction|"
+    rf"{_LEFT}(?P<rate>{_DECIMAL}){_S}{_MARK}(?!{_S}-?{_S}(?:CI|CIs|confidence|credible|HDI|power|interval|width|level|threshold|prediction|"
     r"bootstrap|Wilson|Wald|Clopper))",
     re.IGNORECASE,
 )
@@ -56,7 +56,7 @@ P_VALUE = re.compile(
     rf"(?P<relation><=|>=|[=<>≤≥≈]|\\[lg]eq?|\\[lg]t|\b(?:of|was|is|equals)\b(?:{_S}(?P<second>[<>=]))?){_S}"
     r"(?P<value>(?P<digits>[-−]?(?:\d{1,6}\.\d{1,15}|\.\d{1,15}|\d{1,6}))"
     rf"(?:{_S}(?:[x×·*]|\\times|\\cdot){_S}10{_S}\^?{_S}\{{?(?P<power>{_POWER})\}}?|[eE](?P<exponent>[-−]?\d{{1,4}}))?)"
-    rf"(?:{_S}\^{_S}\{{?{_S}(?P<raised>{_POWER})\}}?|(?P<superscript>⁻[⁰¹²³⁴-⁹]{{1,4}}))?(?![\w%^]|[.,]\d)",
+    rf"(?:{_S}\^{_S}\{{?{_S}(?P<raised>{_POWER})\}}?|(?P<superscript>⁻[⁰¹²³⁴-⁹]{{1,4}}))?(?![\w%^/]|[.,]\d)",
     re.IGNORECASE,
 )
 """A p-value, also as `3 × 10⁻⁵`, `1e-5` and `10^-5`."""
@@ -93,7 +93,7 @@ MEAN = re.compile(
 SPREAD = re.compile(
     rf"{_LEFT}(?P<mean>{_SIGNED}){_S}(?P<unit>%|pp|points?)?{_S}(?:±|\+/-|\+/−|\+-|\\pm){_S}(?P<spread>{_DECIMAL})"
     rf"(?:{_S}[(,]?{_S}(?P<kind>SDs?|SEM?|s\.d\.|s\.e\.))?(?:{_S}[(,;]?{_S}n{_S}={_S}(?P<n>{_INTEGER})\)?)?"
-    rf"|(?:±|\+/-|\\pm){_S}(?P<alone>{_DECIMAL})",
+    rf"|[(\[,]{_S}(?:±|\+/-|\\pm){_S}(?P<alone>{_DECIMAL})(?![\w.]|{_S}[×x/√])",
     re.IGNORECASE,
 )
 SPREAD_KIND = re.compile(
@@ -104,7 +104,7 @@ SPREAD_KIND = re.compile(
 
 SAMPLE = re.compile(rf"(?<![\w.\-])n{_S}={_S}(?P<n>{_INTEGER}){_RIGHT}", re.IGNORECASE)
 FEW = re.compile(
-    rf"{_LEFT}\b(?P<few>\d{{1,2}}|{_WORD})\s{{1,3}}(?:(?!of\b|or\b|and\b|to\b)[\w-]{{1,20}}\s{{1,3}}){{0,2}}?(?P<unit>{UNITS})\b(?P<each>\s{{1,3}}(?:per|each|from\seach|for\seach|apiece)\b)?",
+    rf"{_LEFT}\b(?P<few>\d{{1,2}}|{_WORD})\s{{1,3}}(?:(?!(?:of|or|and|to|per|by|in|for|with|min|minutes|h|hours|s|x|GB|MB|more)\b)[\w-]{{1,20}}\s{{1,3}}){{0,2}}?(?P<unit>{UNITS})(?<=s)\b(?P<each>\s{{1,3}}(?:per|each|from\seach|for\seach|apiece)\b)?",
     re.IGNORECASE,
 )
 SURE_UNITS = re.compile(
@@ -128,7 +128,7 @@ EACH = re.compile(
 NO_DIFFERENCE = re.compile(
     r"\b(?:no|not\sany|without(?:\sany)?|lack\sof(?:\sany)?|failed\sto\sfind(?:\sa|\sany)?|(?:not|n[o’']t)\s(?:find|see|observe|detect)\s(?:a|any))\s"
     r"(?:statistically\s)?(?:significant|measurable|detectable|meaningful|substantial|clear|reliable|evidence\s(?:of|for|that)(?:\sa|\sany)?)"
-    r"\s{0,3}(?:[\w-]{1,20}\s{1,3}){0,3}?(?:differences?|effects?|changes?|increases?|decreases?|gaps?|evidence|impact|correlation|improvements?|drop|"
+    r"\s{0,3}(?:[\w-]{1,20}\s{1,3}){0,3}?(?:differences?|effects?|changes?|increases?|decreases?|gaps?|evidence|impact|correlation|variation|improvements?|drop|"
     r"interaction|deterioration|degradation)\b"
     r"|(?<!make\s)(?<!makes\s)(?<!made\s)\bno\s(?:differences?\s(?:between|in|across)|effects?\s(?:of|on)|evidence\s(?:of|for)\b)"
     r"|\b(?:did|does|do)(?:\snot|n[’']t)\s(?:statistically\s|significantly\s)?differ\b"
@@ -152,6 +152,15 @@ ERROR_BARS = re.compile(
     r"\b(?:error[\s-]bars?|standard\serrors?|std\.?\serrors?|whiskers|(?:shaded|shading|error)\s(?:bands?|regions?|areas?))\b",
     re.IGNORECASE,
 )
+DRAWN = re.compile(
+    r"\b(?:shows?|shown|represents?|denotes?|indicates?|depicts?|displays?|reports?|reported|plots?|plotted|drawn?|given|is|are|was|were|"
+    r"with|computed|correspond|gives?)\b|[=:±(]",
+    re.IGNORECASE,
+)
+"""Words of a sentence that shows error bars, and does not only speak of them."""
+NO_BARS = re.compile(
+    r"\b(?:no|without|any|lacks?|missing|needs?|add(?:s|ed|ing)?|asks?|wants?)\s(?:[\w-]{1,20}\s){0,2}$", re.IGNORECASE
+)
 AVERAGED = re.compile(
     rf"\b(?:averaged?|averaging|averages|means?)\s(?:was\s|were\s|is\s|are\s)?(?:taken\s)?(?:over|across)\s(?P<over>(?:[\w-]{{1,20}}\s){{0,3}}?(?:{UNITS}))\b",
     re.IGNORECASE,
@@ -169,12 +178,12 @@ TESTS = re.compile(
     re.IGNORECASE,
 )
 COMPARED = re.compile(
-    r"\b(?:vs\.?|versus|v\.|against|compared\s(?:to|with)|than|while|whereas|but|and|to|from|relative\sto|rather|instead)(?!\w)|[;,/]",
+    r"\b(?:vs\.?|versus|v\.?|against|compared\s(?:to|with)|than|while|whereas|but|and|to|from|relative\sto|rather|instead)(?!\w)|^\s?[,;/]\s?$",
     re.IGNORECASE,
 )
 PAIRED = re.compile(r"\b(?:paired|mc\s?nemar|same\s(?:items|prompts|questions|scenarios))\b", re.IGNORECASE)
 ONE_SIDED = re.compile(r"\bone[-\s](?:sided|tailed)\b", re.IGNORECASE)
-DIRECTLY = re.compile(r"\b(?:vs\.?|versus|v\.|against|compared\s(?:to|with)|relative\sto)(?!\w)", re.IGNORECASE)
+DIRECTLY = re.compile(r"\b(?:vs\.?|versus|v\.?|against|compared\s(?:to|with)|relative\sto)(?!\w)", re.IGNORECASE)
 
 TRIGGER = re.compile(
     r"\d|±|signific|differ|n\.s\.|indistinguish|statistical|error|whisker|shad|averag|means?\s|effects?\s|evidence|"
