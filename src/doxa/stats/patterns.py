@@ -36,7 +36,7 @@ COUNT = re.compile(
 
 NOT_A_COUNT = re.compile(
     r"(?:\b(?:pages?|pp?|steps?|parts?|chapters?|figures?|figs?|tables?|levels?|sections?|volumes?|vol|days?|weeks?|"
-    r"questions?|ports?|lines?|versions?|v|rooms?|issues?|rev|layers?|eqs?|equations?|panels?|slides?|phases?|stages?|"
+    r"questions?|ports?|lines?|versions?|rooms?|issues?|rev|layers?|eqs?|equations?|panels?|slides?|phases?|stages?|"
     r"january|february|march|april|may|june|july|august|september|october|november|december|jan|feb|mar|apr|jun|jul|"
     r"aug|sept?|oct|nov|dec|dated?|since|until)\.?\s{1,3}|[$€£#@])[(]?$",
     re.IGNORECASE,
