@@ -6,6 +6,7 @@ insertion does not take the comment away. Word ignores ranges in notes and text 
 on those hang on the whole paragraph of the body that holds them.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from itertools import groupby
@@ -42,11 +43,12 @@ def split_runs(paragraph: Element, offsets: Sequence[int]) -> None:
                 _cut(run, next(piece for piece in held if piece.start <= offset < piece.end), offset)
 
 
-def mark_range(paragraph: Element, start: int, end: int, comment_id: int) -> str:
+def mark_range(paragraph: Element, held: Sequence[Piece], start: int, end: int, comment_id: int) -> str:
     """Mark a stretch of a paragraph's text as what a comment is about.
 
     Args:
         paragraph: The `w:p`, whose runs are split at `start` and `end`.
+        held: Its `pieces` after that; marks do not change them.
         start: First character.
         end: Behind the last one.
         comment_id: The comment's id.
@@ -54,17 +56,20 @@ def mark_range(paragraph: Element, start: int, end: int, comment_id: int) -> str
     Returns:
         The text that is marked.
     """
-    held = list(pieces(paragraph))
-    covered = [piece.carrier for piece in held if piece.start < end and start < piece.end]
-    _outwards(covered[0], paragraph, preceding=True).addprevious(_mark("commentRangeStart", comment_id))
+    first = bisect_right(held, start, key=lambda piece: piece.end)
+    last = bisect_left(held, end, key=lambda piece: piece.start) - 1
+    while first > 0 and held[first - 1].carrier is held[first].carrier:
+        first -= 1
+    while last + 1 < len(held) and held[last + 1].carrier is held[last].carrier:
+        last += 1
+    _outwards(held[first].carrier, paragraph, preceding=True).addprevious(_mark("commentRangeStart", comment_id))
     closing = _mark("commentRangeEnd", comment_id)
-    _outwards(covered[-1], paragraph, preceding=False).addnext(closing)
+    _outwards(held[last].carrier, paragraph, preceding=False).addnext(closing)
     top = closing
     while top.getparent() is not paragraph:
         top = top.getparent()
     top.addnext(_reference(comment_id))
-    marked = set(covered)
-    return "".join(piece.text for piece in held if piece.carrier in marked)
+    return "".join(piece.text for piece in held[first : last + 1])
 
 
 def mark_paragraph(paragraph: Element, comment_id: int) -> str:

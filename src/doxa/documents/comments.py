@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from doxa.documents.anchors import anchored_texts, mark_paragraph, mark_range, split_runs
 from doxa.documents.package import open_bytes
-from doxa.documents.word import WordText, paragraphs_of, read_word
+from doxa.documents.word import WordText, paragraphs_of, pieces, read_word
 from doxa.words.errors import DocumentError
 from doxa.words.store import write_atomic
 
@@ -112,13 +112,14 @@ def add_comments(document: Any, text: WordText, remarks: Sequence[Remark], autho
         passage, some = text.passages[index], list(group)
         if passage.story == "body":
             split_runs(passage.holder, [offset for one in some for offset in (one.start, one.end)])
+        held = list(pieces(passage.holder))
         for remark in some:
             quote = passage.passage.source[remark.start : remark.end]
             said = remark.text if passage.story == "body" else f"On the {passage.story}: “{quote}”\n{remark.text}"
             comment = document.comments.add_comment(text=said, author=author, initials=initials)
             anchor: Anchor = "text" if passage.story == "body" else "paragraph"
             if anchor == "text":
-                marked = mark_range(passage.holder, remark.start, remark.end, comment.comment_id)
+                marked = mark_range(passage.holder, held, remark.start, remark.end, comment.comment_id)
             else:
                 marked = mark_paragraph(passage.holder, comment.comment_id)
             placed.append(Placed(comment.comment_id, quote, passage.passage.place, anchor, marked, said))

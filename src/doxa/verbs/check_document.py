@@ -16,6 +16,7 @@ from doxa.documents.review import Finding, Review, review, stating_sentences
 from doxa.documents.word import read_word
 from doxa.progress import shown_progress
 from doxa.words.errors import DocumentError, EnvironmentFault, nearest
+from doxa.words.numbers import counted
 from doxa.words.store import write_atomic
 
 LONG = 20
@@ -150,7 +151,9 @@ def landed_in_words(landed: Landing) -> str:
     on_text = sum(one.anchor == "text" for one in landed.landed)
     on_paragraph = len(landed.landed) - on_text
     also = f", {on_paragraph} on the paragraph that holds a note or text box" if on_paragraph else ""
-    return f"{len(landed.landed)} comments landed: {on_text} on their text{also}; {len(landed.missing)} missing"
+    return (
+        f"{counted(len(landed.landed), 'comment')} landed: {on_text} on their text{also}; {len(landed.missing)} missing"
+    )
 
 
 def visible(text: str) -> str:
