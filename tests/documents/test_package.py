@@ -59,6 +59,12 @@ def test_broken_and_hostile_parts(whole: Path, parts: dict[str, bytes], message:
         open_docx(with_parts(whole, parts))
 
 
+def test_broken_footnotes(tmp_path: Path) -> None:
+    path = saved(paper("text", notes={2: "note"}), tmp_path / "paper.docx")
+    with pytest.raises(DocumentError, match="cannot be read"):
+        open_docx(with_parts(path, {"word/footnotes.xml": b"<w:footnotes>"}))
+
+
 @pytest.mark.parametrize("size", range(100, 30_000, 3_000))
 def test_a_file_cut_short_is_one_sentence(whole: Path, size: int) -> None:
     whole.write_bytes(whole.read_bytes()[:size])

@@ -54,10 +54,17 @@ def open_bytes(data: bytes, name: str) -> Any:
     """Open the bytes of a .docx; see `open_docx`."""
     need_docx()
     import docx
+    from docx.oxml.parser import parse_xml
 
     _check_zip(data, name)
     try:
         document = docx.Document(io.BytesIO(data))
+        for relation in document.part.rels.values():
+            kind = relation.reltype.rpartition("/")[2]
+            if kind in ("footnotes", "endnotes"):
+                parse_xml(relation.target_part.blob)
+            elif kind in ("header", "footer"):
+                relation.target_part.element.iter()
         if document.element.body is None:
             raise ValueError("it has no body")
         comments = [(one.comment_id, one.author, one.text) for one in document.comments]
