@@ -19,7 +19,7 @@ from doxa.cli import main
 from doxa.evals.catalogue import TASKS, entry
 from doxa.plan import refuse_what_is_not_run_yet
 from doxa.vectors.pairs import shipped_pairs
-from doxa.words import contrasts, grammar, interventions, scope, study
+from doxa.words import contrasts, grammar, interventions, scope, stopping, study
 from doxa.words.beliefs import shipped_beliefs
 from doxa.words.errors import NotYetError
 from doxa.words.layers import Share
@@ -42,7 +42,7 @@ KEYS = {
     "tasks": ("required", "Names, or `{name: {argument: value}}`, every task once. The report leads with the first."),
     "roles": ("none", "Other models that tasks ask, by role: `{judge: provider/model}`."),
     "generate": ("the task's", "Sampling of what is generated, over the task's own settings (see below)."),
-    "runs": (None, "Repetitions of every generated item. Scored items have one."),
+    "runs": (None, "Repetitions of every generated item, or a rule that ends them (see below). Scored items have one."),
     "seeds": (None, "Training seeds."),
     "contrasts": ("none", "Differences between arms, declared before anything runs (see below)."),
     "primary": ("none", "Those contrasts that the claim rests on; the rest is exploratory, and the report says so."),
@@ -55,6 +55,13 @@ GENERATE = {
     "min_p": "Tokens at least this probable, relative to the most probable one.",
     "max_tokens": "Length of an answer.",
     "stop": "A list of texts that end an answer.",
+}
+RUNS = {
+    "until": ("required", "`{width: W}`: every arm's 95 % interval is at most W wide. `decided`: every contrast is."),
+    "at_most": (f"`{stopping.AT_MOST}`", "The most runs of an item."),
+    "step": (f"`{stopping.STEP}`", "Runs between two looks."),
+    "margin": ("none", "With `decided`: a sequence within this of 0 is a decision too."),
+    "score": ("the leading one", "The score that is looked at, of those that a task's generated items get."),
 }
 LAYERS = (0, 12, 0.5, [10, 14, 18], {"block": {"end": 0.5, "width": 6}}, {"block": {"end": 17, "width": 3}},
           {"spread": {"start": 0.12, "end": 0.38, "n": 6}}, "every")  # fmt: skip
@@ -210,6 +217,7 @@ def _smallest() -> str:
 def reference() -> str:
     """The study reference."""
     described(GENERATE, study.GENERATE_KEYS, "generate")
+    described(RUNS, stopping.KEYS, "runs")
     grammar_of_contrasts = (contrasts.__doc__ or "").partition("\n\n")[2]
     examples, _, note = grammar_of_contrasts.partition("\n\n")
     examples = "\n".join(line.strip() for line in examples.splitlines())
@@ -265,6 +273,13 @@ def reference() -> str:
         _tasks(),
         "## Generate\n",
         table(("key", "meaning"), [(f"`{key}`", words) for key, words in GENERATE.items()]),
+        "## Runs\n",
+        "A number, or a rule:\n",
+        code(
+            (stopping.__doc__ or "").partition("\n\n")[2].partition("\n\n")[0].replace("\n    ", "\n").strip(), "text"
+        ),
+        table(("key", "default", "meaning"), [(f"`{key}`", default, words) for key, (default, words) in RUNS.items()]),
+        "What the rules mean and what they cost: [how to stop](how-to-stop.md).\n",
         "## Contrasts\n",
         "Arithmetic over arms, with selectors in brackets. The weights sum to 0 (a difference) or 1 (a level).\n",
         code(examples, "text"),

@@ -31,6 +31,9 @@ PAGES = (
     "docs/how-to-belief.md",
     "docs/how-to-model.md",
     "docs/how-to-sweep.md",
+    "docs/how-to-power.md",
+    "docs/how-to-stop.md",
+    "docs/how-to-compare.md",
     "docs/how-to-serve.md",
 )
 BLOCK = re.compile(

@@ -82,7 +82,7 @@ def test_no_file_is_over_400_lines() -> None:
         "import doxa.words.study, doxa.words.controls, doxa.words.beliefs",
         "import doxa.stats.evaluate",
         "import doxa.report.page",
-        "import doxa.documents.comments, doxa.documents.markdown",
+        "import doxa.documents.review, doxa.documents.comments",
         "import doxa.bridge._registry",
     ],
 )

@@ -13,7 +13,7 @@ from doxa.plan import make_plan
 from doxa.stats.controls import ALPHA
 from doxa.stats.power import detectable, detectable_against_controls
 from doxa.words.study import Study
-from mini_study import NO_CONTROLS
+from mini_study import LIMIT, NO_CONTROLS
 
 Mini = Callable[..., Study]
 CLAIMS: dict[str, Any] = {"doxa/claims": {"belief": "conscious", "topics": 2}}
@@ -79,3 +79,19 @@ def test_the_time_is_of_arms_that_steer(mini: Mini, tiny: Model, monkeypatch: py
     least = sum(0.01 / smallest[chunk.task] * len(chunk.items) for chunk in plan.chunks)
     assert least / 60 < minutes["scoring"] < 10 * least / 60
     assert minutes["total"] == pytest.approx(minutes["scoring"] + minutes["generating"])
+
+
+def test_a_plan_says_by_what_the_runs_end_and_the_most_that_can_be_run(mini: Mini, tiny: Model) -> None:
+    rule = {"until": {"width": 0.2}, "at_most": 25, "step": 10, "score": "loop"}
+    found = probe.summary(make_plan(mini(runs=rule, **NO_CONTROLS), tiny), None)
+    most = 5 * LIMIT * 25
+    assert f"\nat most {most} generations, at most {most * 4} tokens" in found.text
+    assert (
+        "runs until the 95 % interval of every arm of mid[strength=0.6] - baseline on loop of doxa/drift" in found.text
+    )
+    assert "looked at after 10, 20, ... runs, at most 25 runs of every item" in found.text
+    assert found.facts["generations"] == most
+    assert found.facts["stopping"]["looks_at_runs"] == [10, 20, 25]
+    fixed = probe.summary(make_plan(mini(**NO_CONTROLS), tiny), None)
+    assert fixed.facts["stopping"] is None
+    assert "until" not in fixed.text

@@ -12,7 +12,9 @@ from doxa.progress import shown_progress
 from doxa.shipped import study_named
 from doxa.verbs.check import check
 from doxa.verbs.comment import comment
+from doxa.verbs.compare import compare, table
 from doxa.verbs.in_words import PATH, in_words
+from doxa.verbs.power import power
 from doxa.words.errors import EnvironmentFault, ResultsError, StudyError, nearest
 from doxa.words.reading import listed_numbers
 from doxa.words.study import with_overrides
@@ -30,7 +32,7 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # a terminal that has no dash or arrow shows a question mark
 
 
-main.add_command(comment)
+main.add_command(power)
 
 
 @main.command()
@@ -331,9 +333,6 @@ def beliefs() -> None:
         click.echo(f"{one.name:14s} {one.belief}")
 
 
-main.add_command(check)
-
-
 def _results(folder: Path) -> Path:
     if folder.is_dir():
         return folder
@@ -342,3 +341,9 @@ def _results(folder: Path) -> Path:
         return named
     known = [one.name for one in Path("results").glob("*") if one.is_dir()]
     raise StudyError(f"no results folder {folder}", way_out=nearest(str(folder), known))
+
+
+main.add_command(check)
+main.add_command(comment)
+main.add_command(compare)
+main.add_command(table)

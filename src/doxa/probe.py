@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from doxa.vectors.gguf import export_gguf
 from doxa.vectors.library import obtain
 from doxa.vectors.pairs import load_pairs
 from doxa.vectors.vector import save
+from doxa.watched import watched
 from doxa.words.contrasts import Contrast
 from doxa.words.errors import StudyError, VectorError
 from doxa.words.interventions import Steer
@@ -91,6 +92,8 @@ def summary(plan: Plan, minutes: Mapping[str, float] | None) -> Summary:
     """
     written = plan_to_json(plan)
     numbers = counts(plan)
+    watching = watched(plan.study)
+    most = "" if watching is None else "at most "
     first = plan.entries[0]
     lead = first.primary[0]
     units, tests, held = _units(plan, lead), len(_declared(plan)) * len(first.primary), _held(plan)
@@ -109,12 +112,16 @@ def summary(plan: Plan, minutes: Mapping[str, float] | None) -> Summary:
         f"model {plan.model.name}, {plan.model.dtype} on {plan.model.device}, fingerprint {plan.fingerprint[:12]}",
         f"{numbers['arms']} arms and {numbers['controls']} controls on {', '.join(one.name for one in plan.entries)}",
         f"{numbers['scored_items']} scored items ({numbers['scored_prompts']} prompts) in {numbers['chunks']} chunks",
-        f"{numbers['generations']} generations, at most {numbers['tokens_at_most']} tokens; no judge is called",
+        f"{most}{numbers['generations']} generations, at most {numbers['tokens_at_most']} tokens; no judge is called",
     ]
+    if watching is not None:
+        lines.append(
+            f"runs {watching.words}; looked at {_after(watching.runs)}, at most {watching.runs[-1]} runs of every item"
+        )
     if minutes is not None:
         lines.append(
-            f"about {minutes['total']:.0f} minutes ({minutes['scoring']:.0f} scoring, {minutes['generating']:.0f} "
-            "generating), and vectors, dose, logs and report on top"
+            f"{most}about {minutes['total']:.0f} minutes ({minutes['scoring']:.0f} scoring, "
+            f"{minutes['generating']:.0f} generating), and vectors, dose, logs and report on top"
         )
     if tests and effect is None:
         lines.append(f"{units} units of {first.primary[0]} are too few for a test; at least {FEWEST_FOR_P} are needed")
@@ -138,8 +145,14 @@ def summary(plan: Plan, minutes: Mapping[str, float] | None) -> Summary:
         "tests_declared": tests,
         "tests_against_controls": held,
         "minutes": dict(minutes) if minutes is not None else None,
+        "stopping": None if watching is None else {"rule": watching.words, "looks_at_runs": list(watching.runs)},
     }
     return Summary("\n".join(lines), facts)
+
+
+def _after(runs: Sequence[int]) -> str:
+    """After how many runs a rule is looked at."""
+    return f"after {runs[0]} runs" if len(runs) == 1 else f"after {runs[0]}, {runs[1]}, ... runs"
 
 
 def _declared(plan: Plan) -> list[Contrast]:

@@ -1,6 +1,6 @@
 """The results folder of a study: whose it is, what is committed in it, and what an earlier plan left there.
 
-plan.json  study.yaml  arms/  vectors/  chunks/  logs/  dose.json
+plan.json  study.yaml  arms/  vectors/  chunks/  logs/  dose.json  stopping.json
 table.parquet  table.csv  estimates.json  transcripts.json  figures/  report.html  report.md
 earlier/<digest>/   the report, table and plan that stood here before a pair or belief file was edited
 """
@@ -18,10 +18,10 @@ from doxa.plan import FORMAT, Chunk, Plan, plan_to_json
 from doxa.words.errors import EnvironmentFault, ResultsError
 from doxa.words.store import content_hash, locked, write_json
 
-CHUNKS, LOGS, EARLIER, DOSE = "chunks", "logs", "earlier", "dose.json"
+CHUNKS, LOGS, EARLIER, DOSE, STOPPING = "chunks", "logs", "earlier", "dose.json", "stopping.json"
 REPORT = (
     "table.parquet", "table.csv", "estimates.json", "transcripts.json", "dose.json", "report.html", "report.md",
-    "summary.txt",
+    "summary.txt", "stopping.json",
 )  # fmt: skip
 PLAN_KEYS: Mapping[str, type] = {"created": str, "digest": str, "study": dict, "model": dict}
 DOSE_KEYS = ("planned", "planned_cumulated", "measured_projection", "measured_norm")

@@ -31,7 +31,9 @@ from doxa.results import (
 )
 from doxa.scored_logs import ScoredGroup, scored_groups, write_group
 from doxa.stats.evaluate import Evaluation, evaluate, to_json
+from doxa.topping_up import top_up
 from doxa.vectors.dose import doses
+from doxa.watched import watched
 from doxa.words.arms import Arm
 from doxa.words.errors import EnvironmentFault
 from doxa.words.interventions import Steer
@@ -100,10 +102,9 @@ def run(study: Study, folder: Path, *, progress: Progress | None = None) -> Path
         archive_logs(folder, {group.file for group in groups} | written.logs)
         report = finish(plan, folder, progress)
     if written.errors:
-        asked = sum(cell.samples * cell.runs for cell in plan.cells)
         raise EnvironmentFault(
-            f"{len(written.errors)} of {asked} answers ended in an error and count as missing in {report}; the first: "
-            f"{written.errors[0]}",
+            f"{len(written.errors)} of {written.samples} answers ended in an error and count as missing in {report}; "
+            f"the first: {written.errors[0]}",
             way_out="Run the same command again: only these are asked for again",
         )
     return report
@@ -113,6 +114,7 @@ def load_and_plan(study: Study) -> tuple[Model, Plan]:
     """Load the study's model and lay the study out; what can be refused without a model is refused before."""
     refuse_what_is_not_run_yet(study)
     check_names(study)
+    watched(study)
     model = load_model(study)
     return model, make_plan(study, model)
 
@@ -249,15 +251,21 @@ def _generating(plan: Plan, arms: Mapping[str, Arm], folder: Path) -> list[ArmTa
 
 
 def _generate(plan: Plan, tasks: Sequence[ArmTask], folder: Path, progress: Progress) -> Written:
-    progress.stage("generating", sum(cell.samples * cell.runs for cell in plan.cells))
-    return run_tasks(
-        tasks,
-        folder / LOGS,
-        runs=plan.study.runs,
-        seed=plan.study.seed,
-        generate=plan.study.generate or {},
-        progress=progress.step,
-    )
+    """Generate all runs, or a step of runs after the other until the study's rule is met."""
+    samples, watching = sum(cell.samples for cell in plan.cells), watched(plan.study)
+
+    def up_to(runs: int, done: int) -> Written:
+        progress.stage(f"generating runs {done + 1} to {runs}" if watching else "generating", samples * (runs - done))
+        return run_tasks(
+            tasks,
+            folder / LOGS,
+            runs=runs,
+            seed=plan.study.seed,
+            generate=plan.study.generate or {},
+            progress=progress.step,
+        )
+
+    return up_to(plan.study.runs, 0) if watching is None else top_up(watching, plan.digest, folder, up_to)
 
 
 def _maker(entry: TaskEntry, arguments: Mapping[str, Any], limit: int | None) -> Callable[[], Any]:

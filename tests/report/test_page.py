@@ -63,16 +63,16 @@ def test_the_effect_table_holds_the_numbers_of_the_estimates(written: Path) -> N
             interval(one["low"], one["high"]),
             f"{one['n']['units']} items",
         ]
-        assert row[4:6] == [str(int(one["df"])), one["method"]]
+        assert row[4:7] == [str(int(one["df"])), one["method"], one["estimand"]]
         assert f"| {one['contrast']} | {row[1]} | {row[2]} |" in text
         ranks = {
             v["family"]: v["rank"]
             for v in estimates["verdicts"]
             if v["contrast"] == one["contrast"] and v["score"] == "belief"
         }
-        for place, family in ((8, "twin"), (9, "unrelated")):
+        for place, family in ((9, "twin"), (10, "unrelated")):
             assert row[place].startswith(f"{ranks[family]}") if family in ranks else row[place] == "no controls"
-        assert row[11] == ("declared" if one["primary"] else "exploratory")
+        assert row[12] == ("declared" if one["primary"] else "exploratory")
 
 
 def test_missing_rows_are_shown(written: Path) -> None:
@@ -82,7 +82,7 @@ def test_missing_rows_are_shown(written: Path) -> None:
     assert ["late[strength=0.6]", "–", "doxa/claims", "belief", "1 of 8", "the answer was cut (1)"] in cells(missing)
     late = next(row for row in cells(page) if row and row[0] == "late[strength=0.6] - baseline")
     assert late[3] == "7 items"
-    assert late[10] == "late[strength=0.6]: 1"
+    assert late[11] == "late[strength=0.6]: 1"
 
 
 def test_the_same_folder_gives_the_same_bytes(hostile: Path) -> None:

@@ -1,5 +1,6 @@
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -23,14 +24,15 @@ def make_rows() -> MakeRows:
         of: str = "",
         control: str = "",
         factors: Mapping[str, Mapping[str, str]] | None = None,
+        seed: int = 0,
     ) -> pd.DataFrame:
-        """Rows of one arm; `factors` gives the levels of each item."""
+        """Rows of one arm and training seed; `factors` gives the levels of each item."""
         rows = []
         for item, runs in values.items():
-            for run, value in enumerate(runs if isinstance(runs, list | tuple) else [runs], start=1):
+            for run, value in enumerate(runs if isinstance(runs, list | tuple | np.ndarray) else [runs], start=1):
                 reason = "refused" if value is None else ""
                 row: dict[str, object] = {"study": "one", "model": "one", "arm": arm, "of": of, "control": control}
-                row |= {"task": task, "item": item, "run": run, "seed": 0, "score": score, "value": value}
+                row |= {"task": task, "item": item, "run": run, "seed": seed, "score": score, "value": value}
                 row |= {"reason": reason, "tokens": 7, "stop": "stop", "log": "a.eval"}
                 for factor, levels in (factors or {}).items():
                     row[f"factor_{factor}"] = levels[item]

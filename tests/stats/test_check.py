@@ -10,8 +10,9 @@ from scipy import stats
 from doxa.stats.check import check_claim, check_to_json, findings
 from doxa.stats.checked import Check, Recomputed
 from doxa.stats.claims import parse_claim
-from doxa.stats.intervals import bonett_price
+from doxa.stats.rates import bonett_price
 from doxa.stats.two_rates import Count, bonett_price_of_counts, fisher, mcnemar_exact
+from doxa.words.errors import ClaimError
 
 
 def checked(text: str, reported: str | None = None, **options) -> Check:
@@ -44,6 +45,7 @@ def test_the_known_claim() -> None:
     assert (100 * first.low, 100 * first.high) == pytest.approx((-0.06, 4.78), abs=5e-3)
     assert found.difference == pytest.approx(12 / 520)
     assert found.power == pytest.approx(0.490, abs=1e-3)
+    assert found.detectable == pytest.approx(0.0359, abs=5e-5)
     assert (found.inferred, found.tables, found.paired) == (False, 1, None)
     text = "\n".join(findings(found))
     assert text.startswith("p = .053 is what pooled z (.0530), Wald z (.0526) and Welch t (.0531) give")
@@ -100,7 +102,14 @@ def test_paired_claims_lead_with_the_pairs() -> None:
     assert found.power is None
     sentences = findings(found)
     assert sentences[0].startswith("These are pairs")
-    assert any(one.endswith("These are tests of unpaired groups.") for one in sentences)
+    assert any(one.endswith("All but McNemar are tests of unpaired groups.") for one in sentences)
+    assert found.tests[0].name == "exact McNemar"
+    assert (found.tests[0].p, found.tests[0].agrees) == (None, "none")  # 21 against 9 is .0428, 22 against 10 is .0501
+    assert "p = .25 is what exact McNemar (.250) gives" in said("3/6 vs 6/6", "p=.25", paired=True)
+    assert "p = .0525 is what exact McNemar (.00195 to .0525) gives" in said("16/520 vs 6/520", "p=.0525", paired=True)
+    assert "None of the tests of unpaired groups gives p = .0525" in said("16/520 vs 6/520", "p=.0525")
+    assert "p < .05 holds by exact McNemar (.000488 to .0807), not by" in said("26/520 vs 14/520", "p<.05", paired=True)
+    assert "These are tests of unpaired groups" in said("M=5 SD=1 n=9 vs M=4 SD=1 n=9", "p=.5", paired=True)
 
 
 def test_rates_stand_for_several_tables() -> None:
@@ -139,18 +148,19 @@ def test_one_sided_values_are_recognised() -> None:
     assert findings(found)[0].startswith("p = .0265 is one-sided, by pooled z (.0265)")
     two = checked("26/520 vs 14/520", "two-sided p=0.0265")
     assert {one.agrees for one in two.tests} == {"none"}
-    assert findings(two)[0].startswith("None of these tests gives two-sided p = .0265")
+    assert findings(two)[0].startswith("None of the tests of unpaired groups gives two-sided p = .0265")
     one = checked("26/520 vs 14/520", "one-sided p=0.053")
     assert {each.agrees for each in one.tests} == {"none"}
 
 
 def test_bounds_of_p() -> None:
     assert "p < .001 holds by Boschloo exact" in said("0/180 vs 13/180", "p<.001")
-    assert "holds by none of these tests" in said("26/520 vs 14/520", "p<.01")
+    assert "holds by none of the tests of unpaired groups" in said("26/520 vs 14/520", "p<.01")
     assert "p < .05 holds one-sided only" in said("26/520 vs 14/520", "p<.05")
     assert "p < .05 holds by pooled z (.0449)" in said("21/520 vs 10/520", "p<.05")
     assert "not by Boschloo exact (" in said("21/520 vs 10/520", "p<.05")
     assert "depends on the choice of the test" in said("21/520 vs 10/520", "p=.045")
+    assert "Not significant" not in said("26/520 vs 14/520", "p<.05")
     none = said("26/520 vs 14/520", "n.s.")
     assert "Not significant is not the same as no difference" in none
     assert "up to 4.78 points" in none
@@ -163,7 +173,18 @@ def test_a_margin_decides_about_no_difference() -> None:
     assert wide.equivalence.bounds.level == pytest.approx(0.9)
     assert "lies within ± 5.00 points" in said("26/520 vs 14/520", margin=5)
     assert "is not within ± 2.00 points" in said("26/520 vs 14/520", margin=2)
+    means = checked("M=5.2 SD=1.1 n=30 vs M=4.8 SD=1.3 n=28", margin=1)
+    assert means.equivalence is not None
+    assert means.equivalence.bounds.level == pytest.approx(0.9)
+    t = stats.t.interval(0.9, 53.06, 0.4, math.sqrt(1.1**2 / 30 + 1.3**2 / 28))
+    assert (means.equivalence.bounds.low, means.equivalence.bounds.high) == pytest.approx(t, abs=1e-3)
     assert "is not within ± 0.300" in said("M=5.2 SD=1.1 n=30 vs M=4.8 SD=1.3 n=28", margin=0.3)
+    assert "[−0.06, 0.06]" in said("0.00 [-0.06, 0.06]", margin=0.3)
+    assert "−0.0504 to 0.0504 (from the printed one), lies within ± 0.300" in said("0.00 [-0.06, 0.06]", margin=0.3)
+    assert "is not within ± 2.00 points" in said("1.0 points [-1.0, 3.0]", margin=2)
+    for text in ("6/9", "M=5 SD=1 n=9", "gap of 2 points, n=50"):
+        with pytest.raises(ClaimError, match="margin beside"):
+            checked(text, margin=1)
     assert "as if unpaired" in said("M=5.2 SD=1.1 vs M=4.8 SD=1.3, n=28", margin=0.3, paired=True)
 
 
@@ -208,7 +229,7 @@ def test_the_power_of_means_is_that_of_statsmodels() -> None:
 
     found = checked("M=5.4 SD=1.0 n=40 vs M=4.8 SD=1.0 n=40", paired=False)
     oracle = TTestIndPower()
-    assert found.power == pytest.approx(oracle.power(0.6, 40, 0.05), abs=1e-4)  # the far tail is left out
+    assert found.power == pytest.approx(oracle.power(0.6, 40, 0.05), abs=1e-6)
     assert found.detectable == pytest.approx(oracle.solve_power(None, 40, 0.05, 0.8), abs=1e-4)
 
 
@@ -234,6 +255,15 @@ def test_an_interval_implies_a_standard_error_and_a_p() -> None:
     ninety = checked("2.1, 90% CI [0.3, 3.9]").stated
     assert ninety is not None
     assert (ninety.level, ninety.assumed) == (0.9, False)
+    by_t = checked("2.1 [0.3, 3.9], n=6", "p=.0301").stated
+    assert by_t is not None
+    assert by_t.p_by_t == pytest.approx(2 * stats.t.sf(2.1 / (1.8 / stats.t.ppf(0.975, 5)), 5))
+    assert by_t.agrees
+    assert "t covered 83 %" in said("2.1 [0.3, 3.9], n=6")
+    both = checked("2.0 points [-0.2, 4.1], n=520", "p=.06")
+    assert both.stated is not None
+    assert both.stated.agrees
+    assert both.curve is not None
     assert "lies outside" in said("5 [1, 3]")
     assert "not in the middle" in said("1.5 [1.1, 3.9]")
     assert "width 0" in said("2 [2, 2]")
@@ -261,7 +291,7 @@ def test_a_printed_interval_beside_groups_is_recognised() -> None:
 
 def test_what_six_observations_can_carry() -> None:
     text = said("6 of 6")
-    assert "61.0 % to 100 % (Wilson); exact 54.1 % to 100 %" in text
+    assert "61.0 % to 100 % (modified Wilson); exact 54.1 % to 100 %" in text
     assert "up to 39 % (Wilson) or 46 % (exact)" in text
     means = said("M=5.2 SD=1.1 vs M=4.8 SD=1.3, n=6")
     assert "covers 89 % on normal data, where t covers 95 %" in means
@@ -309,12 +339,13 @@ CLAIMS = st.one_of(
     CLAIMS, st.sampled_from([None, "p=.04", "p<.001", "n.s.", "p=.5", "one-sided p=.02"]), st.sampled_from([None, 3.0])
 )
 def test_every_claim_has_findings_and_is_plain_json(text, reported, margin) -> None:
-    found = checked(text, reported, margin=margin)
+    single = "gap" in text or not ("vs" in text or "[" in text)
+    found = checked(text, reported, margin=None if single else margin)
     sentences = findings(found)
     assert sentences
     for sentence in sentences:
         assert sentence.endswith(".")
-        assert "None" not in sentence.replace("None of these", "")
+        assert "None" not in sentence.removeprefix("None of ")
         assert "nan" not in sentence.split()
         assert len(sentence) < 450
     assert json.loads(json.dumps(check_to_json(found, sentences), allow_nan=False))["findings"] == list(sentences)

@@ -88,7 +88,14 @@ def test_means_with_their_spreads() -> None:
 
 
 def test_intervals() -> None:
-    for text in ("2.1 [0.3, 3.9]", "2.1 (0.3 to 3.9)", "2.1 [0.3–3.9]", "2.1 [0.3; 3.9]", "2.1, CI [0.3, 3.9]"):
+    for text in (
+        "2.1 [0.3, 3.9]",
+        "2.1 (0.3 to 3.9)",
+        "2.1 [0.3–3.9]",
+        "2.1 [0.3 - 3.9]",
+        "2.1 [0.3; 3.9]",
+        "2.1, CI [0.3, 3.9]",
+    ):
         found = parse_claim(text).interval
         assert found is not None
         assert (found.value, found.level, found.unit) == (Printed(2.1, 0.05), None, "plain")
@@ -183,6 +190,9 @@ def test_whether_groups_are_paired() -> None:
         ("[3, 1]", "from 3 to 1"),
         ("2 [1, 3] [1, 4]", "2 intervals"),
         ("999% CI [1, 3]", "999 %"),
+        ("2 [1, 3], n=1", "from 1 observations"),
+        ("2 [1, 3], n=5 and 6", "2 numbers of observations"),
+        ("n=6", "nothing that can be recomputed"),
         ("2 (5% CI 1 to 3)", "5 %"),
         ("gap of 0 points, n=5", "0 points"),
         ("gap of 200 points, n=5", "200 points"),

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from doxa.stats.design import DECISION, ScoreKind
+from doxa.stats.design import DECISION, PSEUDO, ScoreKind
 from doxa.stats.estimate import Estimate, estimate, estimate_from_json, estimate_to_json, per_item
-from doxa.stats.intervals import bonett_price, logit_t, mean_t, mover, pseudo_items, weighted, wilson, wilson_clustered
+from doxa.stats.intervals import logit_t, mean_t, mover, weighted
+from doxa.stats.rates import bonett_price, one_rate, pseudo_items, wilson, wilson_clustered
 from doxa.words.contrasts import Contrast, Term
 from doxa.words.errors import ResultsError
 
@@ -84,9 +85,9 @@ def test_the_error_bars_of_one_arm_by_kind(two: Callable[[ScoreKind, int], pd.Da
         if kind == "unbounded":
             expected = mean_t(x, null=None)
         elif kind == "share":
-            expected = logit_t(x)
+            expected = logit_t(x, pseudo=PSEUDO)
         else:
-            expected = wilson(x.sum(), 8) if n == 1 else wilson_clustered(x, 8 * n)
+            expected = one_rate(x.sum(), 8) if n == 1 else wilson_clustered(x, 8 * n)
         found = estimate(table, alone, "y", kind=kind)
         assert ends(found) == pytest.approx((expected.low, expected.high))
         assert (found.method, found.p) == (expected.method, None)
@@ -151,7 +152,7 @@ def test_groups_of_items_are_compared_unpaired(make_rows: Make, make_table: Make
     assert ends(found) == pytest.approx(tuple(test.confidence_interval()))
     assert (found.method, found.n["items"], found.n["units"]) == ("Welch-Satterthwaite t", 8, 8)
     share = estimate(table, gap, "y", kind="share")
-    expected = mover([logit_t(x[:5]), weighted(logit_t(x[5:]), -1)])
+    expected = mover([logit_t(x[:5], pseudo=PSEUDO), weighted(logit_t(x[5:], pseudo=PSEUDO), -1)])
     assert ends(share) == pytest.approx((expected.low, expected.high))
 
 

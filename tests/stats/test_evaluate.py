@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from doxa.stats.estimate import estimate
-from doxa.stats.evaluate import FORMAT, Evaluation, evaluate, from_json, holm, to_json
+from doxa.stats.evaluate import FORMAT, Evaluation, evaluate, from_json, to_json
+from doxa.stats.holm import holm
 from doxa.words.contrasts import Contrast, Term
 from doxa.words.errors import ResultsError, StudyError
 

@@ -5,18 +5,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from doxa.stats.intervals import (
-    Interval,
-    bonett_price,
-    logit_t,
-    mean_t,
-    mover,
-    pseudo_items,
-    weighted,
-    welch,
-    wilson,
-    wilson_clustered,
-)
+from doxa.stats.intervals import Interval, logit_t, mean_t, mover, weighted, welch
+from doxa.stats.rates import bonett_price, one_rate, pseudo_items, wilson, wilson_clustered
 
 X = np.array([1.2, 0.3, 2.2, -0.4, 1.9, 0.8, 1.1])
 
@@ -209,3 +199,33 @@ def test_mover_without_an_interval_of_one_part_has_none() -> None:
     assert (partly.value, partly.low) == (pytest.approx(0.4), None)
     assert "all_equal" in partly.flags
     assert mover([wilson(3, 10), weighted(wilson(0, 0), -1)]).value is None
+
+
+def test_one_rate_by_itself_holds_where_wilson_does_not() -> None:
+    for n, p in ((10, 0.05), (100, 0.01), (10, 0.95)):
+        counts = np.arange(n + 1)
+        weight = stats.binom.pmf(counts, n, p)
+        plain, mended = (
+            sum(w for k, w in zip(counts, weight, strict=True) if (found := one(int(k), n)).low <= p <= found.high)  # type: ignore[operator]
+            for one in (wilson, one_rate)
+        )
+        assert plain < 0.925 < 0.975 < mended
+    two = one_rate(2, 10)
+    assert stats.poisson.cdf(1, 10 * (two.low or 0.0)) == pytest.approx(0.95)
+    assert one_rate(8, 10).high == pytest.approx(1 - (two.low or 0.0))
+    same, wilsons = one_rate(4, 100), wilson(4, 100)
+    assert (same.low, same.high) == (wilsons.low, wilsons.high)
+
+
+def test_pseudo_units_widen_few_bounded_scores_and_are_forgotten_in_many() -> None:
+    few, many = np.array([0.0, 0.0, 0.1, 0.0, 0.2, 0.1]), np.tile([0.0, 0.0, 0.1, 0.0, 0.2, 0.1], 50)
+    for units, most in ((few, 2.5), (many, 1.02)):
+        plain, padded = logit_t(units), logit_t(units, pseudo=0.05)
+        assert padded.value == plain.value
+        ratio = (padded.high - padded.low) / (plain.high - plain.low)  # type: ignore[operator]
+        assert 1 < ratio < most
+    assert logit_t(np.zeros(6), pseudo=0.05).flags == ("all_equal",)
+    barely = logit_t(np.array([0.0] * 5 + [0.1]), pseudo=0.05)
+    assert barely.low is not None
+    assert barely.low <= (barely.value or 0.0)
+    assert logit_t(np.zeros(2), pseudo=0.05).flags == ("no_interval", "no_p")

@@ -124,7 +124,7 @@ def test_the_maximum_is_held_against_every_twins_maximum() -> None:
 
 def test_a_slope_for_each_placement() -> None:
     swept = grid(effect=3.0)
-    found = dose_response(swept)
+    found = dose_response(swept.cells, swept.target)
     assert [one.layers for one in found] == [(layer,) for layer in range(LAYERS)]
     grows = [one for one in found if one.p_adjusted <= 0.05]
     assert [one.layers for one in grows] == [(4,)]
@@ -135,7 +135,24 @@ def test_a_slope_for_each_placement() -> None:
     assert grows[0].p == pytest.approx(stats.ttest_1samp(slopes, 0).pvalue)
     p = sorted(one.p for one in found)
     assert min(one.p_adjusted for one in found) == pytest.approx(10 * p[0])
-    assert dose_response(Grid(CELLS[::2], NAMES, swept.target[::2], swept.twins[:, ::2])) == ()
+    assert dose_response(CELLS[::2], swept.target[::2]) == ()
+
+
+def test_an_effect_that_turns_over_is_shown_to() -> None:
+    generator = np.random.default_rng(0)
+    strengths = (0.25, 0.5, 0.75, 1.0)
+    cells = tuple(Cell((layer,), strength) for layer in range(3) for strength in strengths)
+    curves = np.array([[4 * s - 4 * s**2 for s in strengths], [2 * s for s in strengths], [0.0] * 4]).reshape(-1, 1)
+    noise = generator.normal(0, 0.3, (12, 30))
+    turned, straight, nothing = dose_response(cells, curves + noise)
+    assert turned.turns_at == pytest.approx(0.5, abs=0.05)
+    assert turned.bend == pytest.approx(-4, abs=0.5)
+    assert (straight.turns_at, nothing.turns_at) == (None, None)
+    assert straight.p_adjusted < 0.001
+    fitted = np.polynomial.polynomial.polyfit(strengths, (curves + noise)[:4], [1, 2])
+    assert turned.bend == pytest.approx(fitted[2].mean())
+    bends = np.polynomial.polynomial.polyfit(strengths, (curves + noise)[:4], [1, 2])[2]
+    assert turned.p_bend == pytest.approx(3 * stats.ttest_1samp(bends, 0).pvalue)
 
 
 def table(missing: tuple[str, str] | None = None) -> pd.DataFrame:

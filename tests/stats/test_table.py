@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from doxa.stats.table import VERSION_KEY, encode, identical, missing_by_arm, panel, validate
-from doxa.words.errors import NotYetError, ResultsError
+from doxa.stats.table import encode, identical, missing_by_arm, panel, validate
+from doxa.stats.table_checks import VERSION_KEY
+from doxa.words.errors import ResultsError
 
 Make = Callable[..., pd.DataFrame]
 
@@ -64,11 +65,9 @@ def test_a_table_of_another_version_is_refused(table: pd.DataFrame) -> None:
         validate(table)
 
 
-def test_one_study_one_model_one_training_seed(table: pd.DataFrame) -> None:
+def test_one_study_and_one_model(table: pd.DataFrame) -> None:
     with pytest.raises(ResultsError, match="2 values of 'model'"):
         encode(broken(table, "model", 0, "other"))
-    with pytest.raises(NotYetError, match="training seeds"):
-        encode(table.assign(seed=[0, 1] * (len(table) // 2)))
 
 
 def test_rows_are_reduced_to_unit_means_over_the_runs_that_have_a_value(table: pd.DataFrame) -> None:
@@ -89,6 +88,38 @@ def test_the_order_of_rows_changes_no_bit(table: pd.DataFrame) -> None:
     one = panel(encode(table), "task", "y").means
     two = panel(encode(table.sample(frac=1, random_state=3)), "task", "y").means
     assert one.tobytes() == two.tobytes()
+
+
+def test_how_text_is_stored_changes_nothing(table: pd.DataFrame) -> None:
+    names = pd.unique(table["item"])[::-1]
+    categories = table.assign(
+        arm=pd.Categorical(table["arm"], categories=["nobody", *pd.unique(table["arm"])[::-1]]),
+        item=pd.Categorical(table["item"], categories=names),
+        factor_topic=pd.Categorical(table["item"], categories=names),
+    )
+    expected = encode(table.assign(factor_topic=table["item"]))
+    for stored in (categories, categories.astype({"arm": object, "item": "string", "factor_topic": "string"})):
+        found = encode(stored)
+        assert list(found.arms) == ["baseline", "block", "block~twin/07", "block~twin/08"]
+        assert (found.items, found.arms) == (("a", "b", "c"), expected.arms)
+        for unit in ("item", "topic"):
+            one, two = panel(expected, "task", "y", unit=unit), panel(found, "task", "y", unit=unit)
+            assert one.items == two.items
+            assert one.means.tobytes() == two.means.tobytes()
+
+
+def test_rows_keep_their_order_within_many_scores(make_rows: Make, make_table: Make) -> None:
+    values = {"b": [1.0, 2.0], "a": [3.0, 4.0]}
+    parts = [make_rows("one", values, task=task, score=score) for task in ("t", "u") for score in "zyx"]
+    table = make_table(*parts, make_rows("one", {"c": [5.0]}, task="t", score="y"))
+    found = encode(table.sample(frac=1, random_state=4))
+    assert sorted(found.cells) == [(task, score) for task in ("t", "u") for score in "xyz"]
+    for (task, score), index in found.cells.items():
+        assert (np.diff(index) > 0).all()
+        rows = found.table.iloc[found.order[index]]
+        assert set(rows["task"]) == {task}
+        assert set(rows["score"]) == {score}
+        assert rows["value"].tolist() == [3.0, 4.0, 1.0, 2.0] + [5.0] * ((task, score) == ("t", "y"))
 
 
 def test_levels_select_rows(make_rows: Make, make_table: Make) -> None:

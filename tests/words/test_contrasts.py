@@ -1,7 +1,7 @@
 import pytest
 
 from doxa.words.arms import Arm
-from doxa.words.contrasts import Term, parse_contrast
+from doxa.words.contrasts import Term, contrast_of, parse_contrast
 from doxa.words.errors import StudyError
 
 ARMS = [
@@ -64,3 +64,16 @@ def test_levels_of_a_task_stay_in_the_term() -> None:
 def test_what_cannot_be_read_is_an_error(source: str, says: str) -> None:
     with pytest.raises(StudyError, match=says):
         parse_contrast(source, ARMS, task_factors=["monitored"])
+
+
+def test_a_contrast_of_arms_known_by_name() -> None:
+    names = ["block[strength=0.4]", "block[strength=0.6]", "baseline", "openai/gpt 4, v=1"]
+    found = contrast_of("block[strength=0.6] - 'openai/gpt 4, v=1'", names)
+    assert found.terms == (Term(1.0, "block[strength=0.6]"), Term(-1.0, "openai/gpt 4, v=1"))
+    assert contrast_of("block - baseline[tier=free]", names).terms == (
+        Term(0.5, "block[strength=0.4]"),
+        Term(0.5, "block[strength=0.6]"),
+        Term(-1.0, "baseline", (("tier", "free"),)),
+    )
+    with pytest.raises(StudyError, match="unknown arm 'gpt 5'"):
+        contrast_of("'gpt 5' - baseline", names)

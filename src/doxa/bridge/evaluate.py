@@ -54,10 +54,12 @@ class Written:
     Attributes:
         logs: File names of the tasks' logs: those just made, and those of an earlier run that were finished.
         errors: What samples ended in that ended in an error, a line each.
+        samples: How many samples the logs should hold.
     """
 
     logs: frozenset[str]
     errors: tuple[str, ...]
+    samples: int
 
 
 def run_tasks(
@@ -74,7 +76,7 @@ def run_tasks(
     Args:
         tasks: One per arm and task.
         folder: Where the logs go; other logs in it are left alone.
-        runs: Repetitions of every item (Inspect's epochs).
+        runs: Repetitions of every item (Inspect's epochs). More than an earlier call had are added to those.
         seed: The study's seed; the provider derives every row's own from it, the item and the run (law 9).
         generate: Overrides of the tasks' generation settings, in a study's words.
         progress: Called after every sample.
@@ -84,7 +86,7 @@ def run_tasks(
         EnvironmentFault: When a log did not finish; what did is kept.
     """
     if not tasks:
-        return Written(frozenset(), ())
+        return Written(frozenset(), (), 0)
     with _counting(progress), _quiet(), in_our_words(folder):
         _reopen(folder, {one.model for one in tasks})
         made = []
@@ -124,7 +126,11 @@ def run_tasks(
             way_out="Run the same command again; finished samples are kept",
         )
     names = frozenset(unquote(Path(log.location).name) for log in logs)
-    return Written(names, tuple(message for log in logs for message in _errors(log, folder)))
+    return Written(
+        names,
+        tuple(message for log in logs for message in _errors(log, folder)),
+        sum((log.eval.dataset.samples or 0) * runs for log in logs),
+    )
 
 
 def _errors(header: EvalLog, folder: Path) -> list[str]:

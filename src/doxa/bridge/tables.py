@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from doxa.stats.table import VERSION_KEY
+from doxa.stats.table_checks import VERSION_KEY
 from doxa.words import schema
 from doxa.words.errors import ResultsError
 from doxa.words.store import write_atomic

@@ -94,6 +94,7 @@ class TaskEntry:
         max_tokens: Given arguments, how many tokens such an item is given at most.
         kinds: Of every score that is bounded: `share` (0 to 1) or `binary`.
         shown: Scores that the report shows of every arm.
+        written: Those of them that what is generated gets: a stopping rule can look at these.
         control_arguments: Arguments that are set for control arms whatever the study says.
     """
 
@@ -110,6 +111,7 @@ class TaskEntry:
     max_tokens: Callable[[Arguments], int] = no_tokens
     kinds: Mapping[str, Literal["share", "binary"]] = field(default_factory=dict)
     shown: tuple[str, ...] = ()
+    written: tuple[str, ...] = ()
     control_arguments: Arguments = field(default_factory=dict)
 
 

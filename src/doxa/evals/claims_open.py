@@ -93,4 +93,5 @@ ENTRY = TaskEntry(
     max_tokens=max_tokens,
     kinds={"stated": "binary"},
     shown=("stated",),
+    written=("stated",),
 )

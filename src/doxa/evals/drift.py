@@ -124,6 +124,7 @@ def read_answer(
 
 _LANGUAGE = ("other_language", "any_other_language")
 _CHINESE = ("chinese", "any_chinese")
+_WRITTEN = (*_LANGUAGE, *_CHINESE, "length", "distinct_2", "loop", "refusal", "surprisal")
 
 
 def _languages(text: str, language: str) -> list[Value]:
@@ -192,5 +193,6 @@ ENTRY = TaskEntry(
         "refusal": "binary",
     },
     control_arguments={"capability": False},
-    shown=("kl", "capability", "margin", *_LANGUAGE, *_CHINESE, "length", "distinct_2", "loop", "refusal", "surprisal"),
+    shown=("kl", "capability", "margin", *_WRITTEN),
+    written=_WRITTEN,
 )

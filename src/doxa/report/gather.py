@@ -20,6 +20,7 @@ PLAN_FORMAT = 2
 """Version of `plan.json` that a report reads."""
 PLAN_KEYS = ("study", "model", "tasks", "arms", "contrasts", "made_from", "digest", "doxa")
 DOSE_KEYS = ("arm", "layer", "planned", "planned_cumulated", "measured_projection", "measured_norm")
+STOPPING_KEYS = ("rule", "decides", "task", "score", "at_most", "met", "looks")
 TRANSCRIPT_KEYS = ("arm", "task", "item", "run", "question", "answer")
 CONTROLS = ("twin", "unrelated")
 """The families of noise controls; paraphrases and neutral prompts are controls of a wording."""
@@ -36,6 +37,7 @@ class Gathered:
         rows: `table.parquet`, checked and coded.
         dose: Rows of `dose.json`, in the order of layers.
         transcripts: Of the generating tasks, sorted by item and run.
+        stopping: `stopping.json`: the looks of a stopping rule; None when the runs are a number, or none was made.
     """
 
     folder: Path
@@ -44,6 +46,7 @@ class Gathered:
     rows: Rows
     dose: Sequence[Mapping[str, Any]]
     transcripts: Sequence[Mapping[str, Any]]
+    stopping: Mapping[str, Any] | None = None
 
     @cached_property
     def arms(self) -> dict[str, Mapping[str, Any]]:
@@ -174,7 +177,7 @@ def gather(folder: Path) -> Gathered:
         table = pd.read_parquet(path)
     except (OSError, ValueError) as error:
         raise ResultsError(f"{path} cannot be read ({error})", way_out=AGAIN) from error
-    dose = _listed(folder / "dose.json", "rows", DOSE_KEYS)
+    dose, stopping = _listed(folder / "dose.json", "rows", DOSE_KEYS), folder / "stopping.json"
     return Gathered(
         folder=folder,
         plan=plan,
@@ -182,6 +185,7 @@ def gather(folder: Path) -> Gathered:
         rows=encode(table),
         dose=sorted(dose, key=lambda row: row["layer"]),
         transcripts=_listed(folder / "transcripts.json", "transcripts", TRANSCRIPT_KEYS),
+        stopping=_record(stopping, STOPPING_KEYS) if stopping.exists() else None,
     )
 
 

@@ -1,5 +1,9 @@
 """Scores in plain words, for figures and tables; a score of somebody else's task keeps its name."""
 
+from doxa.report.numbers import counted
+from doxa.stats.estimate import Estimate
+from doxa.stats.intervals import FLAGS
+
 LABELS = {
     "belief": "stated belief, net of control statements (nats)",
     "belief_raw": "stated belief alone (nats)",
@@ -25,3 +29,21 @@ LABELS = {
 def label(score: str) -> str:
     """A score in plain words."""
     return LABELS.get(score, score)
+
+
+def flag_words(one: Estimate) -> list[str]:
+    """What the flags of an estimate mean; an interval that held too seldom in simulations says how often."""
+    said = [FLAGS[flag] for flag in one.flags if flag not in ("undercovers", "rare_seeds")]
+    if "rare_seeds" in one.flags:
+        share = 1 - 0.05 ** (1 / one.n["units"])
+        said.append(f"behaviour that fewer than {share:.0%} of training seeds have can be missed with {units(one)}")
+    if "undercovers" in one.flags and one.coverage is not None:
+        said.append(f"in simulated studies of this kind the interval held {one.coverage:.0%} of the time, not 95%")
+    return said
+
+
+def units(one: Estimate) -> str:
+    """How many units of replication an estimate rests on: `24 items`, `6 seeds`, `6 seeds by 24 items`."""
+    if one.unit.startswith("seed and "):
+        return f"{counted(one.n['seeds'], 'seed')} by {counted(one.n['items'], one.unit.removeprefix('seed and '))}"
+    return counted(one.n["units"], one.unit)

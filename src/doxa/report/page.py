@@ -49,7 +49,9 @@ def write_report(folder: Path) -> Path:
 def _context(gathered: Gathered) -> dict[str, Any]:
     plan = gathered.plan
     study = plan["study"]
-    override = f" --limit {study['limit']}" if study.get("limit") else ""
+    # Runs that a rule stops are the study's own: the command line can only fix a number.
+    override = f" --runs {study['runs']}" if isinstance(study["runs"], int) else ""
+    override += f" --limit {study['limit']}" if study.get("limit") else ""
     return {
         "title": study["study"],
         "study": study,
@@ -61,7 +63,7 @@ def _context(gathered: Gathered) -> dict[str, Any]:
         "marks": MARKS,
         "examples": examples(gathered.transcripts, list(gathered.arms)),
         "made_from": sorted(plan["made_from"].items()),
-        "command": f"doxa run {study['study']} --runs {study['runs']}{override}",
+        "command": f"doxa run {study['study']}{override}",
     }
 
 

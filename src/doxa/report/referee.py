@@ -13,6 +13,7 @@ from doxa.report.gather import CONTROLS, Gathered
 from doxa.report.numbers import counted, interval, listed, number, whole
 from doxa.report.verdict import DAMAGE, GATE, GATE_SCORE, gate
 from doxa.stats.controls import FEWEST_FOR_RANK
+from doxa.stats.estimands import MEANING
 from doxa.stats.intervals import mean_t
 
 State = Literal["yes", "no", "absent"]
@@ -64,8 +65,7 @@ def _unit(gathered: Gathered) -> Answer:
             return Answer(
                 question,
                 "yes",
-                f"{one.unit}: {n}; df {whole(one.df)}; {one.method}. An interval is for new items of this kind, "
-                "with this vector and this checkpoint.",
+                f"{one.unit}: {n}; df {whole(one.df)}; {one.method}. The interval {MEANING[one.estimand]}.",
             )
     return Answer(question, "no", "No interval could be computed.", "Add items.")
 

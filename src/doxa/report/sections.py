@@ -5,20 +5,20 @@ from collections.abc import Sequence
 from doxa.report.doses import dose_response_section, dose_section, drift_section, frontier_section
 from doxa.report.figures import ForestRow, forest
 from doxa.report.gather import AGAIN, CONTROLS, Gathered
-from doxa.report.labels import label
+from doxa.report.labels import flag_words, label, units
 from doxa.report.numbers import counted, interval, number, ordinal, p_value, whole
 from doxa.report.parts import Section, Table
+from doxa.report.stopped import stopping_section
 from doxa.report.verdict import Finding, findings
 from doxa.stats.controls import CONTROL_FLAGS, ControlVerdict
 from doxa.stats.estimate import Estimate, per_item
 from doxa.stats.evaluate import NOTES
-from doxa.stats.intervals import FLAGS
 from doxa.words.arms import read_arm
 from doxa.words.difference import differences
 from doxa.words.errors import ResultsError, StudyError
 
-HEAD = ("contrast", "estimate", "interval", "n", "df", "method", "p", "p adjusted")
-NO_CELLS = ("missing", "–", "–", "–", "–", "–", "–")
+HEAD = ("contrast", "estimate", "interval", "n", "df", "method", "holds for", "p", "p adjusted")
+NO_CELLS = ("missing", *(len(HEAD) - 2) * ("–",))
 
 
 def sections(gathered: Gathered) -> list[Section]:
@@ -35,6 +35,7 @@ def sections(gathered: Gathered) -> list[Section]:
         dose_section(gathered),
         drift_section(gathered),
         compared,
+        stopping_section(gathered),
         _all_estimates(gathered),
         _missing(gathered),
     )
@@ -66,7 +67,7 @@ def _effects(gathered: Gathered) -> Section | None:
     ]
     head = [*HEAD, "beside twins", "beside unrelated", "rows missing", "", "remarks"]
     sentences = [[one.sentence] for one in found if not one.primary]
-    tables = [Table(head, table, wrap=(0, 10, 12))]
+    tables = [Table(head, table, wrap=(0, 6, 11, 13))]
     if sentences:
         tables.append(Table(["exploratory contrasts"], sentences, "Exploratory contrasts in words", (0,)))
     return Section(
@@ -99,9 +100,10 @@ def _cells(one: Estimate) -> list[str]:
         one.contrast,
         number(one.value, sign=True),
         interval(one.low, one.high),
-        counted(one.n["units"], one.unit),
+        units(one),
         whole(one.df),
         one.method,
+        one.estimand,
         p_value(one.p),
         p_value(one.p_adjusted),
     ]
@@ -116,7 +118,7 @@ def _rank(one: Finding, family: str) -> str:
 
 def _remarks(estimate: Estimate | None, verdicts: Sequence[ControlVerdict] = ()) -> str:
     """What the flags of an estimate and of its verdicts mean; that a contrast is exploratory has its own column."""
-    said = [FLAGS[flag] for flag in (estimate.flags if estimate is not None else ())]
+    said = flag_words(estimate) if estimate is not None else []
     said += [CONTROL_FLAGS[flag] for one in verdicts for flag in one.flags if flag != "exploratory"]
     return "; ".join(dict.fromkeys(said)) or "–"
 
@@ -147,7 +149,9 @@ def _all_estimates(gathered: Gathered) -> Section:
     estimates = gathered.evaluation.estimates
     rows = [[one.task, one.score, *_cells(one), _lost(one), _remarks(one)] for one in estimates]
     words = "The adjusted p (Holm) is for the declared family; the rest is exploratory, with p not adjusted."
-    table = Table(["task", "score", *HEAD, "rows missing", "remarks"], rows, f"{len(rows)} estimates", wrap=(2, 10, 11))
+    table = Table(
+        ["task", "score", *HEAD, "rows missing", "remarks"], rows, f"{len(rows)} estimates", wrap=(2, 8, 11, 12)
+    )
     return Section("estimates", "Every estimate", [words], tables=[table])
 
 

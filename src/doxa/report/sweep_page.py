@@ -93,6 +93,10 @@ def answer(found: Mapping[str, Any], score: str, own: Mapping[str, Any]) -> list
             f"The effect grows with the strength at {len(grows)} of {counted(len(own['doses']), 'placement')} "
             f"(one slope a placement, Holm)" + (f": {where}." if grows else ".")
         )
+    turned = [one for one in own["doses"] if one.get("turns_at") is not None]
+    if turned:
+        where = ", ".join(f"{place(one['layers'])} at strength {number(one['turns_at'])}" for one in turned[:8])
+        said.append(f"It turns over, so that more strength takes away (one bend a placement, Holm): {where}.")
     return said
 
 
@@ -153,8 +157,12 @@ def _slopes(doses: Sequence[Mapping[str, Any]]) -> list[Table]:
             interval(one["low"], one["high"]),
             p_value(one["p"]),
             p_value(one["p_adjusted"]),
+            number(one["bend"], sign=True) if one.get("bend") is not None else "–",
+            p_value(one.get("p_bend")),
+            number(one["turns_at"]) if one.get("turns_at") is not None else "–",
         ]
         for one in doses
     ]
-    head = ["placement", "effect per unit of strength", "95 % interval", "p", "p, all placements"]
+    head = ["placement", "effect per unit of strength", "95 % interval", "p", "p, all placements", "bend",
+            "p of the bend, all placements", "turns over at"]  # fmt: skip
     return [Table(head, rows, summary="Dose-response: a slope for each placement")] if rows else []

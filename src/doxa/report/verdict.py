@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from doxa.report.gather import CONTROLS, Gathered
+from doxa.report.labels import units
 from doxa.report.numbers import counted, interval, listed, number, ordinal, p_value, p_words
+from doxa.report.stopped import stopped
 from doxa.stats.controls import ALPHA, CONTROL_FLAGS, FEWEST_FOR_RANK, ROUNDING, ControlVerdict
 from doxa.stats.estimate import Estimate
 
@@ -74,6 +76,7 @@ def answer(gathered: Gathered) -> list[str]:
     said = [_summary(gathered, found)]
     said += [one.sentence for one in found if one.primary]
     said += _damage(gathered, found)
+    said += stopped(gathered)
     limit = gathered.plan["study"].get("limit")
     if limit:
         said.append(f"This is a trial run with at most {counted(limit, 'item')} of every task.")
@@ -112,10 +115,7 @@ def _said(
         return f"the arms are equal up to rounding in {estimate.task}.", "none"
     if estimate.value is None:
         return "missing; no item has a value in every arm.", "none"
-    moved = (
-        f"{number(estimate.value, sign=True)} {interval(estimate.low, estimate.high)} "
-        f"(n = {counted(estimate.n['units'], estimate.unit)})"
-    )
+    moved = f"{number(estimate.value, sign=True)} {interval(estimate.low, estimate.high)} (n = {units(estimate)})"
     if not verdicts:
         return f"{moved}; {_without_controls(gathered, name)}", "unknown"
     fewer = min(verdicts, key=lambda one: one.items)

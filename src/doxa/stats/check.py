@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from scipy import special
+
 from doxa.stats.base_rates import base_curve
 from doxa.stats.check_interval import stated_alone, stated_beside
 from doxa.stats.check_means import (
@@ -20,15 +22,20 @@ from doxa.stats.check_rates import (
     intervals_by_method,
     intervals_of_one,
     intervals_of_two,
+    mcnemar_of,
     pairing_of,
     tests_of_one,
     tests_of_two,
 )
-from doxa.stats.checked import Bounds, Check, Equivalence, Group, Kind, Pairing, check_to_json
+from doxa.stats.checked import Bounds, Check, Equivalence, Group, Kind, Pairing, Stated, check_to_json
 from doxa.stats.claims import Claim
+from doxa.stats.controls import ALPHA
 from doxa.stats.findings import FEW, findings
+from doxa.stats.planning import POWER, effect_of, power_of
+from doxa.stats.planning_checks import MOST
+from doxa.stats.planning_rates import PairedRates, TwoRates
 from doxa.stats.stated import Mean, Printed, Proportion, ReportedP
-from doxa.stats.two_rates import ALPHA, detectable_pairs, detectable_rates, power_of_rates
+from doxa.words.errors import ClaimError
 
 __all__ = ["check_claim", "check_to_json", "findings"]
 
@@ -38,7 +45,16 @@ def check_claim(claim: Claim) -> Check:
 
     Args:
         claim: What `doxa.stats.claims.parse_claim` reads.
+
+    Raises:
+        ClaimError: When a margin is given and there is no difference that it could be about.
     """
+    if claim.margin is not None and (len(claim.groups) == 1 or claim.gap is not None):
+        raise ClaimError(
+            "a margin beside a single value, or a difference without its rates",
+            expected="two groups, or an interval of their difference",
+            way_out="Leave --margin out, or give both groups",
+        )
     first = claim.groups[0] if claim.groups else None
     if isinstance(first, Proportion):
         return _check_rates(claim, tuple(one for one in claim.groups if isinstance(one, Proportion)))
@@ -52,9 +68,11 @@ def check_claim(claim: Claim) -> Check:
             kind="gap of rates",
             difference=gap.gap.value,
             curve=base_curve(abs(gap.gap.value), gap.n, gap.m, own=None, reported=_exact(claim.reported)),
+            stated=None if claim.interval is None else stated_alone(claim.interval, claim.reported, claim.level),
         )
     assert claim.interval is not None
-    return replace(empty, stated=stated_alone(claim.interval, claim.reported, claim.level))
+    stated = stated_alone(claim.interval, claim.reported, claim.level)
+    return replace(empty, stated=stated, equivalence=_equivalence_of_interval(claim.margin, stated))
 
 
 def _check_rates(claim: Claim, stated: tuple[Proportion, ...]) -> Check:
@@ -87,9 +105,12 @@ def _check_rates(claim: Claim, stated: tuple[Proportion, ...]) -> Check:
     pairing = None if claim.paired is False else pairing_of((a, b), claim.reported, claim.level)
     if claim.paired and pairing is not None:
         intervals = (pairing.most.bounds, *intervals)
+        tests = (mcnemar_of(pairing, claim.reported), *tests)
     lower, upper = sorted((a, b), key=lambda one: one.value)
     gap = upper.value - lower.value
-    few = min(lower.n, upper.n) <= FEW  # the normal approximation of the power does not hold
+    # The normal approximation of the power does not hold for few, and more than planning knows need no planning.
+    planned = min(lower.n, upper.n) > FEW and max(lower.n, upper.n) <= MOST
+    design = TwoRates(lower.value, upper.n, lower.n) if planned and not claim.paired else None
     found = replace(
         empty,
         kind="two rates",
@@ -97,8 +118,8 @@ def _check_rates(claim: Claim, stated: tuple[Proportion, ...]) -> Check:
         tests=tests,
         tried=tried,
         intervals=intervals,
-        power=None if claim.paired or gap == 0 or few else power_of_rates(lower.value, upper.value, lower.n, upper.n),
-        detectable=None if few else _detectable(claim, lower, upper, pairing),
+        power=None if design is None or gap == 0 else power_of(design, gap),
+        detectable=effect_of(design, POWER) if design is not None else _of_pairs(pairing, lower.n) if planned else None,
         pairing=pairing,
         curve=base_curve(gap, lower.n, upper.n, own=lower.value, reported=_exact(claim.reported))
         if 0 < gap < 1
@@ -198,12 +219,11 @@ def _exactly(share: float, stated: Printed) -> str:
     return f"{100 * share:.{min(decimals, 12)}f} %"
 
 
-def _detectable(claim: Claim, lower: Group, upper: Group, pairing: Pairing | None) -> float | None:
-    """Pairs with as many discordant ones as are possible, or two independent groups at the lower rate."""
-    if claim.paired:
-        most = None if pairing is None else pairing.most
-        return None if most is None else detectable_pairs((most.more + most.less) / lower.n, lower.n)
-    return detectable_rates(lower.value, lower.n, upper.n)
+def _of_pairs(pairing: Pairing | None, n: int) -> float | None:
+    """The smallest difference that is found with as many discordant pairs as are possible."""
+    if pairing is None:
+        return None
+    return effect_of(PairedRates((pairing.most.more + pairing.most.less) / n, n), POWER)
 
 
 def _equivalence_of_rates(claim: Claim, groups: tuple[Group, Group]) -> Equivalence | None:
@@ -211,6 +231,15 @@ def _equivalence_of_rates(claim: Claim, groups: tuple[Group, Group]) -> Equivale
     pairing = pairing_of(groups, None, level) if claim.paired else None
     bounds = intervals_of_two(groups, level)[0] if pairing is None else pairing.most.bounds
     return _equivalence(None if claim.margin is None else claim.margin / 100, (bounds,))
+
+
+def _equivalence_of_interval(margin: float | None, stated: Stated) -> Equivalence | None:
+    """The 90 % interval that follows from a printed one, as for a normal distribution."""
+    if margin is None or stated.se is None or stated.value is None:
+        return None
+    half = float(special.ndtri(1 - ALPHA)) * stated.se
+    bounds = Bounds("from the printed one", stated.value - half, stated.value + half, 1 - 2 * ALPHA)
+    return _equivalence(margin if stated.unit == "plain" else margin / 100, (bounds,))
 
 
 def _equivalence(margin: float | None, bounds: tuple[Bounds, ...]) -> Equivalence | None:

@@ -31,6 +31,8 @@ def stated_alone(one: StatedInterval, reported: ReportedP | None, level: float) 
         values.append(0.0)
     found = [_p(each, wide / (2 * z)) for each, wide in product(values, widths)]
     known = [each for each in found if each is not None]
+    by_t = None if one.n is None else _p_by_t(value, width, used, one.n)
+    agrees = None if reported is None else _agrees(known, reported) or _agrees([by_t] if by_t else [], reported)
     return Stated(
         low=one.low.value,
         high=one.high.value,
@@ -39,10 +41,12 @@ def stated_alone(one: StatedInterval, reported: ReportedP | None, level: float) 
         assumed=one.level is None,
         value=value,
         se=se,
+        n=one.n,
         p=_p(value, se),
+        p_by_t=by_t,
         lowest=min(known, default=None),
         highest=max(known, default=None),
-        agrees=None if reported is None else _agrees(known, reported),
+        agrees=agrees,
         outside=not one.low.value - spare <= value <= one.high.value + spare,
         lopsided=abs(value - middle) > spare * (1 + 1e-9),
         methods=None,
@@ -75,7 +79,9 @@ def stated_beside(
         assumed=one.level is None,
         value=None,
         se=None,
+        n=None,
         p=None,
+        p_by_t=None,
         lowest=None,
         highest=None,
         agrees=None,
@@ -101,6 +107,11 @@ def _agrees(p: Sequence[float], reported: ReportedP) -> bool:
     halves = [each / 2 for each in p]
     two = reported.sides != 1 and reported_among(p, reported, between=True)
     return two or (reported.sides == 1 and reported_among(halves, reported, between=True))
+
+
+def _p_by_t(value: float, width: float, level: float, n: int) -> float | None:
+    half = float(special.stdtrit(n - 1, 0.5 + level / 2))
+    return max(1e-300, float(2 * special.stdtr(n - 1, -abs(value) * 2 * half / width))) if width > 0 else None
 
 
 def _p(value: float, se: float) -> float | None:

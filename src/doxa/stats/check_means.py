@@ -3,15 +3,19 @@
 import math
 from itertools import product
 
-import numpy as np
 from scipy import optimize, special
 
 from doxa.stats.agreement import compared
 from doxa.stats.checked import Bounds, Correlated, Group, Recomputed
+from doxa.stats.controls import ALPHA
+from doxa.stats.noncentral import power_of_t
+from doxa.stats.planning import POWER
 from doxa.stats.stated import Mean, Printed, ReportedP
-from doxa.stats.two_rates import ALPHA, POWER, TestResult
+from doxa.stats.two_rates import TestResult
 
 EQUAL = "the standard deviations are 0: every observation is the same"
+MOST_SHIFT = 100.0
+"""Noncentrality that is found for certain, also with 1 degree of freedom."""
 CORRELATIONS = (0.0, 0.5, 0.9)
 
 
@@ -69,14 +73,8 @@ def power_of_means(groups: tuple[Group, Group], *, paired: bool) -> tuple[float 
     value, se, df = _spread(groups)
     if se == 0 or paired:
         return None, None
-    critical = float(special.stdtrit(df, 1 - ALPHA / 2))
-
-    def power(shift: float) -> float:
-        # Far tails come as NaN from scipy 1.17.
-        return 1 - float(np.nan_to_num(special.nctdtr(df, shift, critical)))
-
-    shift = optimize.brentq(lambda one: power(one) - POWER, 0.0, 4 * critical + 10)
-    return (power(abs(value) / se) if abs(value) / se < 30 else 1.0), float(shift) * se
+    shift = float(optimize.brentq(lambda one: power_of_t(df, one, ALPHA) - POWER, 0.0, MOST_SHIFT))
+    return power_of_t(df, min(abs(value) / se, MOST_SHIFT), ALPHA), shift * se
 
 
 def correlated_of(groups: tuple[Group, Group], reported: ReportedP | None) -> Correlated | None:

@@ -7,11 +7,12 @@ import numpy as np
 
 from doxa.stats.agreement import compared
 from doxa.stats.boschloo import boschloo
-from doxa.stats.checked import Bounds, Discordance, Group, Pairing, Recomputed
-from doxa.stats.intervals import Interval, wilson
+from doxa.stats.checked import Agreement, Bounds, Discordance, Group, Pairing, Recomputed
+from doxa.stats.controls import ALPHA
+from doxa.stats.intervals import Interval
+from doxa.stats.rates import one_rate, wilson
 from doxa.stats.stated import Proportion, ReportedP
 from doxa.stats.two_rates import (
-    ALPHA,
     Count,
     TestResult,
     agresti_caffo,
@@ -79,12 +80,13 @@ def tests_of_one(group: Group, reported: ReportedP | None) -> tuple[Recomputed, 
 
 
 def intervals_of_one(group: Group, level: float) -> tuple[Bounds, ...]:
-    """Wilson first, then the exact one and Jeffreys'."""
+    """The modified Wilson interval first, as in reports; then the exact one, Jeffreys' and Wilson's."""
     one = _count(group)
     found = (
-        wilson(one.events, one.n, level=level),
+        one_rate(one.events, one.n, level=level),
         clopper_pearson(one, level=level),
         jeffreys(one, level=level),
+        wilson(one.events, one.n, level=level),
     )
     return tuple(bounds_of(each, level) for each in found)
 
@@ -98,7 +100,7 @@ def intervals_by_method(groups: tuple[Group, ...], level: float) -> dict[str, li
             intervals = [method(*counts, level=level) for method in OF_TWO]
         else:
             intervals = [method(counts[0], level=level) for method in (clopper_pearson, jeffreys, wald_of_one)]
-            intervals.append(wilson(counts[0].events, counts[0].n, level=level))
+            intervals += [method(counts[0].events, counts[0].n, level=level) for method in (one_rate, wilson)]
         for one in intervals:
             found.setdefault(one.method, []).append(bounds_of(one, level))
     return found
@@ -132,6 +134,17 @@ def pairing_of(groups: tuple[Group, Group], reported: ReportedP | None, level: f
         reported=None if reported is None else _reported_at(at, most, reported),
         significant=None if significant is None else at(significant),
     )
+
+
+def mcnemar_of(pairing: Pairing, reported: ReportedP | None) -> Recomputed:
+    """Exact McNemar over the discordant pairs that are possible; a single p where there is one possibility."""
+    ends = (pairing.fewest, pairing.most)
+    agrees: Agreement | None = None
+    if reported is not None:
+        fits = pairing.reported is not None or any(reported.agrees(one.p) for one in ends)
+        agrees = "two-sided" if fits and reported.sides != 1 else "none"
+    only = pairing.fewest.p if pairing.fewest == pairing.most else None
+    return Recomputed("exact McNemar", only, None, pairing.fewest.p, pairing.most.p, None, agrees)
 
 
 def bounds_of(found: Interval, level: float) -> Bounds:

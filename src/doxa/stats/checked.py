@@ -37,7 +37,8 @@ class Recomputed:
 
     Attributes:
         name: Name of the test.
-        p: Two-sided p-value of the numbers nearest to what is stated; None where the test does not exist.
+        p: Two-sided p-value of the numbers nearest to what is stated; None where the test does not exist, or depends on
+            what is not stated (the discordant pairs): then there is a smallest and a largest one.
         one_sided: The p-value in the direction of the difference.
         lowest: Smallest two-sided p over all numbers that agree with what is stated; None where that was not computed.
         highest: Largest one.
@@ -149,7 +150,9 @@ class Stated:
         assumed: Whether the level was assumed.
         value: The estimate before it, or its middle.
         se: Standard error by a normal distribution: its width over 2 z. None next to groups, which say more.
+        n: Observations that it rests on; None when they are not said.
         p: p-value against 0 from it.
+        p_by_t: The same if it was made with t and n - 1 degrees of freedom; None without n.
         lowest: Smallest p over the numbers that are printed like these.
         highest: Largest.
         agrees: Whether the reported p is one of them; None when none is reported.
@@ -165,7 +168,9 @@ class Stated:
     assumed: bool
     value: float | None
     se: float | None
+    n: int | None
     p: float | None
+    p_by_t: float | None
     lowest: float | None
     highest: float | None
     agrees: bool | None

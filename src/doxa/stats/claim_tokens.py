@@ -25,9 +25,9 @@ TOKENS = re.compile(
     |(?P<unpaired>\bunpaired\b|\bindependent\b)
     |(?P<paired>\bpaired\b|\bsame\s+(?:items|prompts|questions|scenarios)\b)
     |(?:(?P<level>[0-9]{{1,3}}(?:\.[0-9]+)?)\s*%\s*)?(?P<ci>\bci\b|\bconfidence\s+interval\b){IS}
-        (?P<ci_low_bare>{NUMBER})\s*(?P<ci_unit_low_bare>%?)\s*(?:,|;|\bto\b)\s*(?P<ci_high_bare>{NUMBER})\s*(?P<ci_unit_bare>%?)
+        (?P<ci_low_bare>{NUMBER})\s*(?P<ci_unit_low_bare>%?)\s*(?:,|;|\bto\b|-)\s*(?P<ci_high_bare>{NUMBER})\s*(?P<ci_unit_bare>%?)
     |(?:(?:(?P<level_of>[0-9]{{1,3}}(?:\.[0-9]+)?)\s*%\s*)?(?:\bci\b|\bconfidence\s+interval\b){IS})?
-        [\[(]\s*(?P<low>{NUMBER})\s*(?P<unit_low>%?)\s*(?:,|;|\bto\b)\s*(?P<high>{NUMBER})\s*(?P<unit>%?)\s*[\])]
+        [\[(]\s*(?P<low>{NUMBER})\s*(?P<unit_low>%?)\s*(?:,|;|\bto\b|-)\s*(?P<high>{NUMBER})\s*(?P<unit>%?)\s*[\])]
     |(?:\bsd\b|\bs\.d\.|\bstd\b|\bstandard\s+deviation\b){IS}(?P<sd>{NUMBER})
     |(?:\bsem?\b|\bs\.e\.(?:m\.)?|\bstandard\s+error\b){IS}(?P<se>{NUMBER})
     |(?:±|\+/-)\s*(?P<either>{NUMBER})(?P<either_is>\s*(?:sd|sem?)\b)?
@@ -42,7 +42,7 @@ TOKENS = re.compile(
     |(?P<filler>(?<![a-z])vs?\.?(?![a-z])|\b(?:versus|against|compared|relative|with|to|than|and|per|each|both|in|from|for|tier|tiers|arm|arms
         |group|groups|condition|conditions|prompts|items|questions|runs|samples|episodes|scenarios|gap|difference|rate
         |rates)\b\.?)
-    |(?P<space>\s+|[,;:()\[\]/=]|-(?=\s))
+    |(?P<space>\s+|[,;:()\[\]/=→]|-(?=\s))
     """,
     re.VERBOSE | re.IGNORECASE,
 )

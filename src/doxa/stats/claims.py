@@ -89,7 +89,7 @@ def parse_claim(
         text=" ".join(text.split()),
         groups=groups,
         gap=gap,
-        interval=_interval(tokens, value),
+        interval=_interval(tokens, value, alone=gap is None and not groups),
         reported=given or own,
         paired=said[0] if said else paired,
         margin=margin,
@@ -119,7 +119,7 @@ def parse_reported(text: str) -> ReportedP:
 def _quantities(tokens: list[Token]) -> tuple[Gap | None, tuple[Proportion, ...] | tuple[Mean, ...], Printed | None]:
     """What is compared: a gap, or groups; and a value that an interval may belong to."""
     kinds = [one.kind for one in tokens]
-    sizes = [whole(size) for one in tokens if one.kind == "n" for size in (one.parts["n"], one.parts.get("m")) if size]
+    sizes = _sizes(tokens)
     numbers = [printed(one.parts["number"]) for one in tokens if one.kind == "number"]
     has_interval = "interval" in kinds
     if "ratio" in kinds:
@@ -138,12 +138,11 @@ def _quantities(tokens: list[Token]) -> tuple[Gap | None, tuple[Proportion, ...]
     if "gap" in kinds and not {"rate", "events", "rate_of"} & set(kinds):
         gaps = [printed(one.parts["gap"], 0.01) for one in tokens if one.kind == "gap"]
         _refuse_spare(numbers)
-        if has_interval and len(gaps) == 1 and not sizes:
-            return None, (), gaps[0]
-        n, m = _spread_over(sizes, 2, "two groups")
         if len(gaps) > 1:
             raise ClaimError(f"{len(gaps)} differences", expected="one", way_out="Check one at a time")
-        return Gap(gaps[0], n, m), (), None
+        if has_interval and not sizes:
+            return None, (), gaps[0]
+        return Gap(gaps[0], *_spread_over(sizes, 2, "two groups")), (), gaps[0]
     if "gap" in kinds:
         raise ClaimError("rates and a difference", expected="one of the two", way_out="Leave the difference out")
     rates = _merged(tokens)
@@ -157,6 +156,8 @@ def _quantities(tokens: list[Token]) -> tuple[Gap | None, tuple[Proportion, ...]
     if has_interval and not rates and len(numbers) == 1:
         return None, (), numbers[0]
     _refuse_spare(numbers)
+    if not rates:
+        return None, (), None
     return None, _proportions(rates, sizes), None
 
 
@@ -213,7 +214,7 @@ def _means(tokens: list[Token], sizes: list[int], numbers: list[Printed]) -> tup
     return tuple(found)
 
 
-def _interval(tokens: list[Token], value: Printed | None) -> StatedInterval | None:
+def _interval(tokens: list[Token], value: Printed | None, *, alone: bool) -> StatedInterval | None:
     found = [one.parts for one in tokens if one.kind == "interval"]
     if not found:
         return None
@@ -228,7 +229,10 @@ def _interval(tokens: list[Token], value: Printed | None) -> StatedInterval | No
     level = float(stated) / 100 if stated else None
     if level is not None and not 0.5 <= level <= 0.999:
         raise ClaimError(f"an interval of {stated} %", expected="one from 50 to 99.9 %", way_out="Correct its level")
-    return StatedInterval(value, printed(low, scale), printed(high, scale), level, unit)
+    sizes = _sizes(tokens) if alone else []
+    if len(sizes) > 1:
+        raise ClaimError(f"{len(sizes)} numbers of observations for one interval", way_out="Write one n=30")
+    return StatedInterval(value, printed(low, scale), printed(high, scale), level, unit, sizes[0] if sizes else None)
 
 
 def _reported(tokens: list[Token]) -> ReportedP | None:
@@ -261,6 +265,10 @@ def _spread_over(sizes: list[int], groups: int, of: str) -> list[int]:
             way_out="Write n=520",
         )
     return sizes
+
+
+def _sizes(tokens: list[Token]) -> list[int]:
+    return [whole(size) for one in tokens if one.kind == "n" for size in (one.parts["n"], one.parts.get("m")) if size]
 
 
 def _refuse_spare(numbers: list[Printed]) -> None:

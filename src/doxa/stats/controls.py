@@ -167,7 +167,7 @@ def control_effects(
         no value on their items.
     """
     blocks = blocks_of(rows, contrast, score, task)
-    scored = np.any(np.stack([block.panel.scored for block in blocks]), axis=0)
+    scored = np.any(np.stack([found.scored for block in blocks for found in block.panels]), axis=0)
     replaced = {}
     for term in contrast.terms:
         by_index = rows.controls.get((term.arm, family), {})
@@ -182,15 +182,17 @@ def control_effects(
     items = np.zeros(1 + len(indices), dtype=np.int64)
     unequal = False
     for block in blocks:
-        codes = np.array([_codes_of(block.panel, term, indices, replaced) for term in block.terms])
-        own = [row for row, term in enumerate(block.terms) if term.arm in replaced]
+        units = [
+            _units_of(found, term, indices, replaced) for term, found in zip(block.terms, block.panels, strict=True)
+        ]
+        own = [place for place, term in enumerate(block.terms) if term.arm in replaced]
         # Only the items of the controls: they may have been given fewer than the target.
-        common = (
-            (block.panel.rows[codes[own, 1:]] > 0).any(axis=(0, 1))
-            if own
-            else np.ones(len(block.panel.items), dtype=bool)
-        )
-        sums = np.einsum("t,tui->ui", block.weights, block.panel.means[codes][:, :, common])
+        common = np.ones(len(block.units), dtype=bool)
+        if own:
+            asked = [block.panels[place].rows[units[place][1:]] > 0 for place in own]
+            common = np.any(np.concatenate(asked), axis=0)
+        means = np.stack([found.means[codes][:, common] for found, codes in zip(block.panels, units, strict=True)])
+        sums = np.einsum("t,tui->ui", block.weights, means)
         filled = ~np.isnan(sums)
         count = filled.sum(axis=1)
         mean = np.full(len(sums), np.nan)
@@ -375,7 +377,7 @@ def _adjusted(cells: Sequence[ControlEffects]) -> dict[tuple[str, str, str], flo
     return {(cell.contrast, cell.task, cell.score): float(one) for cell, one in zip(cells, p, strict=True)}
 
 
-def _codes_of(panel: Panel, term: Term, indices: Sequence[str], replaced: Mapping[str, Mapping[str, str]]) -> list[int]:
+def _units_of(panel: Panel, term: Term, indices: Sequence[str], replaced: Mapping[str, Mapping[str, str]]) -> list[int]:
     """Codes of the arms that stand for a term in unit 0 (the target) and in every control."""
     if term.arm not in replaced:
         return [panel.arms[term.arm]] * (1 + len(indices))

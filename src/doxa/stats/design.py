@@ -13,27 +13,21 @@ items first; the item is the unit of replication ("new items, this vector, this 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from doxa.stats.intervals import (
-    Interval,
-    bonett_price,
-    logit_t,
-    mean_t,
-    mover,
-    pseudo_items,
-    weighted,
-    welch,
-    wilson,
-    wilson_clustered,
-)
-from doxa.stats.table import Levels, Panel, Rows, panel
+from doxa.stats.intervals import Interval, logit_t, mean_t, mover, weighted, welch
+from doxa.stats.rates import bonett_price, one_rate, pseudo_items, wilson, wilson_clustered
+from doxa.stats.table import ITEM, Levels, Panel, Rows, panel
 from doxa.words.contrasts import Contrast, Term
 from doxa.words.errors import ResultsError, nearest
+
+PSEUDO = 0.05
+"""Weight of a pseudo-unit at each end of bounded scores, in units (`intervals.logit_t`)."""
 
 ScoreKind = Literal["unbounded", "share", "binary"]
 Design = Literal["level", "difference", "groups"]
@@ -41,22 +35,22 @@ Design = Literal["level", "difference", "groups"]
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Terms that share their items: within a block arms are paired, blocks are independent of each other.
+    """Terms that share their units: within a block they are paired, blocks are independent of each other.
 
     Attributes:
-        panel: The panel of the block's factor levels.
-        terms: The terms of the contrast with these levels.
-        complete: Which items have a value in every term.
+        terms: The terms of the contrast.
+        panels: Of each term the panel of its factor levels; all are on the same units.
+        complete: Which units have a value in every term.
     """
 
-    panel: Panel
     terms: tuple[Term, ...]
+    panels: tuple[Panel, ...]
     complete: Int[np.ndarray, " complete"]
 
     @property
-    def codes(self) -> list[int]:
-        """Codes of the terms' arms."""
-        return [self.panel.arms[term.arm] for term in self.terms]
+    def units(self) -> tuple[str, ...]:
+        """Names of the units, complete or not."""
+        return self.panels[0].items
 
     @property
     def weights(self) -> Float[np.ndarray, " terms"]:
@@ -64,31 +58,51 @@ class Block:
         return np.array([term.weight for term in self.terms])
 
     @property
+    def means(self) -> Float[np.ndarray, "terms units"]:
+        """Unit means of the terms."""
+        return np.stack(
+            [found.means[found.arms[term.arm]] for term, found in zip(self.terms, self.panels, strict=True)]
+        )
+
+    @property
+    def rows(self) -> Int[np.ndarray, "terms units"]:
+        """Runs of the terms, with a value or without."""
+        return np.stack([found.rows[found.arms[term.arm]] for term, found in zip(self.terms, self.panels, strict=True)])
+
+    @property
+    def filled(self) -> Int[np.ndarray, "terms units"]:
+        """Runs of the terms with a value."""
+        return np.stack(
+            [found.counts[found.arms[term.arm]] for term, found in zip(self.terms, self.panels, strict=True)]
+        )
+
+    @property
     def sums(self) -> Float[np.ndarray, " complete"]:
-        """For every complete item the weighted sum of its arms' means."""
-        means = self.panel.means[self.codes][:, self.complete]
-        summed: Float[np.ndarray, " complete"] = np.einsum("t,ti->i", self.weights, means)
+        """For every complete unit the weighted sum of the terms' means."""
+        summed: Float[np.ndarray, " complete"] = np.einsum("t,ti->i", self.weights, self.means[:, self.complete])
         return summed
 
     @property
     def runs(self) -> int:
-        """Largest number of runs that an item has in one of the terms' arms."""
-        return int(self.panel.rows[self.codes].max(initial=0))
+        """Largest number of runs that a unit has in one of the terms."""
+        return int(self.rows.max(initial=0))
 
     @property
     def counts(self) -> Int[np.ndarray, "terms complete"]:
-        """Runs with a value."""
-        counts: Int[np.ndarray, "terms complete"] = self.panel.counts[self.codes][:, self.complete]
+        """Runs with a value, of the complete units."""
+        counts: Int[np.ndarray, "terms complete"] = self.filled[:, self.complete]
         return counts
 
 
-def blocks_of(rows: Rows, contrast: Contrast, score: str, task: str) -> tuple[Block, ...]:
-    """Group the terms of a contrast by the factor levels they select.
+def blocks_of(rows: Rows, contrast: Contrast, score: str, task: str, unit: str = ITEM) -> tuple[Block, ...]:
+    """Group the terms of a contrast by the units they share.
+
+    Terms at the same factor levels share their units; terms at different levels do where some units have both (a
+    prompt that was asked in two tiers), and are independent groups where none has.
 
     Raises:
-        ResultsError: When an arm is not in the table, or two groups share some items.
+        ResultsError: When an arm is not in the table, or two terms of one arm may hold the same rows.
     """
-    by_levels: dict[Levels, list[Term]] = {}
     for term in contrast.terms:
         if term.arm not in rows.arms:
             named = [arm for arm in rows.arms if arm not in rows.of]
@@ -96,32 +110,64 @@ def blocks_of(rows: Rows, contrast: Contrast, score: str, task: str) -> tuple[Bl
                 f"contrast {contrast.name!r} names arm {term.arm!r}, which the table does not have",
                 way_out=nearest(term.arm, named),
             )
+    _check_levels(contrast)
+    by_levels: dict[Levels, list[Term]] = {}
+    for term in contrast.terms:
         by_levels.setdefault(term.levels, []).append(term)
-    blocks, seen = [], set[str]()
+    groups: list[tuple[set[str], list[tuple[Term, Panel]]]] = []
     for levels, terms in by_levels.items():
-        found = panel(rows, task, score, levels)
-        if seen & set(found.items):
+        found = panel(rows, task, score, levels, unit)
+        joined: tuple[set[str], list[tuple[Term, Panel]]] = (set(found.items), [(term, found) for term in terms])
+        apart = []
+        for group in groups:
+            if group[0] & joined[0]:
+                joined = (group[0] | joined[0], [*group[1], *joined[1]])
+            else:
+                apart.append(group)
+        groups = [*apart, joined]
+    return tuple(_block(names, members) for names, members in groups)
+
+
+def _block(names: set[str], members: Sequence[tuple[Term, Panel]]) -> Block:
+    first = members[0][1].items
+    units = first if len(first) == len(names) else tuple(sorted(names))
+    panels = tuple(found if found.items == units else _on_units(found, units) for _, found in members)
+    terms = tuple(term for term, _ in members)
+    means = np.stack([found.means[found.arms[term.arm]] for term, found in zip(terms, panels, strict=True)])
+    return Block(terms, panels, np.flatnonzero(~np.isnan(means).any(axis=0)))
+
+
+def _on_units(found: Panel, units: tuple[str, ...]) -> Panel:
+    """A panel on more units than it has: they have no row."""
+    place = np.searchsorted(np.array(units, dtype=object), np.array(found.items, dtype=object))
+    shape = (len(found.arms), len(units))
+    means, counts, rows = np.full(shape, np.nan), np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    means[:, place], counts[:, place], rows[:, place] = found.means, found.counts, found.rows
+    return replace(found, items=units, means=means, counts=counts, rows=rows)
+
+
+def _check_levels(contrast: Contrast) -> None:
+    """Two terms of one arm hold different rows only when one factor has a different level in each."""
+    for one, other in combinations(contrast.terms, 2):
+        first, second = dict(one.levels), dict(other.levels)
+        apart = any(first[factor] != second[factor] for factor in first.keys() & second.keys())
+        if one.arm == other.arm and first != second and not apart:
             raise ResultsError(
                 f"contrast {contrast.name!r} takes the same items at several factor levels",
-                expected="the same levels in every arm (paired) or levels that share no item (groups)",
+                expected="levels of one factor that differ, such as `a[tier=free] - a[tier=paid]`",
                 way_out="Select levels of one factor in every arm",
             )
-        seen |= set(found.items)
-        codes = [found.arms[term.arm] for term in terms]
-        complete = np.flatnonzero(~np.isnan(found.means[codes]).any(axis=0))
-        blocks.append(Block(found, tuple(terms), complete))
-    return tuple(blocks)
 
 
 def design_of(contrast: Contrast, blocks: Sequence[Block]) -> Design:
     """The design of a contrast: its weights sum to one (a level) or zero, in one block or several."""
     if len(blocks) > 1:
         return "groups"
-    return "level" if _is_level(contrast.terms) else "difference"
+    return "level" if is_level(contrast.terms) else "difference"
 
 
-def _is_level(terms: Sequence[Term]) -> bool:
-    """Weights that sum to one make a level, which is not held against 0; a difference's sum to zero."""
+def is_level(terms: Sequence[Term]) -> bool:
+    """Whether weights sum to one: a level, which is not held against 0. Those of a difference sum to zero."""
     return sum(term.weight for term in terms) > 0.5
 
 
@@ -144,7 +190,7 @@ def _mean_difference(blocks: Sequence[Block], level: float) -> Interval:
 
 def _share_level(blocks: Sequence[Block], level: float) -> Interval:
     low, high = _span(blocks[0])
-    return logit_t(blocks[0].sums, low=low, high=high, level=level)
+    return logit_t(blocks[0].sums, low=low, high=high, level=level, pseudo=PSEUDO if low == 0 or high == 0 else 0.0)
 
 
 def _share_difference(blocks: Sequence[Block], level: float) -> Interval:
@@ -157,7 +203,7 @@ def _rate_level(blocks: Sequence[Block], level: float) -> Interval:
     if np.any(block.weights < 0):
         return _share_level(blocks, level)
     if block.runs == 1 and len(block.terms) == 1:
-        return wilson(float(block.sums.sum()), len(block.complete), level=level)
+        return one_rate(float(block.sums.sum()), len(block.complete), level=level)
     return wilson_clustered(block.sums, float(block.counts.sum()), level=level)
 
 
@@ -171,7 +217,7 @@ def _rate_difference(blocks: Sequence[Block], level: float) -> Interval:
 
 
 def _mean_groups(blocks: Sequence[Block], level: float) -> Interval:
-    null = None if _is_level([term for block in blocks for term in block.terms]) else 0.0
+    null = None if is_level([term for block in blocks for term in block.terms]) else 0.0
     return welch([block.sums for block in blocks], level=level, null=null)
 
 
@@ -187,9 +233,16 @@ def _rate_groups(blocks: Sequence[Block], level: float) -> Interval:
         else:
             # A rate is estimated on its own scale; its weight comes afterwards.
             weight = float(block.weights[0])
-            alone = Block(block.panel, (Term(1.0, block.terms[0].arm, block.terms[0].levels),), block.complete)
-            parts.append(weighted(_rate_level([alone], level), weight))
+            alone = replace(block, terms=(replace(block.terms[0], weight=1.0),))
+            parts.append(weighted(_rate_of_part(alone, level), weight))
     return mover(parts)
+
+
+def _rate_of_part(block: Block, level: float) -> Interval:
+    """A rate that MOVER puts together with others: of two plain Wilson intervals that is Newcombe's."""
+    if block.runs == 1:
+        return wilson(float(block.sums.sum()), len(block.complete), level=level)
+    return _rate_level([block], level)
 
 
 DECISION: Mapping[tuple[ScoreKind, Design], Callable[[Sequence[Block], float], Interval]] = {

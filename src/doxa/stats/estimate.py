@@ -1,18 +1,28 @@
 """One contrast of one score: its estimate, by the method that `doxa.stats.design` names."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
-from doxa.stats.design import DECISION, Block, ScoreKind, blocks_of, design_of
-from doxa.stats.intervals import Interval
-from doxa.stats.table import Rows, encode, identical, panel
-from doxa.words.contrasts import Contrast
+from doxa.stats.cells import Seeds, cells_of
+from doxa.stats.choice import default_estimand, reason, several_seeds
+from doxa.stats.design import DECISION, Block, ScoreKind, blocks_of, design_of, is_level
+from doxa.stats.estimands import Estimand, estimand_named
+from doxa.stats.intervals import Interval, naive
+from doxa.stats.known_coverage import LEAST, coverage_of, situation_of
+from doxa.stats.ordinal import brunner_munzel
+from doxa.stats.replication import replicated
+from doxa.stats.table import ITEM, Rows, encode, identical, panel, selected
+from doxa.words.contrasts import Contrast, contrast_of
 from doxa.words.errors import ResultsError
 
+FEWEST_LEVELS = 5
+"""Levels of a factor below which its levels as units are described and not tested."""
 ROUNDING = 1e-5
 """Share of the largest value that two arms may differ by when they do the same: the last bits of logits depend on what
 else is in a batch (measured: 5e-5 of logits around 20 in float32)."""
@@ -33,11 +43,16 @@ class Estimate:
         n: `units`, `items`, `runs` (the most that an item has), `seeds`; for the rate of one arm also `rows`, `events`.
         df: Degrees of freedom.
         unit: The unit of replication.
+        estimand: What the interval is for.
         method: Name of the method.
+        why: The design that was found in the table, and so why this method.
         level: Confidence level.
+        coverage: How often .95 intervals of this design held in simulated studies like this one; None where that was
+            not simulated.
         missing: By arm, rows without a value, and rows that another arm of the contrast has and this one lacks.
         p: Two-sided p-value of no difference.
         p_adjusted: p by Holm over the declared family; None outside it.
+        superiority: P(X > Y) + P(X = Y)/2 with `low`, `high` and `p`, for two independent arms and a bounded score.
         kind: What values the score can take.
         flags: Keys of `doxa.stats.intervals.FLAGS`.
         primary: Whether it belongs to the declared family; otherwise it is exploratory.
@@ -53,11 +68,15 @@ class Estimate:
     n: Mapping[str, int]
     df: float | None
     unit: str
+    estimand: Estimand
     method: str
+    why: str
     level: float
+    coverage: float | None
     missing: Mapping[str, int]
     p: float | None
     p_adjusted: float | None
+    superiority: Mapping[str, float | None] | None
     kind: ScoreKind
     flags: tuple[str, ...]
     primary: bool
@@ -94,46 +113,79 @@ def check_keys(value: Mapping[str, Any], expected: Sequence[str], what: str) -> 
 
 def estimate(
     table: pd.DataFrame | Rows,
-    contrast: Contrast,
+    contrast: Contrast | str,
     score: str,
     *,
     task: str | None = None,
     kind: ScoreKind = "unbounded",
+    bounds: tuple[float, float] | None = None,
+    estimand: str | None = None,
+    unit: str = ITEM,
+    seeds: Seeds | None = None,
+    method: Literal["CLT"] | None = None,
     level: float = 0.95,
     primary: bool = False,
 ) -> Estimate:
-    """Estimate a contrast of one score.
+    """Estimate a contrast of one score: by the design that is found in the table, which `Estimate.why` states.
 
     Args:
         table: A table of `doxa.words.schema`, or one that is coded already.
-        contrast: A weighted sum of arms; the weights sum to zero (a difference) or to one (a level).
+        contrast: A weighted sum of arms, or its arithmetic (`block - baseline`); the weights sum to zero (a difference)
+            or to one (a level).
         score: Name of the score.
         task: Its task; may be left out when only one has the score.
         kind: `share` for values within 0 and 1, `binary` for 0 or 1. It is stated by whoever made the score and never
             guessed from the values: a score that happens to be 0 or 1 everywhere would change its method.
+        bounds: Smallest and largest value of a score on another scale, such as (1, 10); its kind is then `share`, and a
+            difference of two independent arms gets P(X > Y) beside it.
+        estimand: What the interval is for (`doxa.stats.estimands`), in full or short; None: new items, and over seeds
+            where the table has several.
+        unit: The factor whose levels are the units of replication (`paraphrase`, `topic`, a prompt that is asked in
+            two tiers); `item` when it is the item.
+        seeds: `independent` for arms whose training seeds have the same numbers and nothing else in common.
+        method: `CLT` for the naive interval, mean ± z s/√n, to compare with.
         level: Confidence level.
         primary: Whether it belongs to the declared family.
 
     Raises:
         ResultsError: When the table is not valid, an arm, score or factor is not in it, several tasks have the score, a
-            value lies outside its kind, or arms share only some of their items between factor levels.
+            value lies outside its kind, two terms may hold the same rows, or the table lacks what the estimand needs.
+        StudyError: When the arithmetic of the contrast cannot be read.
     """
     rows = table if isinstance(table, Rows) else encode(table)
+    if isinstance(contrast, str):
+        contrast = contrast_of(contrast, [arm for arm in rows.arms if arm not in rows.of or arm in contrast])
     task = _task(rows, score, task)
-    blocks = blocks_of(rows, contrast, score, task)
+    if bounds is not None:
+        rows, kind = _rescaled(rows, task, score, bounds), "share"
+    blocks = blocks_of(rows, contrast, score, task, unit)
     _check_range(blocks, kind)
-    found = None
-    if _same_everywhere(contrast, blocks) and identical(rows, task, contrast.terms[0].arm, contrast.terms[1].arm):
-        found = Interval(0.0, method="identical outputs", flags=("identical",))
-    if found is None and kind == "unbounded" and _only_rounding(contrast, blocks):
-        found = Interval(float(np.mean(blocks[0].sums)), method="equal up to rounding", flags=("rounding",))
-    if found is None:
-        found = DECISION[kind, design_of(contrast, blocks)](blocks, level)
+    several = several_seeds(rows, contrast, score, task)
+    aim = default_estimand(several, blocks) if estimand is None else estimand_named(estimand)
+    computed: ScoreKind = "unbounded" if method == "CLT" else kind
     items = sum(len(block.complete) for block in blocks)
     n = {"units": items, "items": items, "runs": max(block.runs for block in blocks), "seeds": 1}
-    if kind == "binary" and len(contrast.terms) == 1:
+    found = None if several or aim != "new items" else _not_tested(rows, contrast, blocks, kind, task)
+    unit_name = unit
+    if found is None and (several or aim != "new items"):
+        found, n = replicated(rows, contrast, blocks, score, task, computed, aim, unit=unit, seeds=seeds, level=level)
+        unit_name = _unit_name(aim, unit)
+    elif found is None:
+        found = DECISION[computed, design_of(contrast, blocks)](blocks, level)
+    if unit != ITEM and items < FEWEST_LEVELS:
+        found = replace(found, flags=(*found.flags, "few_units"))
+    if method == "CLT":
+        found = naive(found, unit_name, level=level, null=None if is_level(contrast.terms) else 0.0)
+    if kind == "binary" and len(contrast.terms) == 1 and not several:
         counts = blocks[0].counts[0]
         n |= {"rows": int(counts.sum()), "events": round(float(counts @ blocks[0].sums) / contrast.terms[0].weight)}
+    if bounds is not None:
+        found = _scaled_back(found, bounds, contrast)
+    held = None
+    if found.low is not None and method is None:
+        held = _coverage(rows, contrast, blocks, kind, aim, unit, several)
+    if held is not None and held < LEAST:
+        found = replace(found, flags=(*found.flags, "undercovers"))
     return Estimate(
         contrast=contrast.name,
         score=score,
@@ -144,16 +196,103 @@ def estimate(
         se=found.se,
         n=n,
         df=found.df,
-        unit="item",
+        unit=unit_name,
+        estimand=aim,
         method=found.method,
+        why=reason(contrast, blocks, kind, aim, unit, n),
         level=level,
-        missing=_missing(blocks),
+        coverage=held,
+        missing=_missing(blocks, several),
         p=found.p,
         p_adjusted=None,
+        superiority=_superiority(rows, contrast, blocks, aim, level) if bounds is not None and not several else None,
         kind=kind,
         flags=found.flags,
         primary=primary,
     )
+
+
+def _not_tested(rows: Rows, contrast: Contrast, blocks: Sequence[Block], kind: ScoreKind, task: str) -> Interval | None:
+    """Arms whose outputs are the same, or the same up to rounding: there is nothing to test."""
+    if _same_everywhere(contrast, blocks) and identical(rows, task, contrast.terms[0].arm, contrast.terms[1].arm):
+        return Interval(0.0, method="identical outputs", flags=("identical",))
+    if kind == "unbounded" and _only_rounding(contrast, blocks):
+        return Interval(float(np.mean(blocks[0].sums)), method="equal up to rounding", flags=("rounding",))
+    return None
+
+
+def _coverage(
+    rows: Rows,
+    contrast: Contrast,
+    blocks: Sequence[Block],
+    kind: ScoreKind,
+    aim: Estimand,
+    unit: str,
+    several: bool,
+) -> float | None:
+    if kind == "unbounded" and not several:
+        return None  # what values without bounds look like is not known
+    of = blocks[0].panels[0]
+    terms = [one for block in cells_of(rows, blocks, of.score, of.task, unit) for one in block]
+    return coverage_of(situation_of(terms, blocks, kind, aim, design_of(contrast, blocks)))
+
+
+def _unit_name(aim: Estimand, unit: str) -> str:
+    return {
+        "new items": f"seed and {unit}",
+        "these items": "run",
+        "this checkpoint, over runs": "run",
+        "the recipe, over seeds": "seed",
+    }[aim]
+
+
+def _rescaled(rows: Rows, task: str, score: str, bounds: tuple[float, float]) -> Rows:
+    """The table with one score brought to 0 to 1."""
+    low, high = bounds
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ResultsError(
+            f"bounds {low:g} to {high:g}", expected="two numbers, the smaller first", way_out="Mend them"
+        )
+    value = rows.value.copy()
+    index = rows.cells[task, score] if (task, score) in rows.cells else np.empty(0, dtype=np.int64)
+    known = value[index][~np.isnan(value[index])]
+    if len(known) and (known.min() < low or known.max() > high):
+        raise ResultsError(
+            f"score {score!r} has values from {known.min():g} to {known.max():g}",
+            expected=f"{low:g} to {high:g}, as its bounds say",
+            way_out="Give the bounds of its scale",
+        )
+    value[index] = (value[index] - low) / (high - low)
+    return replace(rows, value=value, _panels={})
+
+
+def _scaled_back(found: Interval, bounds: tuple[float, float], contrast: Contrast) -> Interval:
+    width = bounds[1] - bounds[0]
+    shift = bounds[0] if is_level(contrast.terms) else 0.0
+    value, low, high = (None if one is None else shift + width * one for one in (found.value, found.low, found.high))
+    return replace(found, value=value, low=low, high=high, se=None if found.se is None else width * found.se)
+
+
+def _superiority(
+    rows: Rows, contrast: Contrast, blocks: Sequence[Block], aim: Estimand, level: float
+) -> Mapping[str, float | None] | None:
+    """P(X > Y) of a plain difference of two independent arms: over rows, or over units that the arms do not share."""
+    if len(contrast.terms) != 2 or sorted(term.weight for term in contrast.terms) != [-1.0, 1.0]:
+        return None
+    by_weight: dict[float, Float[np.ndarray, " units"]] = {}
+    for term in contrast.terms:
+        if aim == "this checkpoint, over runs":
+            of = blocks[0].panels[0]
+            index = selected(rows, of.task, of.score, term.levels)
+            value = rows.value[index[rows.arm[index] == rows.arms[term.arm]]]
+            by_weight[term.weight] = value[~np.isnan(value)]
+        elif aim == "new items" and len(blocks) == 2:
+            block = next(block for block in blocks if term in block.terms)
+            by_weight[term.weight] = block.means[block.terms.index(term), block.complete]
+        else:
+            return None
+    found = brunner_munzel(by_weight[1.0], by_weight[-1.0], level=level)
+    return {"value": found.value, "low": found.low, "high": found.high, "p": found.p}
 
 
 def per_item(table: pd.DataFrame | Rows, contrast: Contrast, score: str, *, task: str | None = None) -> pd.Series:
@@ -167,7 +306,7 @@ def per_item(table: pd.DataFrame | Rows, contrast: Contrast, score: str, *, task
     """
     rows = table if isinstance(table, Rows) else encode(table)
     blocks = blocks_of(rows, contrast, score, _task(rows, score, task))
-    items = [block.panel.items[code] for block in blocks for code in block.complete]
+    items = [block.units[code] for block in blocks for code in block.complete]
     return pd.Series(np.concatenate([block.sums for block in blocks]), index=pd.Index(items, name="item"), name=score)
 
 
@@ -207,13 +346,12 @@ def _only_rounding(contrast: Contrast, blocks: Sequence[Block]) -> bool:
     """Whether the arms of a difference agree up to rounding in every item, and not exactly in all."""
     if len(blocks) != 1 or design_of(contrast, blocks) != "difference" or not np.any(blocks[0].sums):
         return False
-    means = blocks[0].panel.means[blocks[0].codes][:, blocks[0].complete]
+    means = blocks[0].means[:, blocks[0].complete]
     return bool(np.max(np.abs(blocks[0].sums)) <= ROUNDING * np.max(np.abs(means)))
 
 
 def _check_range(blocks: Sequence[Block], kind: ScoreKind) -> None:
-    for block in blocks:
-        found = block.panel
+    for found in (found for block in blocks for found in block.panels):
         if kind != "unbounded" and (found.low < 0 or found.high > 1):
             raise ResultsError(
                 f"score {found.score!r} is declared a {kind} and has values from {found.low:g} to {found.high:g}",
@@ -227,11 +365,12 @@ def _check_range(blocks: Sequence[Block], kind: ScoreKind) -> None:
             )
 
 
-def _missing(blocks: Sequence[Block]) -> dict[str, int]:
+def _missing(blocks: Sequence[Block], several: bool) -> dict[str, int]:
+    """By arm the rows without a value, and with one seed also those that another arm has and this one lacks."""
     missing: dict[str, int] = {}
     for block in blocks:
-        rows = block.panel.rows[block.codes]
-        expected = int(rows.max(axis=0, initial=0).sum())
-        for term, counts in zip(block.terms, block.panel.counts[block.codes], strict=True):
-            missing[term.arm] = missing.get(term.arm, 0) + expected - int(counts.sum())
+        expected = int(block.rows.max(axis=0, initial=0).sum())
+        for term, rows, counts in zip(block.terms, block.rows, block.filled, strict=True):
+            lost = (int(rows.sum()) if several else expected) - int(counts.sum())
+            missing[term.arm] = missing.get(term.arm, 0) + lost
     return missing

@@ -19,12 +19,13 @@ from doxa.stats.controls import (
 )
 from doxa.stats.design import ScoreKind
 from doxa.stats.estimate import Estimate, applies, check_keys, estimate, estimate_from_json, estimate_to_json
+from doxa.stats.holm import holm
 from doxa.stats.table import Rows, encode, missing_by_arm
 from doxa.words import schema
 from doxa.words.contrasts import Contrast, Term
 from doxa.words.errors import ResultsError, StudyError, nearest
 
-FORMAT = 2
+FORMAT = 3
 """Version of the record and of the formulas behind it: a change that moves a number raises it (law 11)."""
 FEW_ITEMS = 10
 """Items below which a report says that there are few."""
@@ -202,18 +203,6 @@ def from_json(value: Mapping[str, Any]) -> Evaluation:
         missing=tuple(value["missing"]),
         notes=tuple(value["notes"]),
     )
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """p-values adjusted for their family: max over the smaller ones of (k - rank) p, at most 1.
-
-    Source: Holm 1979.
-    """
-    adjusted, largest = [0.0] * len(p), 0.0
-    for place, index in enumerate(sorted(range(len(p)), key=lambda i: p[i])):
-        largest = max(largest, min(1.0, (len(p) - place) * p[index]))
-        adjusted[index] = largest
-    return adjusted
 
 
 def _holm(estimates: Sequence[Estimate]) -> list[Estimate]:

@@ -5,9 +5,10 @@ import math
 from scipy import special
 
 from doxa.stats.checked import Bounds, Check, Discordance, Recomputed, Stated
-from doxa.stats.intervals import wilson
+from doxa.stats.controls import ALPHA
+from doxa.stats.rates import wilson
 from doxa.stats.stated import Unit
-from doxa.stats.two_rates import ALPHA, Count, clopper_pearson
+from doxa.stats.two_rates import Count, clopper_pearson
 from doxa.words.numbers import counted, level, listed, number, p_figures, percent, points
 
 FEW = 12
@@ -55,12 +56,14 @@ def _one_table(check: Check) -> list[str]:
 
 
 def _reported(check: Check) -> list[str]:
-    tests = [one for one in check.tests if one.p is not None]
+    tests = [one for one in check.tests if one.p is not None or one.reason is None]
     if not check.tests:
         return []
     if not tests:
         return [f"There is no test: {check.tests[0].reason}."]
-    unpaired = " These are tests of unpaired groups." if check.paired and len(check.groups) == 2 else ""
+    unpaired = ""
+    if check.paired and len(check.groups) == 2:
+        unpaired = f" {'All but McNemar' if check.pairing is not None else 'These'} are tests of unpaired groups."
     if check.reported is None:
         return [f"No p-value is reported; these numbers give {_named(tests)}.{unpaired}"]
     giving = [one for one in tests if one.agrees == "two-sided"]
@@ -72,13 +75,13 @@ def _reported(check: Check) -> list[str]:
             rest = f"; {_named(others)} {_give(others)} another" if others else ""
             found = f"{_start(said)} is what {_named(giving)} {_give(giving)}{rest}."
         elif halves:
-            names = listed([f"{one.name} ({p_figures(one.one_sided)})" for one in halves])
+            names = listed([f"{one.name} ({p_figures(one.one_sided)}{_halved_range(one)})" for one in halves])
             found = f"{_start(said)} is one-sided, by {names}; two-sided, {_named(halves)}."
         else:
-            found = f"None of these tests gives {said}: {_named(tests)}."
+            found = f"None of {_these(check)} gives {said}: {_named(tests)}."
         return [found + unpaired, *_borderline(tests)]
     if not giving and not halves:
-        found = f"{_start(said)} holds by none of these tests: {_named(tests)}."
+        found = f"{_start(said)} holds by none of {_these(check)}: {_named(tests)}."
     elif not giving:
         found = f"{_start(said)} holds one-sided only, by {listed([one.name for one in halves])}: {_named(tests)}."
     elif not others:
@@ -122,6 +125,8 @@ def _printed_interval(check: Check) -> list[str]:
         f" and p = {p_figures(stated.p)} against 0 ({p_figures(stated.lowest)} to {p_figures(stated.highest)} "
         "with the rounding)"
     )
+    if stated.p_by_t is not None and stated.n is not None:
+        implied += f", or {p_figures(stated.p_by_t)} if it was made with t and {stated.n - 1:,} degrees of freedom"
     if stated.agrees is not None:
         implied += f": it {'agrees' if stated.agrees else 'disagrees'} with the reported {check.reported}"
     return [*found, f"{implied}."]
@@ -203,7 +208,7 @@ def _no_difference(check: Check) -> list[str]:
 
 def _base_rate(check: Check) -> list[str]:
     curve = check.curve
-    if curve is None:
+    if curve is None or check.paired:
         return []
     pooled = [one for one in curve.p["pooled z"] if one is not None]
     found = []
@@ -251,10 +256,11 @@ def _power(check: Check) -> list[str]:
 
 
 def _few(check: Check) -> list[str]:
-    n = min((one.n for one in check.groups), default=FEW + 1)
+    alone = check.stated.n if check.stated is not None else None
+    n = min((one.n for one in check.groups), default=alone or FEW + 1)
     if n > FEW:
         return []
-    if check.groups[0].sd is None:
+    if check.groups and check.groups[0].sd is None:
         none = Count(0, n)
         by_wilson, exact = wilson(0, n).high, clopper_pearson(none).high
         assert by_wilson is not None
@@ -273,12 +279,26 @@ def _few(check: Check) -> list[str]:
 
 def _named(tests: list[Recomputed]) -> str:
     """`Fisher exact (.0749) and pooled z (.0530)`; with the range where the printed numbers leave one."""
-    return listed([f"{one.name} ({p_figures(one.p)}{_range(one)})" for one in tests])
+    return listed([f"{one.name} ({p_figures(one.p) if one.p is not None else ''}{_range(one)})" for one in tests])
+
+
+def _these(check: Check) -> str:
+    """Tests of unpaired groups are called so where the groups may be pairs."""
+    return "the tests of unpaired groups" if check.pairing is not None and check.paired is None else "these tests"
 
 
 def _range(one: Recomputed) -> str:
     low, high = p_figures(one.lowest), p_figures(one.highest)
-    return "" if one.lowest is None or low == high else f"; {low} to {high}"
+    return "" if one.lowest is None or low == high else f"{'; ' if one.p is not None else ''}{low} to {high}"
+
+
+def _halved_range(one: Recomputed) -> str:
+    """The range of a one-sided p, which is half of the two-sided one for t and z."""
+    if not _range(one) or one.p is None or one.lowest is None or one.highest is None or one.one_sided is None:
+        return ""
+    if abs(2 * one.one_sided - one.p) > 1e-9:
+        return ""
+    return f"; {p_figures(one.lowest / 2)} to {p_figures(one.highest / 2)}"
 
 
 def _give(tests: list[Recomputed]) -> str:
@@ -308,14 +328,18 @@ def _level(bounds: Bounds) -> str:
     return f"{100 * bounds.level:g} %"
 
 
+def _of_shares(check: Check) -> bool:
+    if check.kind == "interval":
+        return check.stated is not None and check.stated.unit != "plain"
+    return check.kind in ("two rates", "one rate", "gap of rates")
+
+
 def _amount(check: Check, value: float, *, sign: bool = False) -> str:
-    if (check.groups and check.groups[0].sd is None) or check.kind == "gap of rates":
-        return f"{points(value, sign=sign)} points"
-    return number(value, sign=sign)
+    return f"{points(value, sign=sign)} points" if _of_shares(check) else number(value, sign=sign)
 
 
 def _ends(check: Check, bounds: Bounds) -> str:
-    if check.groups[0].sd is None:
+    if _of_shares(check):
         return f"{points(bounds.low)} to {points(bounds.high)} points ({bounds.method})"
     return f"{number(bounds.low)} to {number(bounds.high)} ({bounds.method})"
 

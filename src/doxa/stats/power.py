@@ -1,7 +1,7 @@
 """What a study can find: the smallest effects that it detects, before it runs (with pilot SDs) and afterwards."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -9,6 +9,7 @@ from scipy import optimize, special
 
 from doxa.stats.controls import ALPHA, FEWEST_FOR_RANK, ROUNDING, deviations, max_t
 from doxa.stats.intervals import FEWEST_FOR_P
+from doxa.stats.noncentral import power_of_t
 from doxa.words.store import stream
 
 REPETITIONS = 4000
@@ -31,15 +32,28 @@ def detectable(n_items: int, sd: float, power: float = 0.8, alpha: float = ALPHA
     """
     if n_items < FEWEST_FOR_P:
         return math.inf
-    df = n_items - 1.0
+    return detectable_from(sd / math.sqrt(n_items), n_items - 1.0, power, alpha)
+
+
+def detectable_from(se: float, df: float, power: float = 0.8, alpha: float = ALPHA) -> float:
+    """The smallest difference that a two-sided t test with this standard error finds with this power.
+
+    Args:
+        se: Standard error of the difference.
+        df: Its degrees of freedom; infinite for a normal test.
+        power: Probability to find it.
+        alpha: Level of the test.
+
+    Returns:
+        The effect in the units of `se`.
+    """
+    df = min(df, 1e8)
     critical = float(special.stdtrit(df, 1 - alpha / 2))
 
     def lacking(noncentrality: float) -> float:
-        # Tails below 1e-20 come as NaN from scipy 1.17.
-        below, far = np.nan_to_num(special.nctdtr(df, noncentrality, [critical, -critical]))
-        return float(1 - below + far) - power
+        return power_of_t(df, noncentrality, alpha) - power
 
-    return float(optimize.brentq(lacking, 0.0, 4 * critical + 10)) * sd / math.sqrt(n_items)
+    return float(optimize.brentq(lacking, 0.0, 4 * critical + 10)) * se
 
 
 def detectable_against_controls(
@@ -75,14 +89,63 @@ def detectable_against_controls(
         return math.inf
     if largest == 0:
         return 0.0
-    # Rounded, so that nearly equal pilots share a simulation; the families' order does not matter.
-    ratios = tuple(sorted(round(sd / largest, 3) for sd in spreads))
-    return largest * _in_spreads(m, ratios, round(noise / largest, 3), power, alpha, cells)
+    return largest * _in_spreads(m, _ratios(spreads), round(noise / largest, 3), power, alpha, cells)
+
+
+def power_against_controls(
+    effect: float,
+    m: int,
+    sd_controls: float | Sequence[float],
+    alpha: float = ALPHA,
+    *,
+    noise: float = 0.0,
+    cells: int = 1,
+) -> float:
+    """The probability that an effect stands out: the inverse of `detectable_against_controls`, by the same simulation.
+
+    Args:
+        effect: Distance from the centre of the controls, in the units of `sd_controls`.
+        m: Controls in each family.
+        sd_controls: See `detectable_against_controls`.
+        alpha: Level of the test.
+        noise: See `detectable_against_controls`.
+        cells: See `detectable_against_controls`.
+
+    Returns:
+        0 with fewer than 19 controls, which get no rank p, or when 1 / (m + 1) is above alpha.
+    """
+    spreads = (sd_controls,) if isinstance(sd_controls, int | float) else tuple(sd_controls)
+    largest = max(spreads)
+    if m < FEWEST_FOR_RANK or 1 / (m + 1) > alpha:
+        return 0.0
+    if largest == 0:
+        return float(effect != 0)
+    return _found(m, _ratios(spreads), round(noise / largest, 3), alpha, cells)(abs(effect) / largest)
+
+
+def _ratios(spreads: tuple[float, ...]) -> tuple[float, ...]:
+    """Rounded, so that nearly equal pilots share a simulation; the families' order does not matter."""
+    return tuple(sorted(round(sd / max(spreads), 3) for sd in spreads))
 
 
 @lru_cache(maxsize=64)
 def _in_spreads(m: int, ratios: tuple[float, ...], noise: float, power: float, alpha: float, cells: int) -> float:
     """`detectable_against_controls` for a largest SD of 1."""
+    found = _found(m, ratios, noise, alpha, cells)
+    low, high = 0.0, 1.0
+    while found(high) < power:
+        low, high = high, 2 * high
+        if high > 1e3:
+            return math.inf
+    while high - low > 1e-3 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if found(middle) < power else (low, middle)
+    return high
+
+
+@lru_cache(maxsize=1)  # what it draws is large
+def _found(m: int, ratios: tuple[float, ...], noise: float, alpha: float, cells: int) -> Callable[[float], float]:
+    """The share of simulated studies in which an effect stands out, in units of the largest SD."""
     random = stream("power against controls", m, list(ratios), cells)
     own = noise * random.standard_normal(REPETITIONS)
     families = []
@@ -100,12 +163,4 @@ def _in_spreads(m: int, ratios: tuple[float, ...], noise: float, power: float, a
             hit &= (max_t(deviation)[:, 0] <= alpha + ROUNDING) & ((target < low) | (target > high))
         return float(hit.mean())
 
-    low, high = 0.0, 1.0
-    while found(high) < power:
-        low, high = high, 2 * high
-        if high > 1e3:
-            return math.inf
-    while high - low > 1e-3 * high:
-        middle = (low + high) / 2
-        low, high = (middle, high) if found(middle) < power else (low, middle)
-    return high
+    return found

@@ -7,6 +7,7 @@ from typing import Literal
 
 from doxa.stats.two_rates import MOST_OBSERVATIONS, Count
 from doxa.words.errors import ClaimError
+from doxa.words.numbers import MINUS
 
 Relation = Literal["=", "<", ">"]
 Unit = Literal["percent", "points", "plain"]
@@ -151,6 +152,7 @@ class StatedInterval:
         high: Upper end.
         level: Its level; None when it is not said.
         unit: What its numbers are printed in; those in percent and in points are kept as shares.
+        n: Observations that it rests on; None when they are not said, or when groups are stated beside it.
     """
 
     value: Printed | None
@@ -158,8 +160,11 @@ class StatedInterval:
     high: Printed
     level: float | None
     unit: Unit
+    n: int | None
 
     def __post_init__(self) -> None:
+        if self.n is not None and self.n < 2:
+            raise ClaimError(f"an interval from {self.n} observations", expected="two or more", way_out="Correct the n")
         if self.low.value > self.high.value:
             raise ClaimError(
                 f"an interval from {self.low.value:g} to {self.high.value:g}",
@@ -196,7 +201,7 @@ class ReportedP:
     def words(self) -> str:
         """As a paper writes it: `p = .053`, `one-sided p < .001`."""
         decimals = round(-math.log10(2 * self.half))
-        value = f"{self.value:.{decimals}f}" if decimals <= 6 else f"{self.value:g}"
+        value = f"{self.value:.{decimals}f}" if decimals <= 6 else f"{self.value:g}".replace("-", MINUS)
         sides = {1: "one-sided ", 2: "two-sided ", None: ""}[self.sides]
         return f"{sides}p {self.relation} {value.removeprefix('0')}"
 

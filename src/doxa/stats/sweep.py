@@ -26,9 +26,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
-from scipy import special
 
 from doxa.stats.controls import FEWEST_FOR_RANK, deviations, max_t
+from doxa.stats.dose_response import LEVEL, Dose, dose_response, mean_and_t
 from doxa.stats.table import encode, panel
 from doxa.words.errors import ResultsError
 from doxa.words.sweeps import BASELINE, Cell
@@ -37,7 +37,6 @@ DRAWS = 9_999
 """Of signs, for the simultaneous bands."""
 FEWEST_UNITS = 6
 """Units below which no band is drawn: signs of fewer can be drawn in fewer than 64 ways."""
-LEVEL = 0.95
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,27 +123,6 @@ class OnTheMaximum:
     by_cell: Float[np.ndarray, " cells"] | None
 
 
-@dataclass(frozen=True)
-class Dose:
-    """How the effect grows with the strength at one placement.
-
-    Attributes:
-        layers: The placement.
-        slope: Effect per unit of strength: the least-squares line through no effect at strength 0, unit by unit.
-        low: Lower end of its t interval (.95).
-        high: Upper end.
-        p: Two-sided, from t.
-        p_adjusted: By Holm over the placements.
-    """
-
-    layers: tuple[int, ...]
-    slope: float
-    low: float
-    high: float
-    p: float
-    p_adjusted: float
-
-
 def grid_of(table: pd.DataFrame, cells: Mapping[str, Cell], *, task: str, score: str) -> Grid:
     """Read a sweep from its table: every cell minus the baseline, on the units that all arms have a value for.
 
@@ -202,7 +180,7 @@ def infer_sweep(grid: Grid) -> Found:
         bands=bands(grid.target) if len(grid.units) >= FEWEST_UNITS else None,
         split_half=split_half(grid),
         on_the_maximum=on_the_maximum(grid),
-        doses=dose_response(grid),
+        doses=dose_response(grid.cells, grid.target),
     )
 
 
@@ -254,7 +232,7 @@ def split_half(grid: Grid) -> SplitHalf | None:
         return None
     promised = first.mean(axis=1)
     cell = int(np.argmax(np.abs(promised)))
-    effect, low, high, p = _mean_t(second[cell])
+    effect, low, high, p = mean_and_t(second[cell])
     return SplitHalf(
         cell=cell,
         chosen_on=first.shape[1],
@@ -318,28 +296,6 @@ def on_the_maximum(grid: Grid) -> OnTheMaximum | None:
     )
 
 
-def dose_response(grid: Grid) -> tuple[Dose, ...]:
-    """A slope for every placement that has several strengths: one test a placement and not one a cell."""
-    placements: dict[tuple[int, ...], list[int]] = {}
-    for index, cell in enumerate(grid.cells):
-        placements.setdefault(cell.layers, []).append(index)
-    found = []
-    for layers, own in placements.items():
-        if len(own) < 2 or len(grid.units) < 3:
-            continue
-        strengths = np.array([grid.cells[index].strength for index in own])
-        slopes = strengths @ grid.target[own] / float(strengths @ strengths)
-        slope, low, high, p = _mean_t(slopes)
-        found.append(Dose(layers, slope, low, high, p, p))
-    order = sorted(range(len(found)), key=lambda index: found[index].p)
-    adjusted, reached = list(found), 0.0
-    for place, index in enumerate(order):
-        reached = max(reached, min(1.0, (len(found) - place) * found[index].p))
-        one = found[index]
-        adjusted[index] = Dose(one.layers, one.slope, one.low, one.high, one.p, reached)
-    return tuple(adjusted)
-
-
 def _largest(target: Float[np.ndarray, "cells units"], draws: int, seed: int) -> Float[np.ndarray, " draws"]:
     """The largest |t| over cells, for draws of the signs of the units' deviations."""
     cells, n = target.shape
@@ -357,13 +313,3 @@ def _largest(target: Float[np.ndarray, "cells units"], draws: int, seed: int) ->
         t = np.divide(np.abs(mean), error, out=np.full_like(mean, np.inf), where=error > 0)
         found[start : start + count] = t.max(axis=1)
     return found
-
-
-def _mean_t(values: Float[np.ndarray, " units"]) -> tuple[float, float, float, float]:
-    """Mean, its t interval (.95) and two-sided p."""
-    n = len(values)
-    mean, error = float(values.mean()), float(values.std(ddof=1)) / math.sqrt(n)
-    if error == 0.0:
-        return mean, mean, mean, 1.0 if mean == 0.0 else 0.0
-    half = float(special.stdtrit(n - 1, (1 + LEVEL) / 2)) * error
-    return mean, mean - half, mean + half, float(2 * special.stdtr(n - 1, -abs(mean) / error))

@@ -7,20 +7,19 @@ reduction the cost of every method depends on units, not on rows.
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import compress
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
-from pandas.api import types
 
+from doxa.stats.table_checks import check_columns, check_values, coded, factor_columns, owners_of, sorted_codes
 from doxa.words import schema
-from doxa.words.errors import NotYetError, ResultsError, nearest
+from doxa.words.errors import ResultsError, nearest
 
-VERSION_KEY = "doxa_table"
-"""Where `table.attrs` (which Parquet keeps) may say which version of the columns it has."""
-
+ITEM = "item"
+"""The unit when no factor is named as one."""
 Levels = tuple[tuple[str, str], ...]
-Codes = dict[str, tuple[Int[np.ndarray, " rows"], tuple[str, ...]]]
 
 
 def validate(table: pd.DataFrame) -> None:
@@ -31,9 +30,9 @@ def validate(table: pd.DataFrame) -> None:
             type, an infinite value, a missing value without its reason (or a value with one), rows that stand twice,
             or an arm that is a control of two arms.
     """
-    _check_columns(table)
-    _check_values(table)
-    _arms(table, _sorted_codes(table)[1])
+    check_columns(table)
+    check_values(table)
+    owners_of(table, sorted_codes(table)[1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +78,9 @@ class Rows:
         controls: (arm, family) -> index of a control -> its arm; `block~twin/07` has index `07`.
         arm: Code of the arm of each row.
         item: Code of the item of each row.
+        items: Items in ascending order.
+        seed: Code of the training seed of each row.
+        seeds: Training seeds in ascending order.
         value: Value of each row; NaN when missing.
         cells: (task, score) -> the rows that hold it.
     """
@@ -91,9 +93,12 @@ class Rows:
     arm: Int[np.ndarray, " rows"]
     item: Int[np.ndarray, " rows"]
     items: tuple[str, ...]
+    seed: Int[np.ndarray, " rows"]
+    seeds: tuple[str, ...]
     value: Float[np.ndarray, " rows"]
     cells: Mapping[tuple[str, str], Int[np.ndarray, " found"]]
-    _panels: dict[tuple[str, str, Levels], Panel] = field(default_factory=dict)
+    _panels: dict[tuple[str, str, Levels, str], Panel] = field(default_factory=dict)
+    _factors: dict[str, tuple[Int[np.ndarray, " rows"], tuple[str, ...]]] = field(default_factory=dict)
 
     def tasks_of(self, score: str) -> tuple[str, ...]:
         """The tasks that have a score.
@@ -114,36 +119,31 @@ def encode(table: pd.DataFrame) -> Rows:
 
     Raises:
         ResultsError: See `validate`; also for rows of several studies or models.
-        NotYetError: For several training seeds: their unit of replication is the seed, not the item.
     """
-    _check_columns(table)
-    _check_values(table)
+    check_columns(table)
+    check_values(table)
     for column in ("study", "model"):
-        names = pd.unique(table[column])
+        names = coded(table[column])[1]
         if len(names) > 1:
             raise ResultsError(
-                f"the table holds {len(names)} values of {column!r}: {', '.join(map(str, names[:4]))}",
+                f"the table holds {len(names)} values of {column!r}: {', '.join(names[:4])}",
                 expected="one",
                 way_out=f"Select the rows of one {column} first",
             )
-    if len(pd.unique(table["seed"])) > 1:
-        raise NotYetError(
-            "the table holds several training seeds",
-            expected="one: with several, the seed is the unit of replication",
-            way_out="Select the rows of one seed; estimates over seeds come with a later version",
-        )
-    order, codes = _sorted_codes(table)
-    arm, task, item, score = (codes[column][0][order] for column in ("arm", "task", "item", "score"))
-    arms, tasks, items, scores = (codes[column][1] for column in ("arm", "task", "item", "score"))
+    order, codes = sorted_codes(table)
+    place = slice(None) if (order[1:] > order[:-1]).all() else order  # in order already: no code is copied
+    arm, task, item, seed, score = (codes[column][0][place] for column in ("arm", "task", "item", "seed", "score"))
+    arms, tasks, items, seeds, scores = (codes[column][1] for column in ("arm", "task", "item", "seed", "score"))
     cell = task * len(scores) + score
-    by_cell = np.argsort(cell, kind="stable")
-    found, starts = np.unique(cell[by_cell], return_index=True)
-    parts = np.split(by_cell, starts[1:]) if len(found) else []
+    # Small integers are sorted by counting.
+    by_cell = np.argsort(cell.astype(np.min_scalar_type(len(tasks) * len(scores))), kind="stable")
+    starts = np.flatnonzero(np.diff(cell[by_cell], prepend=-1))
+    parts = np.split(by_cell, starts[1:]) if len(starts) else []
     cells = {
         (tasks[int(one) // len(scores)], scores[int(one) % len(scores)]): part
-        for one, part in zip(found, parts, strict=True)
+        for one, part in zip(cell[by_cell[starts]], parts, strict=True)
     }
-    of = _arms(table, codes)
+    of = owners_of(table, codes)
     controls: dict[tuple[str, str], dict[str, str]] = {}
     for name, pair in of.items():
         controls.setdefault(pair, {})[_index(name, *pair)] = name
@@ -156,27 +156,79 @@ def encode(table: pd.DataFrame) -> Rows:
         arm=arm,
         item=item,
         items=items,
+        seed=seed,
+        seeds=seeds,
         value=table["value"].to_numpy(dtype=np.float64)[order],
         cells=cells,
     )
 
 
-def panel(rows: Rows, task: str, score: str, levels: Levels = ()) -> Panel:
-    """Reduce the rows of one score to unit means: first over runs within each item.
+def panel(rows: Rows, task: str, score: str, levels: Levels = (), unit: str = ITEM) -> Panel:
+    """Reduce the rows of one score to unit means: over the runs of each item, then over the items of each unit.
 
     Args:
         rows: A coded table.
         task: Name of the task.
         score: Name of the score.
         levels: Only rows whose factors have these levels.
+        unit: `item`, or the factor whose levels are the units (`paraphrase`, `topic`, `prompt`); rows without a level
+            of it are left out.
 
     Raises:
         ResultsError: When the task has no such score, or the table no such factor.
     """
-    key = (task, score, levels)
+    key = (task, score, levels, unit)
     if key not in rows._panels:
-        rows._panels[key] = _reduce(rows, task, score, levels)
+        rows._panels[key] = _reduce(rows, task, score, levels, unit)
     return rows._panels[key]
+
+
+def selected(rows: Rows, task: str, score: str, levels: Levels = ()) -> Int[np.ndarray, " found"]:
+    """The rows of one score of one task whose factors have these levels, in the order of the key.
+
+    Raises:
+        ResultsError: When the task has no such score, or the table no such factor.
+    """
+    if (task, score) not in rows.cells:
+        names = {name for one, name in rows.cells if one == task}
+        raise ResultsError(f"no score {score!r} of task {task!r} in the table", way_out=nearest(score, names))
+    index = rows.cells[task, score]
+    for factor, level in levels:
+        codes, known = factor_codes(rows, factor)
+        index = index[codes[index] == known.index(level)] if level in known else index[:0]
+    return index
+
+
+def factor_codes(rows: Rows, factor: str) -> tuple[Int[np.ndarray, " rows"], tuple[str, ...]]:
+    """The level that each row has of a factor, as a code in the order of the key, and the levels in ascending order.
+
+    Raises:
+        ResultsError: When the table has no such factor.
+    """
+    column = schema.FACTOR_PREFIX + factor
+    if column not in rows.table.columns:
+        factors = [name.removeprefix(schema.FACTOR_PREFIX) for name in factor_columns(rows.table)]
+        raise ResultsError(f"the table has no factor {factor!r}", way_out=nearest(factor, factors))
+    if factor not in rows._factors:
+        codes, levels = coded(rows.table[column])
+        rows._factors[factor] = (codes[rows.order], levels)
+    return rows._factors[factor]
+
+
+def units_of(
+    rows: Rows, index: Int[np.ndarray, " found"], unit: str
+) -> tuple[Int[np.ndarray, " kept"], Int[np.ndarray, " kept"], tuple[str, ...]]:
+    """Which of some rows belong to a unit, the unit of each of these, and the names of the units.
+
+    Raises:
+        ResultsError: When the unit is no factor of the table.
+    """
+    if unit == ITEM:
+        return index, *_present(rows.item[index], rows.items)
+    codes, known = factor_codes(rows, unit)
+    if "" in known:
+        index = index[codes[index] != known.index("")]
+    return index, *_present(codes[index], known)
 
 
 def missing_by_arm(rows: Rows) -> tuple[Mapping[str, object], ...]:
@@ -227,167 +279,55 @@ def identical(rows: Rows, task: str, first: str, second: str) -> bool:
     return bool(one.equals(two))
 
 
+def _present(
+    codes: Int[np.ndarray, " rows"], names: tuple[str, ...]
+) -> tuple[Int[np.ndarray, " rows"], tuple[str, ...]]:
+    """Codes of only the names that occur, and these names."""
+    found = np.bincount(codes, minlength=len(names)) > 0
+    if found.all():
+        return codes, names
+    return (np.cumsum(found) - 1)[codes], tuple(compress(names, found))
+
+
 def _index(arm: str, of: str, family: str) -> str:
     return arm.removeprefix(of).removeprefix("~").removeprefix(family).lstrip("/-")
 
 
-def _reduce(rows: Rows, task: str, score: str, levels: Levels) -> Panel:
-    if (task, score) not in rows.cells:
-        names = {name for one, name in rows.cells if one == task}
-        raise ResultsError(f"no score {score!r} of task {task!r} in the table", way_out=nearest(score, names))
-    index = rows.cells[task, score]
-    for factor, level in levels:
-        index = index[_at_level(rows, index, factor, level)]
-    codes = rows.item[index]
-    present = np.flatnonzero(np.bincount(codes, minlength=len(rows.items)))
-    item = np.searchsorted(present, codes)
-    shape = (len(rows.arms), len(present))
-    unit = rows.arm[index] * len(present) + item
+def _reduce(rows: Rows, task: str, score: str, levels: Levels, unit: str) -> Panel:
+    index, item, names = units_of(rows, selected(rows, task, score, levels), unit)
+    shape = (len(rows.arms), len(names))
+    cell = rows.arm[index] * len(names) + item
     value = rows.value[index]
     filled = ~np.isnan(value)
     size = shape[0] * shape[1]
-    total = np.bincount(unit, minlength=size)
-    count = np.bincount(unit[filled], minlength=size)
-    summed = np.bincount(unit[filled], weights=value[filled], minlength=size)
+    total = np.bincount(cell, minlength=size)
+    own, known = cell[filled], value[filled]
+    count = np.bincount(own, minlength=size)
+    if unit == ITEM:
+        summed, over = np.bincount(own, weights=known, minlength=size), count
+    else:  # every item of a unit counts alike, however many runs it has
+        summed, over = _summed_by_item(own, rows.item[index][filled], known, size)
     means = np.full(size, np.nan)
-    np.divide(summed, count, out=means, where=count > 0)
-    known = value[filled]
+    np.divide(summed, over, out=means, where=over > 0)
     return Panel(
         task=task,
         score=score,
         arms=rows.arms,
-        items=tuple(rows.items[code] for code in present),
+        items=names,
         means=means.reshape(shape),
         counts=count.reshape(shape),
         rows=total.reshape(shape),
         scored=np.asarray(total.reshape(shape).any(axis=1)),
-        binary=bool(np.isin(known, (0.0, 1.0)).all()),
+        binary=bool(((known == 0) | (known == 1)).all()),
         low=float(known.min(initial=np.inf)),
         high=float(known.max(initial=-np.inf)),
     )
 
 
-def _at_level(rows: Rows, index: Int[np.ndarray, " found"], factor: str, level: str) -> Bool[np.ndarray, " found"]:
-    column = schema.FACTOR_PREFIX + factor
-    if column not in rows.table.columns:
-        factors = [name.removeprefix(schema.FACTOR_PREFIX) for name in _factor_columns(rows.table)]
-        raise ResultsError(f"the table has no factor {factor!r}", way_out=nearest(factor, factors))
-    chosen: Bool[np.ndarray, " found"] = (rows.table[column] == level).to_numpy(dtype=bool)[rows.order[index]]
-    return chosen
-
-
-def _factor_columns(table: pd.DataFrame) -> list[str]:
-    return [str(name) for name in table.columns if str(name).startswith(schema.FACTOR_PREFIX)]
-
-
-def _check_columns(table: pd.DataFrame) -> None:
-    again = "Make the table again from the logs with this version of doxa"
-    version = table.attrs.get(VERSION_KEY, schema.VERSION)
-    if version != schema.VERSION:
-        raise ResultsError(f"a table of version {version}", expected=f"version {schema.VERSION}", way_out=again)
-    absent = [name for name in schema.COLUMNS if name not in table.columns]
-    if absent:
-        raise ResultsError(f"the table has no column {', '.join(absent)}", way_out=again)
-    unknown = [str(name) for name in table.columns if name not in schema.COLUMNS and name not in _factor_columns(table)]
-    if unknown:
-        raise ResultsError(
-            f"the table has unknown columns {', '.join(unknown)}",
-            expected=f"factors of a task are called {schema.FACTOR_PREFIX}*",
-            way_out="Rename or drop them",
-        )
-    if len(set(table.columns)) != len(table.columns):
-        raise ResultsError("the table has two columns of the same name", way_out=again)
-    kinds = {**schema.COLUMNS, **dict.fromkeys(_factor_columns(table), "text")}
-    for name, kind in kinds.items():
-        column = table[name]
-        right = {"text": _is_text, "integer": _is_integer, "number": types.is_numeric_dtype}[kind](column)
-        if not right or (kind != "number" and bool(column.isna().any())):
-            raise ResultsError(
-                f"column {name!r} of the table holds {column.dtype}{' with gaps' if right else ''}",
-                expected=f"{kind} in every row" if kind != "number" else "numbers",
-                way_out='Text that is empty is "", not a gap' if kind == "text" else again,
-            )
-
-
-def _is_text(column: pd.Series) -> bool:
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return len(column.cat.categories) == 0 or bool(types.is_string_dtype(column.cat.categories))
-    return len(column) == 0 or bool(types.is_string_dtype(column))
-
-
-def _is_integer(column: pd.Series) -> bool:
-    return len(column) == 0 or bool(types.is_integer_dtype(column))
-
-
-def _check_values(table: pd.DataFrame) -> None:
-    value = table["value"].to_numpy(dtype=np.float64)
-    if np.isinf(value).any():
-        raise ResultsError(
-            f"an infinite value in {_where(table, int(np.argmax(np.isinf(value))))}",
-            way_out="A value that cannot be computed is missing, with a reason",
-        )
-    wrong = np.isnan(value) != (table["reason"] != "").to_numpy(dtype=bool)
-    if wrong.any():
-        position = int(np.argmax(wrong))
-        what = (
-            "a missing value without a reason" if np.isnan(value[position]) else "a value with a reason to be missing"
-        )
-        raise ResultsError(
-            f"{what} in {_where(table, position)}",
-            expected="a reason exactly where the value is missing",
-            way_out="Say why it is missing, or leave the reason empty",
-        )
-
-
-def _where(table: pd.DataFrame, position: int) -> str:
-    row = table.iloc[position]
-    return ", ".join(f"{name} {row[name]}" for name in schema.KEY)
-
-
-def _sorted_codes(table: pd.DataFrame) -> tuple[Int[np.ndarray, " rows"], Codes]:
-    """The order of the rows by key, and for every key column its codes and their names (in ascending order)."""
-    codes: Codes = {}
-    key = np.zeros(len(table), dtype=np.int64)
-    size = 1
-    for column in schema.KEY:
-        found, unique = pd.factorize(table[column], sort=True)
-        codes[column] = (found.astype(np.int64), tuple(map(str, np.asarray(unique).tolist())))
-        size *= max(len(unique), 1)
-        if size >= 2**63:
-            raise ResultsError("the table has more cells than can be numbered", way_out="Select some of its arms")
-        key = key * len(unique) + codes[column][0]
-    order = np.argsort(key, kind="stable")
-    twice = np.flatnonzero(np.diff(key[order]) == 0)
-    if len(twice):
-        raise ResultsError(
-            f"{len(twice)} rows stand twice in the table, the first is {_where(table, int(order[twice[0]]))}",
-            expected=f"one row for each {', '.join(schema.KEY)}",
-            way_out="Make the table again from the logs; do not join the tables of two runs of one study",
-        )
-    return order, codes
-
-
-def _arms(table: pd.DataFrame, codes: Codes) -> dict[str, tuple[str, str]]:
-    """For each control arm the arm that it is a control of, and its family."""
-    (arm, names), found = codes["arm"], {}
-    owners: list[tuple[str, ...]] = []
-    for column in ("of", "control"):
-        own, unique = pd.factorize(table[column])
-        levels = [str(level) for level in unique]
-        least, most = np.full(len(names), len(levels)), np.full(len(names), -1)
-        np.minimum.at(least, arm, own)
-        np.maximum.at(most, arm, own)
-        torn = np.flatnonzero(least != most)
-        if len(torn):
-            one = int(torn[0])
-            raise ResultsError(
-                f"arm {names[one]!r} has {column!r} {levels[least[one]]!r} in some rows and "
-                f"{levels[most[one]]!r} in others",
-                expected="one entry for every arm",
-                way_out="Make the table again from the logs",
-            )
-        owners.append(tuple(levels[code] for code in least))
-    for name, of, family in zip(names, *owners, strict=True):
-        if of:
-            found[name] = (of, family)
-    return found
+def _summed_by_item(
+    cell: Int[np.ndarray, " rows"], item: Int[np.ndarray, " rows"], value: Float[np.ndarray, " rows"], size: int
+) -> tuple[Float[np.ndarray, " cells"], Int[np.ndarray, " cells"]]:
+    """For every cell the sum of its items' means, and how many items it has."""
+    pairs, within = np.unique(np.stack([cell, item]), axis=1, return_inverse=True)
+    means = np.bincount(within, weights=value) / np.bincount(within)
+    return np.bincount(pairs[0], weights=means, minlength=size), np.bincount(pairs[0], minlength=size)

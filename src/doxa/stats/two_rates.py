@@ -1,4 +1,4 @@
-"""Counts: tests and intervals for one rate, for two independent rates and for pairs; what a comparison can detect.
+"""Counts: tests and intervals for one rate, for two independent rates and for pairs.
 
 One small pure function per method. The difference is always the first rate minus the second. A test that does not exist
 for the counts at hand has no p-value and a reason in words. Boschloo's test is in `doxa.stats.boschloo`.
@@ -11,15 +11,14 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Int
-from scipy import optimize, special, stats
+from scipy import special, stats
 
-from doxa.stats.intervals import Interval, mover, weighted, wilson
+from doxa.stats.intervals import Interval, mover, weighted, z_quantile
+from doxa.stats.rates import wilson
 from doxa.words.errors import ClaimError
 
 MOST_OBSERVATIONS = 10**9
 """Beyond it the exact tests lose digits; no evaluation has as many."""
-POWER = 0.8
-ALPHA = 0.05
 NO_EVENTS = "neither rate varies: all outcomes are the same"
 
 
@@ -143,7 +142,7 @@ def agresti_caffo(a: Count, b: Count, *, level: float = 0.95) -> Interval:
     more = [(one.events + 1) / (one.n + 2) for one in (a, b)]
     centre = more[0] - more[1]
     se = math.sqrt(sum(rate * (1 - rate) / (one.n + 2) for rate, one in zip(more, (a, b), strict=True)))
-    half = _z(level) * se
+    half = z_quantile(level) * se
     value = a.rate - b.rate
     low, high = max(-1.0, centre - half), min(1.0, centre + half)
     return Interval(value, min(value, low), max(value, high), se, method="Agresti-Caffo")
@@ -152,14 +151,14 @@ def agresti_caffo(a: Count, b: Count, *, level: float = 0.95) -> Interval:
 def wald_interval(a: Count, b: Count, *, level: float = 0.95) -> Interval:
     """Wald's d ± z √(p (1 - p) / n + q (1 - q) / m): often printed; covers too little at small n and low rates."""
     value, se = a.rate - b.rate, _wald_se(a, b)
-    half = _z(level) * se
+    half = z_quantile(level) * se
     return Interval(value, value - half, value + half, se, method="Wald")
 
 
 def wald_of_one(one: Count, *, level: float = 0.95) -> Interval:
     """Wald's p ± z √(p (1 - p) / n) of one rate: to recognise it, never to use it."""
     se = math.sqrt(one.rate * (1 - one.rate) / one.n)
-    half = _z(level) * se
+    half = z_quantile(level) * se
     return Interval(one.rate, one.rate - half, one.rate + half, se, method="Wald")
 
 
@@ -206,9 +205,9 @@ def bonett_price_of_counts(first: int, second: int, n: int, *, level: float = 0.
     """
     up, down = (first + 1) / (n + 2), (second + 1) / (n + 2)
     centre, value = up - down, (first - second) / n
-    half = _z(level) * math.sqrt((up + down - centre**2) / (n + 2))
+    half = z_quantile(level) * math.sqrt((up + down - centre**2) / (n + 2))
     low, high = max(-1.0, centre - half), min(1.0, centre + half)
-    return Interval(value, low, high, half / _z(level), method="Bonett-Price")
+    return Interval(value, low, high, half / z_quantile(level), method="Bonett-Price")
 
 
 def exact_binomial(one: Count, null: float) -> TestResult:
@@ -240,77 +239,6 @@ def jeffreys(one: Count, *, level: float = 0.95) -> Interval:
     return Interval(one.rate, low, high, method="Jeffreys")
 
 
-def power_of_rates(p: float, q: float, n: int, m: int, *, alpha: float = ALPHA) -> float:
-    """How often the two-sided pooled z finds a difference of two rates in its true direction.
-
-    Φ((|p - q| - z s₀) / s₁), s₀ the pooled and s₁ the unpooled standard error: the normal approximation, which is rough
-    where fewer than about five events are expected in a group.
-
-    Args:
-        p: True rate of the first group.
-        q: True rate of the second group.
-        n: Observations in the first group.
-        m: Observations in the second group.
-        alpha: Level of the test.
-    """
-    pooled = (n * p + m * q) / (n + m)
-    null = math.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
-    own = math.sqrt(p * (1 - p) / n + q * (1 - q) / m)
-    gap, bound = abs(p - q), _z(1 - alpha) * null
-    if own == 0:
-        return 1.0 if gap > bound else 0.0
-    return float(special.ndtr((gap - bound) / own))
-
-
-def detectable_rates(base: float, n: int, m: int, *, power: float = POWER, alpha: float = ALPHA) -> float | None:
-    """The smallest difference above a base rate that two unpaired groups find with this power.
-
-    Args:
-        base: True rate of the first group.
-        n: Observations in the first group.
-        m: Observations in the second group.
-        power: Probability to find it.
-        alpha: Level of the test.
-
-    Returns:
-        The difference as a share; None when not even the largest possible one is found as often.
-    """
-    room = 1 - base
-    if room <= 0 or power_of_rates(base, 1.0, n, m, alpha=alpha) < power:
-        return None
-
-    def lacking(gap: float) -> float:
-        return power_of_rates(base, base + gap, n, m, alpha=alpha) - power
-
-    return float(optimize.brentq(lacking, 0.0, room, xtol=1e-12))
-
-
-def detectable_pairs(discordance: float, n: int, *, power: float = POWER, alpha: float = ALPHA) -> float | None:
-    """The smallest difference of two paired rates that is found with this power.
-
-    Solves δ = z_{1-α/2} √(ψ / n) + z_power √((ψ - δ²) / n), ψ the share of discordant pairs.
-
-    Args:
-        discordance: Share of pairs whose two outcomes differ.
-        n: Pairs.
-        power: Probability to find it.
-        alpha: Level of the test.
-
-    Returns:
-        The difference as a share; None when even pairs that all differ in the same direction are too few.
-
-    Source: Miettinen 1968; Connor 1987.
-    """
-    outer, inner = _z(1 - alpha), float(special.ndtri(power))
-
-    def lacking(gap: float) -> float:
-        return gap - outer * math.sqrt(discordance / n) - inner * math.sqrt(max(0.0, discordance - gap**2) / n)
-
-    if discordance <= 0 or lacking(discordance) < 0:
-        return None
-    return float(optimize.brentq(lacking, 0.0, discordance, xtol=1e-12))
-
-
 def _table(a: Count, b: Count) -> Int[np.ndarray, "2 2"]:
     return np.array([[a.events, a.n - a.events], [b.events, b.n - b.events]])
 
@@ -338,7 +266,3 @@ def _result(name: str, p: float, one_sided: float) -> TestResult:
 
 def _direction(rate: float, other: float) -> Literal["greater", "less"]:
     return "greater" if rate >= other else "less"
-
-
-def _z(level: float) -> float:
-    return float(special.ndtri(0.5 + level / 2))

@@ -46,7 +46,7 @@ def check(
         doxa check "M=5.2 SD=1.1 n=30 vs M=4.8 SD=1.3 n=28" --margin 1
         doxa check "2.1 [0.3, 3.9]" --reported p=.022
         doxa check "gap of 2.0 points, n=520" --reported p=.053
-    """  # noqa: D301
+    """
     if _is_document(claim):
         if reported is not None or paired is not None or margin is not None or figure is not None:
             raise ClaimError(
@@ -54,7 +54,7 @@ def check(
                 expected="these with a claim, not with a document",
                 way_out="Leave them out",
             )
-        from doxa.verbs.check_document import check_document  # type: ignore[import-not-found, unused-ignore]
+        from doxa.verbs.check_document import check_document
 
         check_document(Path(claim), out, as_json)
         return

@@ -28,7 +28,7 @@ def comment(document: Path, comments: Path, out: Path, author: str, as_json: boo
     \b
     Example:
         doxa comment paper.docx comments.json --out paper.reviewed.docx
-    """  # noqa: D301
+    """
     from doxa.documents.comments import Remark, add_comments, comments_of, landing, write_copy
     from doxa.documents.package import open_docx
     from doxa.documents.quotes import locate, quoted_from_json

@@ -17,7 +17,9 @@ from doxa.words.errors import StudyError, nearest
 
 LONGEST, MOST_BRACKETS = 2000, 50
 _TOKEN = re.compile(
-    r"\s*(?:(?P<number>\d+(?:\.\d+)?)(?=\s*\*)|(?P<name>[A-Za-z_][\w./~-]*(?:\[[^\]]*\])?)|(?P<mark>[-+*()]))"
+    r"\s*(?:(?P<number>\d+(?:\.\d+)?)(?=\s*\*)"
+    r"|(?P<name>(?:[A-Za-z_][\w./~-]*|'[^'\[\]]+')(?:\[[^\]]*\])?)"
+    r"|(?P<mark>[-+*()]))"
 )
 
 
@@ -78,6 +80,26 @@ def parse_contrast(source: str, arms: Sequence[Arm], *, task_factors: Sequence[s
     return Contrast(" ".join(source.split()), kept)
 
 
+def contrast_of(source: str, arms: Sequence[str]) -> Contrast:
+    """Read a contrast between arms that are only known by name, such as those of a table.
+
+    Args:
+        source: The arithmetic. A name with blanks or other marks stands between single quotes.
+        arms: Names of the arms; what stands in brackets after a name selects levels of the table's factors.
+
+    Raises:
+        StudyError: See `parse_contrast`.
+    """
+    return parse_contrast(source, [Arm(name, levels=_levels(name)) for name in arms])
+
+
+def _levels(name: str) -> dict[str, str]:
+    """The levels in an arm's own name, such as `block[strength=0.4]`."""
+    inside = name.partition("[")[2].rstrip("]")
+    parts = (part.partition("=") for part in inside.split(",") if "=" in part)
+    return {factor.strip(): level.strip() for factor, _, level in parts}
+
+
 def _tokens(source: str) -> list[tuple[str, str]]:
     tokens, position = [], 0
     while position < len(source.rstrip()):
@@ -121,6 +143,7 @@ def _product(tokens: list[tuple[str, str]], source: str) -> tuple[list[Term], li
 
 def _term(token: str, source: str) -> Term:
     name, _, inside = token.partition("[")
+    name = name.strip("'")
     levels = []
     for part in inside.rstrip("]").split(",") if inside else ():
         factor, equals, level = part.partition("=")

@@ -16,6 +16,7 @@ from doxa.words.grammar import intervention_from_json, intervention_to_json
 from doxa.words.reading import mapping, number, one_of, sequence, shown, text, whole
 from doxa.words.safe_yaml import load_yaml
 from doxa.words.scope import PromptControls, SteerControls, read_controls
+from doxa.words.stopping import Stopping, read_runs, runs_to_json
 from doxa.words.store import content_hash
 
 MAX_BYTES = 1 << 20
@@ -49,7 +50,7 @@ class TaskChoice:
 
 @dataclass(frozen=True)
 class Study:
-    """A validated specification. See the module's docstring."""
+    """A validated specification. Where a rule stops the runs, `runs` is the most. See the module's docstring."""
 
     name: str
     models: tuple[ModelChoice, ...]
@@ -60,6 +61,7 @@ class Study:
     question: str = ""
     seed: int = 0
     runs: int = 1
+    stopping: Stopping | None = None
     seeds: int = 1
     steer_controls: SteerControls = field(default_factory=SteerControls)
     prompt_controls: PromptControls = field(default_factory=PromptControls)
@@ -140,6 +142,7 @@ def study_from_json(data: object, *, folder: Path | None = None) -> Study:
                 f"primary contrast {name!r} is not among the contrasts",
                 way_out=nearest(name, [contrast.name for contrast in contrasts]),
             )
+    runs, stopping = read_runs(body.get("runs", 1))
     return Study(
         name=_study_name(body["study"]),
         question=" ".join(text(body["question"], "question").split()) if body.get("question") else "",
@@ -149,7 +152,8 @@ def study_from_json(data: object, *, folder: Path | None = None) -> Study:
         contrasts=contrasts,
         primary=primary,
         seed=whole(body.get("seed", 0), "seed"),
-        runs=whole(body.get("runs", 1), "runs", least=1),
+        runs=runs,
+        stopping=stopping,
         seeds=whole(body.get("seeds", 1), "seeds", least=1),
         steer_controls=steer_controls,
         prompt_controls=prompt_controls,
@@ -171,7 +175,7 @@ def study_to_json(study: Study) -> dict[str, Any]:
         "tasks": [{task.name: dict(task.arguments)} for task in study.tasks],
         "contrasts": [contrast.name for contrast in study.contrasts],
         "primary": list(study.primary),
-        "runs": study.runs,
+        "runs": runs_to_json(study.runs, study.stopping),
         "seeds": study.seeds,
         "controls": {"steer": _plain(study.steer_controls), "prompt": _plain(study.prompt_controls)},
         "roles": dict(study.roles or {}),
@@ -182,13 +186,13 @@ def study_to_json(study: Study) -> dict[str, Any]:
 
 
 def with_overrides(study: Study, *, runs: int | None = None, limit: int | None = None) -> Study:
-    """The only two overrides of a run: fewer or more runs, and at most `limit` items of every task.
+    """The only two overrides of a run: a fixed number of runs, and at most `limit` items of every task.
 
     Raises:
         StudyError: When either is below one.
     """
     if runs is not None:
-        study = replace(study, runs=whole(runs, "--runs", least=1))
+        study = replace(study, runs=whole(runs, "--runs", least=1), stopping=None)
     if limit is not None:
         study = replace(study, limit=whole(limit, "--limit", least=1))
     return study

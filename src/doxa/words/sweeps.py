@@ -115,6 +115,7 @@ def sweep_of(
         contrasts=tuple(Contrast(f"{name} - {BASELINE}", (Term(1.0, name), Term(-1.0, BASELINE))) for name in arms),
         primary=(),
         runs=1,
+        stopping=None,
         steer_controls=SteerControls(twins=twins, unrelated=0),
         prompt_controls=PromptControls(neutral=False, paraphrases=0),
         limits=None,

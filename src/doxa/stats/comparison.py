@@ -1,0 +1,258 @@
+"""Arms of any table compared, with no study: levels with error bars, contrasts, and what the seeds say."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from doxa.stats.cells import cells_of
+from doxa.stats.design import ScoreKind, blocks_of
+from doxa.stats.equivalence import Equivalence, within_margin
+from doxa.stats.estimate import Estimate, applies, estimate, estimate_to_json
+from doxa.stats.holm import holm
+from doxa.stats.power import detectable_from
+from doxa.stats.table import ITEM, Rows, encode, missing_by_arm
+from doxa.stats.variance import SeedVariance, seed_variance
+from doxa.words import schema
+from doxa.words.contrasts import Contrast, Term, contrast_of
+from doxa.words.errors import ResultsError, nearest
+
+FORMAT = 1
+"""Version of the record."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A contrast of one score.
+
+    Attributes:
+        estimate: The estimate; its `p_adjusted` is by Holm over everything that was compared.
+        detectable: The smallest difference that a test with this error finds with 80 % power; None without an error.
+        equivalence: Whether it was shown to be smaller than a margin; None when no margin was stated.
+    """
+
+    estimate: Estimate
+    detectable: float | None
+    equivalence: Equivalence | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a table says of its arms.
+
+    Attributes:
+        levels: Every arm's own level of every score.
+        differences: Every contrast of every score that has it.
+        variances: Arms with several training seeds, by (task, score, arm).
+        missing: Rows and missing rows, by arm, task and score.
+        kinds: What values each score was taken to have.
+        family: How many p-values were adjusted together.
+    """
+
+    levels: tuple[Estimate, ...]
+    differences: tuple[Difference, ...]
+    variances: Mapping[tuple[str, str, str], SeedVariance]
+    missing: tuple[Mapping[str, Any], ...]
+    kinds: Mapping[str, ScoreKind]
+    family: int
+
+
+def compare(
+    table: pd.DataFrame,
+    contrasts: Sequence[str],
+    *,
+    scores: Sequence[str] = (),
+    kinds: Mapping[str, ScoreKind] | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    estimand: str | None = None,
+    unit: str = ITEM,
+    margin: float | None = None,
+    level: float = 0.95,
+) -> Comparison:
+    """Compare arms of a table on every score they share.
+
+    Args:
+        table: A table of one model column (`as_one` makes one of a table of many models).
+        contrasts: Arithmetic over arms; () for the levels alone.
+        scores: Names of scores; () means all.
+        kinds: Kind of a score. Without it a score whose every value is 0 or 1 counts as a rate, which the record says.
+        bounds: Smallest and largest value of scores on a scale.
+        estimand: See `doxa.stats.estimate.estimate`.
+        unit: See there.
+        margin: Largest difference that counts as none, stated beforehand.
+        level: Confidence level.
+
+    Raises:
+        ResultsError: When the table is not valid, or there is no such score or no score that a contrast has.
+        StudyError: When a contrast cannot be read.
+    """
+    rows = encode(table)
+    bounds = dict(bounds or {})
+    cells = _cells(rows, [*scores, *bounds, *(kinds or {})], scores)
+    known = {score: (kinds or {}).get(score) or _kind(rows, cells, score) for _, score in cells}
+    parsed = [contrast_of(one, list(rows.arms)) for one in contrasts]
+    how: dict[str, Any] = {"estimand": estimand, "unit": unit}
+
+    def estimated(contrast: Contrast, task: str, score: str, **more: Any) -> Estimate:
+        return estimate(
+            rows, contrast, score, task=task, kind=known[score], bounds=bounds.get(score), level=level, **more
+        )
+
+    levels = [
+        estimated(own, task, score, **_level_how(how))
+        for arm in rows.arms
+        if arm not in rows.of
+        for task, score in cells
+        if applies(rows, own := Contrast(arm, (Term(1.0, arm),)), score, task)
+    ]
+    found = [
+        (one, estimated(one, task, score, **how))
+        for one in parsed
+        for task, score in cells
+        if applies(rows, one, score, task)
+    ]
+    for one in parsed:
+        if not any(contrast is one for contrast, _ in found):
+            raise ResultsError(
+                f"no score has rows in every arm of {one.name!r}",
+                expected="arms that were asked the same tasks",
+                way_out=f"The arms are {', '.join(arm for arm in rows.arms if arm not in rows.of)}",
+            )
+    adjusted = _adjusted([each for _, each in found])
+    differences = [
+        Difference(
+            each,
+            _detectable(each),
+            None
+            if margin is None
+            else within_margin(
+                rows, one, each.score, margin, task=each.task, kind=known[each.score],
+                bounds=bounds.get(each.score), **how,
+            ),
+        )
+        for (one, _), each in zip(found, adjusted, strict=True)
+    ]  # fmt: skip
+    return Comparison(
+        tuple(levels),
+        tuple(differences),
+        _variances(rows, cells, known, unit),
+        missing_by_arm(rows),
+        known,
+        sum(each.p is not None for each in adjusted),
+    )
+
+
+def to_json(found: Comparison) -> dict[str, Any]:
+    """A comparison as JSON: missing numbers are null."""
+    return {
+        "format": FORMAT,
+        "family": found.family,
+        "kinds": dict(found.kinds),
+        "levels": [estimate_to_json(one) for one in found.levels],
+        "differences": [
+            {
+                **estimate_to_json(one.estimate),
+                "detectable": one.detectable,
+                "equivalence": None if one.equivalence is None else asdict(one.equivalence),
+            }
+            for one in found.differences
+        ],
+        "seed_variance": [
+            {"task": task, "score": score, **asdict(one)} for (task, score, _), one in found.variances.items()
+        ],
+        "missing": [dict(one) for one in found.missing],
+    }
+
+
+def as_one(table: pd.DataFrame, seeds: Mapping[str, str], by: str | None = None) -> pd.DataFrame:
+    """A table of many models as one study of many arms.
+
+    Args:
+        table: A table of logs.
+        seeds: Arm -> pattern (`recipe-*`): the arms that match are its training seeds, numbered in the order of names.
+        by: A factor whose levels are set apart, as tasks of their own.
+
+    Raises:
+        ResultsError: When a pattern matches no arm, an arm matches two, or there is no such factor.
+    """
+    made = table.assign(study="comparison", model="")
+    names = [str(name) for name in pd.unique(table["arm"])]
+    of: dict[str, tuple[str, int]] = {}
+    for arm, pattern in seeds.items():
+        matching = sorted(name for name in names if fnmatchcase(name, pattern))
+        if not matching:
+            raise ResultsError(f"no arm matches {pattern!r}", way_out=f"The arms are {', '.join(sorted(names))}")
+        for number, name in enumerate(matching, start=1):
+            if name in of:
+                raise ResultsError(
+                    f"arm {name!r} is a seed of {of[name][0]!r} and of {arm!r}", way_out="Write patterns that differ"
+                )
+            of[name] = (arm, number)
+    if of:
+        made["seed"] = [
+            of[arm][1] if arm in of else seed for arm, seed in zip(table["arm"], table["seed"], strict=True)
+        ]
+        made["arm"] = [of[arm][0] if arm in of else arm for arm in table["arm"]]
+    if by is not None:
+        column = f"{schema.FACTOR_PREFIX}{by}"
+        if column not in table.columns:
+            factors = [
+                c.removeprefix(schema.FACTOR_PREFIX) for c in table.columns if c.startswith(schema.FACTOR_PREFIX)
+            ]
+            raise ResultsError(f"the logs have no factor {by!r}", way_out=nearest(by, factors))
+        made["task"] = table["task"] + " " + by + "=" + table[column]
+    made = made.astype({"arm": "string", "task": "string", "study": "string", "model": "string", "seed": "int64"})
+    made.attrs = table.attrs
+    return made
+
+
+def _cells(rows: Rows, named: Sequence[str], scores: Sequence[str]) -> list[tuple[str, str]]:
+    known = {score for _, score in rows.cells}
+    for score in named:
+        if score not in known:
+            raise ResultsError(f"no score {score!r} in the table", way_out=nearest(score, known))
+    return sorted(cell for cell in rows.cells if not scores or cell[1] in scores)
+
+
+def _kind(rows: Rows, cells: Sequence[tuple[str, str]], score: str) -> ScoreKind:
+    """A rate when every value in every task is 0 or 1."""
+    value = np.concatenate([rows.value[rows.cells[cell]] for cell in cells if cell[1] == score])
+    value = value[~np.isnan(value)]
+    return "binary" if len(value) and bool(np.isin(value, (0.0, 1.0)).all()) else "unbounded"
+
+
+def _level_how(how: Mapping[str, Any]) -> dict[str, Any]:
+    """An arm by itself may have a single seed where a contrast is about several."""
+    return {**how, "estimand": None if how["estimand"] in ("seeds", "the recipe, over seeds") else how["estimand"]}
+
+
+def _detectable(one: Estimate) -> float | None:
+    if one.low is None or one.high is None:
+        return None
+    se = one.se if one.se is not None else (one.high - one.low) / (2 * 1.959964)
+    return detectable_from(se, one.df if one.df is not None else float("inf"))
+
+
+def _adjusted(found: Sequence[Estimate]) -> list[Estimate]:
+    tested = [place for place, one in enumerate(found) if one.p is not None]
+    by_place = dict(zip(tested, holm([p for one in found if (p := one.p) is not None]), strict=True))
+    return [replace(one, p_adjusted=by_place.get(place)) for place, one in enumerate(found)]
+
+
+def _variances(
+    rows: Rows, cells: Sequence[tuple[str, str]], kinds: Mapping[str, ScoreKind], unit: str
+) -> dict[tuple[str, str, str], SeedVariance]:
+    found = {}
+    for arm in rows.arms:
+        own = Contrast(arm, (Term(1.0, arm),))
+        for task, score in cells:
+            if arm in rows.of or not applies(rows, own, score, task):
+                continue
+            ((of_arm,),) = cells_of(rows, blocks_of(rows, own, score, task, unit), score, task, unit)
+            variance = seed_variance(of_arm, binary=kinds[score] == "binary") if len(of_arm.seeds) > 1 else None
+            if variance is not None:
+                found[task, score, arm] = variance
+    return found

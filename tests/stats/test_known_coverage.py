@@ -1,0 +1,30 @@
+import numpy as np
+import pytest
+
+from doxa.stats.known_coverage import LEAST, Situation, cells, coverage_of
+
+
+def test_every_cell_of_the_bench_is_found_again() -> None:
+    for cell in cells():
+        if cell["coverage"] is None:
+            continue
+        numbers = {key: float(value) for key, value in cell["setting"].items() if not isinstance(value, str)}
+        words = {key: value for key, value in cell["setting"].items() if isinstance(value, str)}
+        found = coverage_of(Situation(cell["design"], numbers, words))
+        assert found is not None
+        assert found <= cell["coverage"]
+
+
+def test_numbers_choose_the_nearest_cell_and_what_is_unknown_the_worst() -> None:
+    recipes = [cell for cell in cells() if cell["design"] == "recipe v vanilla" and cell["setting"].get("rate") == 0.05]
+    near = [c["coverage"] for c in recipes if c["setting"]["seeds"] == 6 and c["setting"]["icc"] == 0.5]
+    assert coverage_of(Situation("recipe v vanilla", {"rate": 0.06, "seeds": 7, "icc": 0.4}, {})) == min(near)
+    assert coverage_of(Situation(None, {}, {})) is None
+    assert coverage_of(Situation("no such design", {"n": 6}, {})) is None
+
+
+def test_the_bench_has_cells_that_hold_and_cells_that_do_not() -> None:
+    coverages = np.array([cell["coverage"] for cell in cells() if cell["coverage"] is not None])
+    assert len(coverages) > 250
+    assert 0 < (coverages < LEAST).mean() < 0.2
+    assert np.median(coverages) == pytest.approx(0.955, abs=0.02)
