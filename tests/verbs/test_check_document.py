@@ -40,7 +40,8 @@ def test_a_commented_copy_is_not_written_over() -> None:
     assert again.exit_code == 2
     assert "is there already" in again.output
     assert check("paper.docx", "--out", "paper.commented.docx").exit_code == 0
-    assert check("paper.docx", "--out", "paper.docx").exit_code == 2
+    for wrong in ("paper.docx", "notes.md", "notes"):
+        assert check("paper.docx", "--out", wrong).exit_code == 2
 
 
 def test_a_text_gets_notes_that_are_written_anew() -> None:

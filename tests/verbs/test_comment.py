@@ -45,6 +45,12 @@ def test_what_does_not_land_is_listed_and_the_rest_is_written() -> None:
     assert len(check_comments(Path("out.docx"))) == 1
 
 
+def test_an_author_that_cannot_be_written() -> None:
+    done = comment([{"quote": "cat", "comment": "a"}], "--author", "\x1b[31m")
+    assert done.exit_code == 2
+    assert "character that a document cannot have" in done.output
+
+
 def test_json() -> None:
     done = comment([{"quote": "cat", "comment": "a"}, {"quote": "cow", "comment": "b"}], "--json")
     said = json.loads(done.output)

@@ -99,10 +99,10 @@ def add_comments(document: Any, text: WordText, remarks: Sequence[Remark], autho
             expected=f"at most {MOST:,} at once, and {MOST_RANGES:,} in all",
             way_out="Split the document, or leave some out",
         )
-    for remark in remarks:
-        if _NOT_XML.search(remark.text):
+    for said in (author, *(remark.text for remark in remarks)):
+        if _NOT_XML.search(said):
             raise DocumentError(
-                f"the comment {remark.text[:40]!r} has a character that a document cannot have",
+                f"the author or comment {said[:40]!r} has a character that a document cannot have",
                 way_out="Take the control character out",
             )
     initials = "".join(word[0] for word in author.split())[:3]

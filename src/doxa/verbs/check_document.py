@@ -43,10 +43,10 @@ def check_document(path: Path, out: Path | None, as_json: bool) -> None:
     if ending == ".docx":
         _check_word(path, out, as_json)
     elif ending in ENDINGS:
+        written = _target(path, out, "notes.md", own=MADE_BY) if out is not None or not as_json else None
         text = read_text(path)
         passages = text_passages(text) if ending == ".txt" else markdown_passages(text)
         found = _reviewed(passages)
-        written = _target(path, out, "notes.md", own=MADE_BY) if out is not None or not as_json else None
         if written is not None:
             write_atomic(written, notes_page(path.name, found))
         _print(found, passages, (), None, written, as_json)
@@ -57,11 +57,11 @@ def check_document(path: Path, out: Path | None, as_json: bool) -> None:
 
 
 def _check_word(path: Path, out: Path | None, as_json: bool) -> None:
+    written = _target(path, out, "commented.docx", own=None) if out is not None or not as_json else None
     document = open_docx(path)
     text = read_word(document)
     passages = [one.passage for one in text.passages]
     found = _reviewed(passages)
-    written = _target(path, out, "commented.docx", own=None) if out is not None or not as_json else None
     landed: Landing | None = None
     if written is not None:
         before = comments_of(document)
@@ -106,6 +106,11 @@ def _target(path: Path, out: Path | None, ending: str, own: str | None) -> Path:
     if out is not None:
         if out.exists() and out.samefile(path):
             raise DocumentError(f"{out} is the document itself", expected="another file", way_out="Name another one")
+        last = f".{ending.rpartition('.')[2]}"
+        if out.suffix.lower() != last:
+            raise DocumentError(
+                f"{out} is no {last}", expected=f"the name of a {last}", way_out=f"--out {out.stem}{last}"
+            )
         return out
     target = path.with_name(f"{path.stem}.{ending}")
     if target.exists() and not (own is not None and target.read_text("utf-8", "replace").startswith(own)):
