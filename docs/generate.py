@@ -96,6 +96,7 @@ FLOORS = (
     ("Floor 0: words", "words"),
     ("Wing: inferring", "stats"),
     ("On the wing: showing", "report"),
+    ("On the wing: documents", "documents"),
 )
 
 

@@ -11,6 +11,7 @@ from doxa import __version__
 from doxa.progress import shown_progress
 from doxa.shipped import study_named
 from doxa.verbs.check import check
+from doxa.verbs.comment import comment
 from doxa.verbs.compare import compare, table
 from doxa.verbs.in_words import PATH, in_words
 from doxa.verbs.power import power
@@ -343,5 +344,6 @@ def _results(folder: Path) -> Path:
 
 
 main.add_command(check)
+main.add_command(comment)
 main.add_command(compare)
 main.add_command(table)

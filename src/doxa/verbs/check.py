@@ -54,7 +54,7 @@ def check(
                 expected="these with a claim, not with a document",
                 way_out="Leave them out",
             )
-        from doxa.verbs.check_document import check_document  # type: ignore[import-not-found, unused-ignore]
+        from doxa.verbs.check_document import check_document
 
         check_document(Path(claim), out, as_json)
         return

@@ -7,6 +7,7 @@
     |  |- VectorError         pairs, vectors, layers and strengths
     |  |- ProseError          a Markdown file (belief, pairs, items) that cannot be read
     |  |- ResultsError        a results folder, log or table that is not what it should be
+    |  |- DocumentError       a document that cannot be read, or a comment that has no place in it
     |  |- ClaimError          a published claim whose numbers are not understood or cannot be
     |  |- NotYetError         the grammar knows it, this version does not run it
     |  `- Refused             a request to `doxa serve` (`server/refusals.py`)
@@ -64,6 +65,10 @@ class ProseError(UserError):
 
 class ResultsError(UserError):
     """A results folder, log or table that is not what it should be."""
+
+
+class DocumentError(UserError):
+    """A document that cannot be read, or a comment that has no place in it."""
 
 
 class ClaimError(UserError):
