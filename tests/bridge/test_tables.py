@@ -71,7 +71,7 @@ def test_the_same_table_is_the_same_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"PAR1 cut off", b"a,b\n1,2\n", b"\xff\xfe\x00"])
 def test_what_is_no_table_is_said_to_be_none(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(ResultsError, match=r"is not a table of doxa .* Run the study again"):
+    with pytest.raises(ResultsError, match=r"is not a table of doxa .* Make it again from the logs"):
         read_table(tmp_path / name)
 
 

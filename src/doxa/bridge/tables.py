@@ -69,10 +69,10 @@ def read_table(path: Path) -> pd.DataFrame:
     try:
         frame = _read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
         return typed(frame)
-    except (KeyError, ValueError, OSError, NotImplementedError) as error:
+    except (KeyError, ValueError, OverflowError, OSError, NotImplementedError) as error:
         raise ResultsError(
             f"{path} is not a table of doxa ({str(error).splitlines()[0]})",
-            way_out="Run the study again: the table is made anew from the logs",
+            way_out="Make it again from the logs: `doxa table LOGS --out FOLDER`",
         ) from error
 
 

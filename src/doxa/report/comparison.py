@@ -18,7 +18,7 @@ from doxa.words.store import write_atomic
 
 JSON, PAGE = "comparison.json", "comparison.html"
 HEAD = ("difference", "task", "score", "estimate", "interval", "p", "p adjusted", "units", "df", "smallest found",
-        "method", "for", "remarks")  # fmt: skip
+        "method", "holds for", "rows left out", "remarks")  # fmt: skip
 
 
 def sentences(found: Comparison) -> list[str]:
@@ -92,6 +92,7 @@ def _differences(found: Comparison, margin: float | None) -> Section | None:
             number(one.detectable) if one.detectable is not None else "–",
             one.estimate.method,
             one.estimate.estimand,
+            "; ".join(f"{arm}: {count}" for arm, count in one.estimate.missing.items() if count) or "none",
             _remarks(one.estimate),
         ]
         for one in found.differences
@@ -107,7 +108,7 @@ def _differences(found: Comparison, margin: float | None) -> Section | None:
     why = [[f"{one.estimate.contrast}, {one.estimate.score} ({one.estimate.task})", one.estimate.why]
            for one in found.differences]  # fmt: skip
     tables = [
-        Table(HEAD, rows, wrap=(0, 10, 12)),
+        Table(HEAD, rows, wrap=(0, 10, 12, 13)),
         Table(["difference", "why this method"], why, "Why each method", (1,)),
     ]
     said = [f"{one.estimate.score} ({one.estimate.task}): {_rest(one)}" for one in found.differences]
@@ -164,7 +165,7 @@ def _lead(found: Comparison, one: Difference) -> str:
     )
     adjusted = f", adjusted {p_value(own.p_adjusted)}" if own.p_adjusted is not None and found.family > 1 else ""
     difference = f"difference {number(own.value, sign=True)}, {interval_words}{adjusted}"
-    return f"{where}: {_sides(found, own)}{difference}; over {_units(own)}."
+    return f"{where}: {_sides(found, one)}{difference}; over {_units(own)}."
 
 
 def _rest(one: Difference) -> str:
@@ -178,18 +179,27 @@ def _rest(one: Difference) -> str:
         said.append(_equivalence(one))
     if own.superiority is not None and own.superiority["value"] is not None:
         words = interval(own.superiority["low"], own.superiority["high"])
-        said.append(f"P(X > Y) is {number(own.superiority['value'])} {words}.")
+        said.append(f"P(X > Y) + P(X = Y)/2 is {number(own.superiority['value'])} {words}.")
+    lost = ", ".join(f"{count} of {arm}" for arm, count in own.missing.items() if count)
+    if lost:
+        said.append(f"Left out because they have no value, or no counterpart in the other arm: rows {lost}.")
     remarks = _remarks(own)
     return " ".join([*said, *([f"Note: {remarks}."] if remarks else [])])
 
 
-def _sides(found: Comparison, own: Estimate) -> str:
-    """The levels of the two arms of a plain difference, with their counts."""
-    first, _, second = own.contrast.partition(" - ")
-    beside = {one.contrast: one for one in found.levels if (one.task, one.score) == (own.task, own.score)}
-    pair = [beside[name] for name in (first.strip("'"), second.strip("'")) if name in beside]
-    words = [f"{number(one.value)}{_counts(one)}" for one in pair]
-    return f"{words[0]} against {words[1]}; " if len(words) == 2 else ""
+def _sides(found: Comparison, one: Difference) -> str:
+    """The levels of the two arms of a plain difference on what it rests on, with counts where nothing is left out."""
+    if len(one.sides) != 2:
+        return ""
+    own = one.estimate
+    levels = {each.contrast: each for each in found.levels if (each.task, each.score) == (own.task, own.score)}
+    arms = [arm.strip("'") for arm in own.contrast.split(" - ")]
+    whole = [levels.get(arm) for arm in arms] if len(arms) == 2 else [None, None]
+    words = [
+        f"{number(side)}{_counts(level) if level is not None and level.value == side else ''}"
+        for side, level in zip(one.sides, whole, strict=True)
+    ]
+    return f"{words[0]} against {words[1]}; "
 
 
 def _equivalence(one: Difference) -> str:
@@ -219,8 +229,10 @@ def _events(one: Estimate) -> str:
 
 
 def _units(one: Estimate) -> str:
-    runs = f", up to {counted(one.n['runs'], 'run')} each" if one.n["runs"] > 1 and one.unit != "run" else ""
-    return f"{units(one)}{runs}"
+    if one.n["runs"] < 2 or one.unit == "run":
+        return units(one)
+    rows = "run" if one.unit in ("item", "seed", "seed and item") else "row"
+    return f"{units(one)}, up to {counted(one.n['runs'], rows)} each"
 
 
 def _holds(one: Estimate) -> str:

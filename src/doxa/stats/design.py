@@ -158,11 +158,13 @@ def _block(names: set[str], members: Sequence[tuple[Term, Panel]]) -> Block:
 
 
 def _on_units(found: Panel, units: tuple[str, ...]) -> Panel:
-    """A panel on more units than it has: they have no row."""
-    place = np.searchsorted(np.array(units, dtype=object), np.array(found.items, dtype=object))
+    """A panel on other units than its own: those it does not have hold no row, and of its own only those are kept."""
+    place_of = {unit: place for place, unit in enumerate(units)}
+    own = [place for place, item in enumerate(found.items) if item in place_of]
+    place = [place_of[found.items[one]] for one in own]
     shape = (len(found.arms), len(units))
     means, counts, rows = np.full(shape, np.nan), np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-    means[:, place], counts[:, place], rows[:, place] = found.means, found.counts, found.rows
+    means[:, place], counts[:, place], rows[:, place] = found.means[:, own], found.counts[:, own], found.rows[:, own]
     return replace(found, items=units, means=means, counts=counts, rows=rows)
 
 

@@ -11,6 +11,9 @@ from doxa.words.errors import ResultsError
 VERSION_KEY = "doxa_table"
 """Where `table.attrs` (which Parquet keeps) may say which version of the columns it has."""
 
+MOST = 1e100
+"""Largest size of a value: squares of larger ones do not fit into a number."""
+
 Codes = dict[str, tuple[Int[np.ndarray, " rows"], tuple[str, ...]]]
 
 
@@ -74,6 +77,14 @@ def check_values(table: pd.DataFrame) -> None:
         raise ResultsError(
             f"an infinite value in {_where(table, int(np.argmax(np.isinf(value))))}",
             way_out="A value that cannot be computed is missing, with a reason",
+        )
+    with np.errstate(invalid="ignore"):
+        large = np.abs(value) > MOST
+    if large.any():
+        raise ResultsError(
+            f"a value of {value[int(np.argmax(large))]:g} in {_where(table, int(np.argmax(large)))}",
+            expected=f"values up to {MOST:g} in size",
+            way_out="Rescale the score",
         )
     wrong = np.isnan(value) != (table["reason"] != "").to_numpy(dtype=bool)
     if wrong.any():

@@ -18,7 +18,7 @@ from doxa.words.errors import StudyError, nearest
 LONGEST, MOST_BRACKETS = 2000, 50
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d+(?:\.\d+)?)(?=\s*\*)"
-    r"|(?P<name>(?:[A-Za-z_][\w./~-]*|'[^'\[\]]+')(?:\[[^\]]*\])?)"
+    r"|(?P<name>(?:[A-Za-z_][\w./~-]*|'[^']+')(?:\[[^\]]*\])?)"
     r"|(?P<mark>[-+*()]))"
 )
 
@@ -71,7 +71,9 @@ def parse_contrast(source: str, arms: Sequence[Arm], *, task_factors: Sequence[s
             resolved[one.arm, one.levels] = resolved.get((one.arm, one.levels), 0.0) + one.weight
     kept = tuple(Term(weight, arm, levels) for (arm, levels), weight in resolved.items() if weight != 0.0)
     total = sum(term.weight for term in kept)
-    if not kept or (abs(total) > 1e-9 and abs(total - 1) > 1e-9):
+    if not kept:
+        raise StudyError(f"contrast {source!r} takes an arm from itself", way_out="Compare two arms")
+    if abs(total) > 1e-9 and abs(total - 1) > 1e-9:
         raise StudyError(
             f"contrast {source!r} has weights that sum to {total:g}",
             expected="a difference (sum 0) or one arm (sum 1)",
@@ -142,8 +144,8 @@ def _product(tokens: list[tuple[str, str]], source: str) -> tuple[list[Term], li
 
 
 def _term(token: str, source: str) -> Term:
-    name, _, inside = token.partition("[")
-    name = name.strip("'")
+    quoted, _, rest = token[1:].partition("'") if token.startswith("'") else ("", "", "")
+    name, _, inside = (quoted, "", rest.removeprefix("[")) if quoted else token.partition("[")
     levels = []
     for part in inside.rstrip("]").split(",") if inside else ():
         factor, equals, level = part.partition("=")
@@ -156,7 +158,8 @@ def _term(token: str, source: str) -> Term:
 
 
 def _resolve(term: Term, arms: Sequence[Arm], source: str, task_factors: Sequence[str] | None) -> tuple[Term, ...]:
-    family = [arm for arm in arms if arm.name == term.arm or arm.name.startswith(f"{term.arm}[")]
+    whole = [arm for arm in arms if arm.name == term.arm and not term.levels]
+    family = whole or [arm for arm in arms if arm.name == term.arm or arm.name.startswith(f"{term.arm}[")]
     if not family:
         hint = nearest(term.arm, {arm.name.partition("[")[0] for arm in arms})
         if "-" in term.arm:
@@ -189,5 +192,5 @@ def _unreadable(source: str, at: str) -> StudyError:
     return StudyError(
         f"contrast {source!r} cannot be read at {at!r}",
         expected="arms joined by +, - and brackets, with blanks around a minus",
-        way_out="Write for instance `block - baseline` or `(both - sys) - (steer - neutral)`",
+        way_out="Write for instance `block - baseline`; a name with other marks stands between single quotes",
     )
