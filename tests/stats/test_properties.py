@@ -16,6 +16,7 @@ from doxa.stats.design import ScoreKind
 from doxa.stats.estimate import Estimate, estimate
 from doxa.stats.parts import inverted
 from doxa.words import schema
+from doxa.words.errors import ResultsError
 
 FEW = settings(max_examples=60, deadline=None)
 KINDS: tuple[ScoreKind, ...] = ("unbounded", "share", "binary")
