@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from doxa.stats.check import check_claim, findings
-from doxa.stats.claims import parse_claim
+from doxa.claims.check import check_claim, findings
+from doxa.claims.claims import parse_claim
 from doxa.words.errors import ClaimError
 from doxa.words.prose import read_prose
 

@@ -95,8 +95,10 @@ FLOORS = (
     ("Floor 1: a model in memory", "models"),
     ("Floor 0: words", "words"),
     ("Wing: inferring", "stats"),
-    ("On the wing: showing", "report"),
+    ("On the wing: planning", "planning"),
+    ("On the wing: published claims", "claims"),
     ("On the wing: documents", "documents"),
+    ("On the wing: showing", "report"),
 )
 
 

@@ -15,14 +15,18 @@ MAY_IMPORT = {
     "bridge": {"words", "models", "vectors", "bridge", "stats"},
     "evals": {"words", "models", "vectors", "bridge", "evals", "stats"},
     "stats": {"words", "stats"},
-    "report": {"words", "stats", "report"},
-    "documents": {"words", "stats", "documents"},
+    "planning": {"words", "stats", "planning"},
+    "claims": {"words", "stats", "planning", "claims"},
+    "documents": {"words", "claims", "documents"},
+    "report": {"words", "stats", "planning", "claims", "report"},
 }
 FORBIDDEN = {
     "words": {"torch", "transformers", "inspect_ai", "pandas", "scipy", "matplotlib"},
     "models": {"inspect_ai", "pandas"},
     "vectors": {"inspect_ai", "pandas"},
     "stats": {"torch", "transformers", "inspect_ai"},
+    "planning": {"torch", "transformers", "inspect_ai"},
+    "claims": {"torch", "transformers", "inspect_ai"},
     "report": {"torch", "transformers", "inspect_ai"},
     "documents": {"torch", "transformers", "inspect_ai", "pandas", "scipy"},
 }

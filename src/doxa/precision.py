@@ -10,13 +10,13 @@ from doxa.measure import measure
 from doxa.models.handle import Model
 from doxa.models.rounding import Rounding, rounding
 from doxa.plan import Plan, load_model, make_plan
-from doxa.report.numbers import number
 from doxa.scored_table import table_from_chunks
 from doxa.stats.design import ScoreKind
 from doxa.stats.estimate import applies, estimate
 from doxa.stats.table import Rows, encode
 from doxa.vectors.reference import reference_rows
 from doxa.words.contrasts import Contrast
+from doxa.words.numbers import number
 
 FLOAT32 = "float32"
 CONVERSATIONS = 8

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from doxa.claims.statements import find_statements
 from doxa.documents.markdown import markdown_passages, read_text, text_passages
-from doxa.stats.statements import find_statements
 from doxa.words.errors import DocumentError
 
 

@@ -1,8 +1,8 @@
 import pytest
 
+from doxa.claims.check import check_claim
+from doxa.claims.claims import parse_claim
 from doxa.report.claim_figures import p_against_base_rate
-from doxa.stats.check import check_claim
-from doxa.stats.claims import parse_claim
 from doxa.words.errors import ClaimError
 
 

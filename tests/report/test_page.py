@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from doxa.report.gather import gather
-from doxa.report.numbers import interval, number
 from doxa.report.page import EXAMPLES, code, plain, verbatim, write_report
+from doxa.words.numbers import interval, number
 from doxa.words.study import Study
 
 HOSTILE = 'x</style><script>alert("1")</script> ![a](https://x.invalid/y.png) | `b`\n\n# c\u2028</pre> $\\frac{1}$ &lt;'

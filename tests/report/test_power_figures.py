@@ -3,15 +3,15 @@ import re
 
 import pytest
 
+from doxa.planning.controls import Controls
+from doxa.planning.designs import KINDS, Design, kind_of
+from doxa.planning.means import Means, PairedMeans, Paraphrases
+from doxa.planning.planned import needed, power_at, smallest_effect
+from doxa.planning.rates import Equivalence, OneRate, PairedRates, TwoRates
+from doxa.planning.seeds import SeedRates, Seeds, SeedsByItems, SeedVariance
 from doxa.report.power_figures import power_figure
 from doxa.report.power_words import answer, counted, lines
 from doxa.report.theme import Drawing
-from doxa.stats.planning import needed, power_at, smallest_effect
-from doxa.stats.planning_controls import Controls
-from doxa.stats.planning_designs import KINDS, Design, kind_of
-from doxa.stats.planning_means import Means, PairedMeans, Paraphrases
-from doxa.stats.planning_rates import Equivalence, OneRate, PairedRates, TwoRates
-from doxa.stats.planning_seeds import SeedRates, Seeds, SeedsByItems, SeedVariance
 
 DESIGNS: tuple[Design, ...] = (
     OneRate(0.1, 60),

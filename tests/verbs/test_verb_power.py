@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from doxa.cli import main
-from doxa.stats.planning_designs import KINDS
+from doxa.planning.designs import KINDS
 
 GIVEN = {
     "one rate": "--base 10%",

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from doxa.claims.notes import notes_of
+from doxa.claims.statements import Statement, find_statements
 from doxa.documents.passages import Passage
-from doxa.stats.notes import notes_of
-from doxa.stats.statements import Statement, find_statements
 from doxa.words.numbers import counted
 
 MOST_SENTENCES = 1_000

@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from doxa.claims.checked import Check
 from doxa.report.marks import legend
 from doxa.report.theme import ACCENT, MUTED, SERIES, WIDTH, Drawing, finish, style
-from doxa.stats.checked import Check
 from doxa.words.errors import ClaimError
 from doxa.words.numbers import MINUS, counted, percent, points
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from doxa.report.comparison_figures import Bar, differences, seeds
 from doxa.report.labels import flag_words, units
-from doxa.report.numbers import counted, interval, number, p_value, p_words, whole
 from doxa.report.page import render
 from doxa.report.parts import Section, Table
 from doxa.report.theme import Drawing
@@ -14,6 +13,7 @@ from doxa.stats.comparison import Comparison, Difference, to_json
 from doxa.stats.estimands import MEANING
 from doxa.stats.estimate import Estimate
 from doxa.stats.variance import SeedVariance
+from doxa.words.numbers import counted, interval, number, p_value, p_words, whole
 from doxa.words.store import write_atomic
 
 JSON, PAGE = "comparison.json", "comparison.html"

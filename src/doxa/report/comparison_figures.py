@@ -9,8 +9,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from doxa.report.marks import legend
-from doxa.report.numbers import interval, number
 from doxa.report.theme import ACCENT, BAND, INK, MUTED, SERIES, WIDTH, Drawing, finish, style
+from doxa.words.numbers import interval, number
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from doxa.report.figures import Dot, frontier
 from doxa.report.gather import CONTROLS, Gathered, placement
 from doxa.report.labels import label
 from doxa.report.marks import colours_of
-from doxa.report.numbers import number
 from doxa.report.panels import DoseLine, Line, dose, dose_response, envelope, finite, small_multiples
 from doxa.report.parts import Section, Table
 from doxa.report.verdict import DAMAGE
+from doxa.words.numbers import number
 
 Point = tuple[float, float, float | None, float | None]
 

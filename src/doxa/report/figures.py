@@ -10,8 +10,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from doxa.report.marks import FAMILY_NAMES, band, band_handles, legend
-from doxa.report.numbers import interval, number
 from doxa.report.theme import ACCENT, BAND, BAND_EDGE, INK, MUTED, WIDTH, Drawing, finish, style
+from doxa.words.numbers import interval, number
 
 FAMILIES = ("twin", "unrelated")
 

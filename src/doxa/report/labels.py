@@ -1,8 +1,8 @@
 """Scores in plain words, for figures and tables; a score of somebody else's task keeps its name."""
 
-from doxa.report.numbers import counted
 from doxa.stats.estimate import Estimate
 from doxa.stats.intervals import FLAGS
+from doxa.words.numbers import counted
 
 LABELS = {
     "belief": "stated belief, net of control statements (nats)",

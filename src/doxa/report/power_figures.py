@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
+from doxa.planning.checks import MOST
+from doxa.planning.designs import Design, DesignKind, kind_of
+from doxa.planning.planned import POWER, Planned, effect_of, power_of, with_size
 from doxa.report.marks import legend
 from doxa.report.power_words import AXES, answer, counted, scaled
 from doxa.report.theme import ACCENT, INK, MUTED, SERIES, WIDTH, Drawing, finish, style
-from doxa.stats.planning import POWER, Planned, effect_of, power_of, with_size
-from doxa.stats.planning_checks import MOST
-from doxa.stats.planning_designs import Design, DesignKind, kind_of
 
 POINTS, SIMULATED_POINTS = 40, 20
 """Places of a curve, and of one that is simulated."""

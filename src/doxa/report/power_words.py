@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from doxa.report.numbers import MINUS, level, number
-from doxa.stats.planning import Planned
-from doxa.stats.planning_designs import Scale
+from doxa.planning.designs import Scale
+from doxa.planning.planned import Planned
+from doxa.words.numbers import MINUS, level, number
 
 EACH = {
     "two rates": "prompts in each group",

@@ -10,11 +10,11 @@ from typing import Literal
 import numpy as np
 
 from doxa.report.gather import CONTROLS, Gathered
-from doxa.report.numbers import counted, interval, listed, number, whole
 from doxa.report.verdict import DAMAGE, GATE, GATE_SCORE, gate
 from doxa.stats.controls import FEWEST_FOR_RANK
 from doxa.stats.estimands import MEANING
 from doxa.stats.intervals import mean_t
+from doxa.words.numbers import counted, interval, listed, number, whole
 
 State = Literal["yes", "no", "absent"]
 

@@ -6,7 +6,6 @@ from doxa.report.doses import dose_response_section, dose_section, drift_section
 from doxa.report.figures import ForestRow, forest
 from doxa.report.gather import AGAIN, CONTROLS, Gathered
 from doxa.report.labels import flag_words, label, units
-from doxa.report.numbers import counted, interval, number, ordinal, p_value, whole
 from doxa.report.parts import Section, Table
 from doxa.report.stopped import stopping_section
 from doxa.report.verdict import Finding, findings
@@ -16,6 +15,7 @@ from doxa.stats.evaluate import NOTES
 from doxa.words.arms import read_arm
 from doxa.words.difference import differences
 from doxa.words.errors import ResultsError, StudyError
+from doxa.words.numbers import counted, interval, number, ordinal, p_value, whole
 
 HEAD = ("contrast", "estimate", "interval", "n", "df", "method", "holds for", "p", "p adjusted")
 NO_CELLS = ("missing", *(len(HEAD) - 2) * ("–",))

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from doxa.report.gather import Gathered
-from doxa.report.numbers import counted, interval, number
 from doxa.report.parts import Section, Table
 from doxa.stats.stopping import Quantity, look_from_json
+from doxa.words.numbers import counted, interval, number
 
 NOT_FIXED = (
     "The confidence sequence holds at every look, for these items. The other intervals and p-values of what was "

@@ -11,8 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from doxa.report.marks import band_handles, legend, ribbon
-from doxa.report.numbers import level, number
 from doxa.report.theme import ACCENT, INK, MUTED, SERIES, WIDTH, Drawing, finish, style
+from doxa.words.numbers import level, number
 
 MORE, LESS = ACCENT, SERIES[0]
 Record = Mapping[str, Any]

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from doxa.report.numbers import counted, interval, level, number, ordinal, p_value, p_words
 from doxa.report.page import render
 from doxa.report.parts import Section, Table
 from doxa.report.sweep_figures import dose_response, heatmap, place, profile
 from doxa.words.errors import ResultsError
+from doxa.words.numbers import counted, interval, level, number, ordinal, p_value, p_words
 from doxa.words.store import write_atomic
 
 RESULT, PAGE = "sweep.json", "sweep.html"

@@ -6,10 +6,10 @@ from typing import Literal
 
 from doxa.report.gather import CONTROLS, Gathered
 from doxa.report.labels import units
-from doxa.report.numbers import counted, interval, listed, number, ordinal, p_value, p_words
 from doxa.report.stopped import stopped
 from doxa.stats.controls import ALPHA, CONTROL_FLAGS, FEWEST_FOR_RANK, ROUNDING, ControlVerdict
 from doxa.stats.estimate import Estimate
+from doxa.words.numbers import counted, interval, listed, number, ordinal, p_value, p_words
 
 GATE_SCORE, GATE = "correct", 0.7
 """Known-facts gate: below this accuracy of the baseline a forced choice measures nothing (chance is .5)."""

@@ -11,7 +11,7 @@ from doxa.verbs.in_words import PATH, in_words
 from doxa.words.errors import ClaimError
 
 if TYPE_CHECKING:
-    from doxa.stats.checked import Check
+    from doxa.claims.checked import Check
 
 DOCUMENTS = (".md", ".docx", ".txt")
 BASE_RATES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
@@ -58,8 +58,8 @@ def check(
 
         check_document(Path(claim), out, as_json)
         return
-    from doxa.stats.check import check_claim, check_to_json, findings
-    from doxa.stats.claims import parse_claim
+    from doxa.claims.check import check_claim, check_to_json, findings
+    from doxa.claims.claims import parse_claim
 
     if out is not None:
         raise ClaimError("--out with a claim", expected="it with a document", way_out="Use --figure for the figure")
@@ -104,7 +104,7 @@ def _draw(found: "Check", figure: Path) -> None:
 
 def _table(found: "Check") -> list[str]:
     """The p-values of the same gap at other base rates."""
-    from doxa.stats.base_rates import pooled_p
+    from doxa.claims.base_rates import pooled_p
     from doxa.words.numbers import p_figures
 
     curve = found.curve

@@ -14,8 +14,8 @@ from doxa.words.errors import StudyError
 from doxa.words.store import write_atomic
 
 if TYPE_CHECKING:
-    from doxa.stats.planning import Planned
-    from doxa.stats.planning_designs import Design, DesignKind
+    from doxa.planning.designs import Design, DesignKind
+    from doxa.planning.planned import Planned
 
 FORMATS = (".svg", ".png")
 
@@ -93,9 +93,9 @@ def power(
         doxa power "two rates" --base 3% --n 520 --effect 2%
         doxa power seeds --seeds 6 --sd 1 --icc 0.1 --effect 0.7
     """  # click wants a backspace character, not its name
+    from doxa.planning.designs import kind_named
+    from doxa.planning.planned import planned_to_json
     from doxa.report.power_words import lines
-    from doxa.stats.planning import planned_to_json
-    from doxa.stats.planning_designs import kind_named
 
     kind = kind_named(design)
     given = {name: value for name, value in numbers.items() if value is not None}
@@ -126,7 +126,7 @@ def asked(
     Raises:
         StudyError: When a number is missing, belongs to another design, or nothing is left to find.
     """
-    from doxa.stats.planning import POWER, needed, power_at, smallest_effect
+    from doxa.planning.planned import POWER, needed, power_at, smallest_effect
 
     known = {field.name: field.default is not MISSING for field in fields(kind.record)}
     _refuse_others(kind, given, known)

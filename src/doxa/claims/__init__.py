@@ -1,0 +1,1 @@
+"""On the wing of stats: published claims, found in a text and recomputed."""
