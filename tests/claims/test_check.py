@@ -291,7 +291,7 @@ def test_a_printed_interval_beside_groups_is_recognised() -> None:
 
 def test_what_six_observations_can_carry() -> None:
     text = said("6 of 6")
-    assert "61.0 % to 100 % (modified Wilson); exact 54.1 % to 100 %" in text
+    assert "61.0 % to 100 % (Wilson); exact 54.1 % to 100 %" in text
     assert "up to 39 % (Wilson) or 46 % (exact)" in text
     means = said("M=5.2 SD=1.1 vs M=4.8 SD=1.3, n=6")
     assert "covers 89 % on normal data, where t covers 95 %" in means

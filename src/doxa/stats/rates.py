@@ -63,6 +63,8 @@ def one_rate(events: float, n: float, *, level: float = 0.95) -> Interval:
         low = min(low, float(special.chdtri(2 * events, level)) / 2 / n)
     if 0 < others <= most:
         high = max(high, 1 - float(special.chdtri(2 * others, level)) / 2 / n)
+    if (low, high) == (found.low, found.high):
+        return found
     return replace(found, low=low, high=high, method="modified Wilson")
 
 
