@@ -1,7 +1,14 @@
+from collections.abc import Callable
+
 import numpy as np
+import pandas as pd
 import pytest
 
+from doxa.report.labels import flag_words
+from doxa.stats.estimate import estimate
 from doxa.stats.known_coverage import LEAST, Situation, cells, coverage_of
+
+Make = Callable[..., pd.DataFrame]
 
 
 def test_every_cell_of_the_bench_is_found_again() -> None:
@@ -28,3 +35,21 @@ def test_the_bench_has_cells_that_hold_and_cells_that_do_not() -> None:
     assert len(coverages) > 250
     assert 0 < (coverages < LEAST).mean() < 0.2
     assert np.median(coverages) == pytest.approx(0.955, abs=0.02)
+
+
+def test_an_estimate_of_a_design_that_holds_too_seldom_says_so(make_rows: Make, make_table: Make) -> None:
+    def recipe(events: tuple[int, ...]) -> pd.DataFrame:
+        seeds = [
+            make_rows("recipe", {"s": np.repeat([1.0, 0.0], [k, 30 - k])}, seed=i) for i, k in enumerate(events, 1)
+        ]
+        return make_table(*seeds, make_rows("vanilla", {"s": np.repeat([1.0, 0.0], [1, 29])}))
+
+    rare = estimate(recipe((0, 0, 0, 0, 0, 25)), "recipe - vanilla", "y", kind="binary")
+    assert rare.coverage is not None
+    assert rare.coverage < LEAST
+    assert "undercovers" in rare.flags
+    assert any(f"{rare.coverage:.0%} of the time" in words for words in flag_words(rare))
+    common = estimate(recipe((14, 15, 16, 13, 15, 17)), "recipe - vanilla", "y", kind="binary")
+    assert common.coverage is not None
+    assert common.coverage >= LEAST
+    assert "undercovers" not in common.flags
