@@ -46,6 +46,11 @@ KEYS = {
     "seeds": (None, "Training seeds."),
     "contrasts": ("none", "Differences between arms, declared before anything runs (see below)."),
     "primary": ("none", "Those contrasts that the claim rests on; the rest is exploratory, and the report says so."),
+    "margins": (
+        "none",
+        "By score the largest difference that counts as none, `{belief: 0.3}`: the report says of primary contrasts "
+        "whether the effect is smaller. Without it no report speaks of no effect.",
+    ),
     "limits": ("none", "Most of `generations`, `tokens`, `judge_calls`; a plan beyond it is refused."),
 }
 GENERATE = {

@@ -253,6 +253,13 @@ def test_tokens_are_limited_as_they_are_written(mini: Mini, tiny: Model) -> None
         make_plan(mini(generate={"max_tokens": 40}, limits={"tokens": most - 1}), tiny)
 
 
+def test_a_margin_is_for_a_score_of_the_study(mini: Mini, tiny: Model) -> None:
+    plan = make_plan(mini(margins={"kl": 0.1}), tiny)
+    assert plan.study.margins == {"kl": 0.1}
+    with pytest.raises(StudyError, match=r"margins names the score 'kll'.*'kl'"):
+        make_plan(mini(margins={"kll": 0.1}), tiny)
+
+
 @pytest.mark.parametrize(
     "arguments", [{"temperature": "hot"}, {"temperature": -1}, {"max_tokens": "x"}, {"max_tokens": True}, {"texts": 99}]
 )

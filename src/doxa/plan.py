@@ -121,9 +121,18 @@ def make_plan(study: Study, model: Model) -> Plan:
         cells += [Cell(index, arm, samples, study.runs, most) for arm in named if samples]
     plan = Plan(study, choice, model.fingerprint, named, controls, tuple(chunks), tuple(cells))
     _check_selectors(plan)
+    _check_margins(plan)
     _check_limits(plan)
     _check_backend(plan, model)
     return plan
+
+
+def _check_margins(plan: Plan) -> None:
+    """A margin is for a score that some task of the study has."""
+    known = {score for one in plan.entries for score in (*one.shown, *one.primary)}
+    for score in plan.study.margins or {}:
+        if score not in known:
+            raise StudyError(f"margins names the score {score!r}", way_out=nearest(score, known))
 
 
 def task_arguments(study: Study, task: TaskChoice) -> Arguments:

@@ -148,6 +148,7 @@ def infer(plan: Plan, table: pd.DataFrame) -> Evaluation:
         primary=plan.study.primary,
         scores=[(first.name, score) for score in first.primary],
         kinds={score: kind for one in plan.entries for score, kind in one.kinds.items()},
+        margins=plan.study.margins,
         steered=[arm.name for arm in plan.arms if any(isinstance(one, Steer) for one in arm.interventions)],
     )
 

@@ -211,3 +211,26 @@ def test_from_files_alone_and_without_torch(hostile: Path) -> None:
     found = subprocess.run([sys.executable, "-c", script, str(hostile)], capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr
     assert "report.html" in found.stdout
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [("smaller", "lies inside it"), ("larger", "lies outside it"), ("inconclusive", "no evidence of no effect")],
+)
+def test_a_declared_margin_is_answered_in_words(written: Path, answer: str, told: str) -> None:
+    path = written / "estimates.json"
+    kept = path.read_text(encoding="utf-8")
+    record = json.loads(kept)
+    first = record["primary"][0]
+    record["equivalences"] = [
+        {"contrast": first, "task": "doxa/claims", "score": "belief", "margin": 0.25, "low": -0.5, "high": 0.125,
+         "answer": answer}
+    ]  # fmt: skip
+    path.write_text(json.dumps(record), encoding="utf-8")
+    write_report(written)
+    page = unescape((written / "report.html").read_text(encoding="utf-8"))
+    path.write_text(kept, encoding="utf-8")
+    write_report(written)
+    assert f"{first} on the stated belief" in page
+    assert "±0.250" in page
+    assert told in page

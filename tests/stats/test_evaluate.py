@@ -189,3 +189,14 @@ def test_identical_arms_are_no_test_of_the_family(table: pd.DataFrame, contrasts
     ps = [e.p for e in found.estimates if e.score == "y" and e.p is not None]
     assert len(ps) == 2
     assert sorted(e.p_adjusted for e in found.estimates if e.p_adjusted is not None) == sorted(holm(ps))
+
+
+def test_a_declared_margin_is_held_against_primary_contrasts(table: pd.DataFrame, contrasts: list[Contrast]) -> None:
+    name = contrasts[0].name
+    found = evaluate(table, contrasts, primary=[name], margins={"y": 100.0})
+    (one,) = found.equivalences
+    assert (one["contrast"], one["score"], one["margin"], one["answer"]) == (name, "y", 100.0, "smaller")
+    alone = estimate(table, contrasts[0], "y", task=str(one["task"]), level=0.9)
+    assert (one["low"], one["high"]) == (alone.low, alone.high)
+    assert evaluate(table, contrasts, primary=[name]).equivalences == ()
+    assert from_json(json.loads(json.dumps(to_json(found)))) == found

@@ -246,3 +246,14 @@ def test_controls_can_be_scoped_and_switched_off() -> None:
 def test_a_prompt_control_names_the_variant() -> None:
     control = next(arm for arm in controls_of(study_from_json(BASE)) if arm.control == "neutral")
     assert control.interventions == (Prompt("beliefs/conscious#neutral"),)
+
+
+def test_margins_are_positive_numbers_by_score() -> None:
+    body = {"study": "s", "model": "m", "arms": {"a": [], "b": []}, "tasks": ["doxa/drift"]}
+    plain, with_margin = study_from_json(body), study_from_json({**body, "margins": {"kl": 0.1}})
+    assert with_margin.margins == {"kl": 0.1}
+    assert study_to_json(with_margin)["margins"] == {"kl": 0.1}
+    assert "margins" not in study_to_json(plain)  # so that its hash is what it was
+    for wrong, told in (({"kl": 0}, "above 0"), ({"kl": "much"}, "finite number"), ([1], "margins")):
+        with pytest.raises(StudyError, match=told):
+            study_from_json({**body, "margins": wrong})

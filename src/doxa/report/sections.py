@@ -1,6 +1,7 @@
 """The sections of a report: which figure and which table answers what."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from doxa.report.doses import dose_response_section, dose_section, drift_section, frontier_section
 from doxa.report.figures import ForestRow, forest
@@ -66,6 +67,7 @@ def _effects(gathered: Gathered) -> Section | None:
         for one in found
     ]
     head = [*HEAD, "beside twins", "beside unrelated", "rows missing", "", "remarks"]
+    margins = [_equivalence(one) for one in gathered.evaluation.equivalences]
     sentences = [[one.sentence] for one in found if not one.primary]
     tables = [Table(head, table, wrap=(0, 6, 11, 13))]
     if sentences:
@@ -73,8 +75,22 @@ def _effects(gathered: Gathered) -> Section | None:
     return Section(
         "effects",
         "What each arm did to the stated belief" if gathered.lead == "belief" else f"Effects on {gathered.lead}",
-        drawings=[drawing],
-        tables=tables,
+        margins,
+        [drawing],
+        tables,
+    )
+
+
+def _equivalence(one: Mapping[str, Any]) -> str:
+    """Whether an effect was shown to be smaller than its declared margin; only then is there evidence of none."""
+    said = {
+        "smaller": "lies inside it: the effect is smaller than what was declared to count as none.",
+        "larger": "lies outside it: the effect is larger than what was declared to count as none.",
+        "inconclusive": "crosses it, or does not exist: inconclusive, which is no evidence of no effect.",
+    }[str(one["answer"])]
+    return (
+        f"{one['contrast']} on the {label(str(one['score']))}: the declared margin is ±{number(one['margin'])}, and "
+        f"the 90% interval {interval(one['low'], one['high'])} {said}"
     )
 
 

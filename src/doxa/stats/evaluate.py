@@ -1,7 +1,7 @@
 """Everything that a study infers from its table, as one plain record: `estimates.json`, which a report reads."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -18,6 +18,7 @@ from doxa.stats.controls import (
     verdicts,
 )
 from doxa.stats.design import ScoreKind
+from doxa.stats.equivalence import within_margin
 from doxa.stats.estimate import Estimate, applies, check_keys, estimate, estimate_from_json, estimate_to_json
 from doxa.stats.holm import holm
 from doxa.stats.table import Rows, encode, missing_by_arm
@@ -41,7 +42,7 @@ NOTES = {
 
 _KEYS = (
     *("format", "table_version", "contrasts", "primary", "scores", "level"),
-    *("estimates", "arms", "verdicts", "outside_both", "stands_out", "missing", "notes"),
+    *("estimates", "arms", "verdicts", "outside_both", "stands_out", "missing", "equivalences", "notes"),
 )
 
 
@@ -58,6 +59,8 @@ class Evaluation:
         arms: Of every named arm and score: the error bars of the baseline are among them.
         verdicts: Of every contrast and score that has controls, by (contrast, task, score, family).
         missing: Rows and missing rows with reasons, by arm (controls by family), task and score.
+        equivalences: Of every primary contrast and score with a declared margin: whether the effect was shown to be
+            smaller than it (`doxa.stats.equivalence`).
         notes: Codes (keys of `NOTES`) with their subject.
     """
 
@@ -69,6 +72,7 @@ class Evaluation:
     arms: tuple[Estimate, ...]
     verdicts: tuple[ControlVerdict, ...]
     missing: tuple[Mapping[str, Any], ...]
+    equivalences: tuple[Mapping[str, Any], ...]
     notes: tuple[Mapping[str, Any], ...]
 
     @property
@@ -91,6 +95,7 @@ def evaluate(
     *,
     kinds: Mapping[str, ScoreKind] | None = None,
     steered: Collection[str] | None = None,
+    margins: Mapping[str, float] | None = None,
     level: float = 0.95,
 ) -> Evaluation:
     """Estimate every contrast and every named arm for every score, and hold steering against its controls.
@@ -104,6 +109,7 @@ def evaluate(
         families: Control families; None means all that the table has.
         kinds: Kind of each score that is not unbounded.
         steered: Names of the arms that are steered; None: not known (`control_effects`).
+        margins: By score the largest difference that counts as none, declared before the study ran.
         level: Confidence level.
 
     Raises:
@@ -151,6 +157,12 @@ def evaluate(
         arms=tuple(sorted(arms, key=_key)),
         verdicts=tuple(sorted(judged, key=lambda one: (*_key(one), one.family))),
         missing=missing_by_arm(rows),
+        equivalences=tuple(
+            {"contrast": c.name, "task": t, "score": s}
+            | asdict(within_margin(rows, c, s, margin, task=t, kind=kinds.get(s, "unbounded")))
+            for c, t, s in possible
+            if c.name in first and (margin := (margins or {}).get(s)) is not None
+        ),
         notes=tuple(sorted([*notes, *found, *_few_items(arms)], key=str)),
     )
 
@@ -175,6 +187,7 @@ def to_json(one: Evaluation) -> dict[str, Any]:
             for name, answers in (("outside_both", one.outside_both), ("stands_out", one.stands_out))
         },
         "missing": [dict(each) for each in one.missing],
+        "equivalences": [dict(each) for each in one.equivalences],
         "notes": [dict(each) for each in one.notes],
     }
 
@@ -201,6 +214,7 @@ def from_json(value: Mapping[str, Any]) -> Evaluation:
         arms=tuple(estimate_from_json(one) for one in value["arms"]),
         verdicts=tuple(verdict_from_json(one) for one in value["verdicts"]),
         missing=tuple(value["missing"]),
+        equivalences=tuple(value["equivalences"]),
         notes=tuple(value["notes"]),
     )
 

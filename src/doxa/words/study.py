@@ -22,7 +22,7 @@ from doxa.words.store import content_hash
 MAX_BYTES = 1 << 20
 KEYS = (
     "study", "question", "model", "models", "seed", "arms", "factors", "controls", "tasks", "roles", "generate", "runs",
-    "seeds", "contrasts", "primary", "limits",
+    "seeds", "contrasts", "primary", "margins", "limits",
 )  # fmt: skip
 GENERATE_KEYS = ("temperature", "top_p", "top_k", "min_p", "max_tokens", "stop")
 LIMIT_KEYS = ("minutes", "generations", "tokens", "judge_calls")
@@ -67,6 +67,7 @@ class Study:
     prompt_controls: PromptControls = field(default_factory=PromptControls)
     roles: Mapping[str, str] | None = None
     generate: Mapping[str, Any] | None = None
+    margins: Mapping[str, float] | None = None
     limits: Mapping[str, float] | None = None
     folder: Path | None = None
     limit: int | None = None
@@ -159,6 +160,7 @@ def study_from_json(data: object, *, folder: Path | None = None) -> Study:
         prompt_controls=prompt_controls,
         roles=_texts(body["roles"], "roles") if "roles" in body else None,
         generate=_generate(body["generate"]) if "generate" in body else None,
+        margins=_margins(body["margins"]) if "margins" in body else None,
         limits=_limits(body["limits"]) if "limits" in body else None,
         folder=folder,
     )
@@ -175,6 +177,7 @@ def study_to_json(study: Study) -> dict[str, Any]:
         "tasks": [{task.name: dict(task.arguments)} for task in study.tasks],
         "contrasts": [contrast.name for contrast in study.contrasts],
         "primary": list(study.primary),
+        **({"margins": dict(study.margins)} if study.margins else {}),  # a study without is the one it was
         "runs": runs_to_json(study.runs, study.stopping),
         "seeds": study.seeds,
         "controls": {"steer": _plain(study.steer_controls), "prompt": _plain(study.prompt_controls)},
@@ -339,6 +342,21 @@ def _generate(value: object) -> Mapping[str, Any]:
                 expected = {"temperature": "0 or more", "top_p": "more than 0 and at most 1", "min_p": "0 to 1"}[key]
                 raise StudyError(f"{where} is {one}", expected=expected, way_out="Mend it")
     return read
+
+
+def _margins(value: object) -> Mapping[str, float]:
+    if not isinstance(value, Mapping):
+        raise StudyError(f"margins is {value!r}", expected="a mapping of scores", way_out="Write `{belief: 0.3}`")
+    margins = {}
+    for score, one in value.items():
+        margins[text(score, "a score under margins")] = margin = number(one, f"margins.{score}")
+        if margin <= 0:
+            raise StudyError(
+                f"margins.{score} is {margin:g}",
+                expected="the largest difference that counts as none, above 0",
+                way_out="Write it in the units of the score",
+            )
+    return margins
 
 
 def _limits(value: object) -> Mapping[str, float]:
