@@ -185,7 +185,7 @@ def _mcnemar(by: str) -> Callable[[Data], Steps]:
     def steps(data: Data) -> Steps:
         first, second = data.value.reshape(2, -1)
         if by == "doxa":
-            from doxa.stats.intervals import bonett_price
+            from doxa.stats.rates import bonett_price
         elif by == "statsmodels":
             from statsmodels.stats.contingency_tables import mcnemar
         else:

@@ -129,7 +129,7 @@ def _of_block(rows: Rows, block: Block, score: str, task: str, unit: str) -> tup
     found = [_of_term(rows, term, block.units, score, task, unit) for term in block.terms]
     whole = np.ones(len(block.units), dtype=bool)
     for one in found:
-        whole &= (one.counts > 0).all(axis=0)
+        whole &= (one.counts > 0).all(axis=0) & bool(one.seeds)
     names = tuple(name for name, kept in zip(block.units, whole, strict=True) if kept)
     return tuple(
         TermCells(
