@@ -9,7 +9,7 @@ from scipy import stats
 
 from doxa.stats.design import DECISION, PSEUDO, ScoreKind
 from doxa.stats.estimate import Estimate, estimate, estimate_from_json, estimate_to_json, per_item
-from doxa.stats.intervals import logit_t, mean_t, mover, weighted
+from doxa.stats.intervals import Interval, logit_t, mean_t, mover, weighted
 from doxa.stats.rates import bonett_price, one_rate, pseudo_items, wilson, wilson_clustered
 from doxa.words.contrasts import Contrast, Term
 from doxa.words.errors import ResultsError
@@ -17,6 +17,12 @@ from doxa.words.errors import ResultsError
 Make = Callable[..., pd.DataFrame]
 Minus = Callable[[str, str], Contrast]
 ITEMS = [f"i{i}" for i in range(8)]
+
+
+def ends_of(found: Interval) -> tuple[float, float]:
+    assert found.low is not None
+    assert found.high is not None
+    return found.low, found.high
 
 
 def ends(found: Estimate) -> tuple[float | None, float | None]:
@@ -45,7 +51,7 @@ def two(make_rows: Make, make_table: Make) -> Callable[[ScoreKind, int], pd.Data
 
 def test_every_kind_and_design_has_one_method() -> None:
     assert set(DECISION) == {
-        (k, d) for k in ("unbounded", "share", "binary") for d in ("level", "difference", "groups")
+        (k, d) for k in ("unbounded", "share", "scale", "binary") for d in ("level", "difference", "groups")
     }
 
 
@@ -85,7 +91,7 @@ def test_the_error_bars_of_one_arm_by_kind(two: Callable[[ScoreKind, int], pd.Da
         if kind == "unbounded":
             expected = mean_t(x, null=None)
         elif kind == "share":
-            expected = logit_t(x, pseudo=PSEUDO)
+            expected = logit_t(x)
         else:
             expected = one_rate(x.sum(), 8) if n == 1 else wilson_clustered(x, 8 * n)
         found = estimate(table, alone, "y", kind=kind)
@@ -152,8 +158,26 @@ def test_groups_of_items_are_compared_unpaired(make_rows: Make, make_table: Make
     assert ends(found) == pytest.approx(tuple(test.confidence_interval()))
     assert (found.method, found.n["items"], found.n["units"]) == ("Welch-Satterthwaite t", 8, 8)
     share = estimate(table, gap, "y", kind="share")
-    expected = mover([logit_t(x[:5], pseudo=PSEUDO), weighted(logit_t(x[5:], pseudo=PSEUDO), -1)])
+    expected = mover([logit_t(x[:5]), weighted(logit_t(x[5:]), -1)])
     assert ends(share) == pytest.approx((expected.low, expected.high))
+
+
+def test_scores_on_a_scale_have_pseudo_units_and_shares_have_none(make_rows: Make, make_table: Make) -> None:
+    values = dict(zip(ITEMS, [1.0, 1.0, 1.0, 2.0, 1.0, 9.0, 1.0, 1.0], strict=True))
+    table = make_table(make_rows("steer", values, factors=GROUPS))
+    x = (np.array(list(values.values())) - 1) / 9
+    found = estimate(table, "steer", "y", bounds=(1, 10))
+    expected = logit_t(x, pseudo=PSEUDO)
+    assert ends(found) == pytest.approx((1 + 9 * (expected.low or 0), 1 + 9 * (expected.high or 0)))
+    plain = estimate(table.assign(value=x), "steer", "y", kind="share")
+    assert ends(plain) == pytest.approx(ends_of(logit_t(x)))
+    gap = estimate(table, by_tier({"free": 1.0, "paid": -1.0}, ("steer", 1.0)), "y", bounds=(1, 10))
+    both = mover([logit_t(x[:5], pseudo=PSEUDO), weighted(logit_t(x[5:], pseudo=PSEUDO), -1)])
+    assert ends(gap) == pytest.approx(tuple(9 * end for end in ends_of(both)))
+    runs = make_table(make_rows("steer", {"s": list(values.values())}))
+    pooled = estimate(runs, "steer", "y", bounds=(1, 10))
+    assert pooled.unit == "run"
+    assert ends(pooled) == pytest.approx(ends(found))
 
 
 def test_rates_of_groups_are_newcombes(make_rows: Make, make_table: Make) -> None:

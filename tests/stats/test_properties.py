@@ -161,7 +161,7 @@ def test_another_scale_scales_the_interval_and_keeps_p(one: Design, scale: float
 def test_bounds_scale_the_interval_of_a_bounded_score(one: Design, bounds: tuple[float, float]) -> None:
     width = bounds[1] - bounds[0]
     on_scale = one.table.assign(value=(bounds[0] + width * one.table["value"]).clip(*bounds))
-    found = asked(one)
+    found = estimate(one.table, "a - b", "y", bounds=(0.0, 1.0), estimand=one.estimand)
     moved = estimate(on_scale, "a - b", "y", bounds=bounds, estimand=one.estimand)
     assert found.flags == moved.flags
     for name in ("value", "low", "high"):

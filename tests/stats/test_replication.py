@@ -86,7 +86,7 @@ def test_bounded_scores_stay_within_their_bounds(nested: Callable[..., tuple[pd.
     found = estimate(scores, "recipe", "y", bounds=(1, 10))
     low, high = ends(found)
     assert 1 < low < found.value < high < 10  # type: ignore[operator]
-    share = estimate(scores.assign(value=(scores["value"] - 1) / 9), "recipe - vanilla", "y", kind="share")
+    share = estimate(scores.assign(value=(scores["value"] - 1) / 9), "recipe - vanilla", "y", bounds=(0, 1))
     scaled = estimate(scores, "recipe - vanilla", "y", bounds=(1, 10))
     assert ends(scaled) == pytest.approx(tuple(9 * end for end in ends(share)))
     assert scaled.p == pytest.approx(share.p)

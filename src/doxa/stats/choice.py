@@ -7,7 +7,12 @@ from doxa.stats.estimands import Estimand
 from doxa.stats.table import ITEM, Rows
 from doxa.words.contrasts import Contrast
 
-KINDS = {"unbounded": "scores without bounds", "share": "scores within bounds", "binary": "scores of 0 or 1"}
+KINDS = {
+    "unbounded": "scores without bounds",
+    "share": "scores between 0 and 1",
+    "scale": "scores on a scale",
+    "binary": "scores of 0 or 1",
+}
 
 
 def several_seeds(rows: Rows, contrast: Contrast, score: str, task: str) -> bool:

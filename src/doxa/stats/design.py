@@ -6,8 +6,9 @@
 |---|---|---|---|
 | level: one arm, or a mean of arms | t over items | logit-t | Wilson; several runs: with design effect |
 | difference: arms share items | paired t | logit-t of the differences | Bonett-Price; several runs: pseudo-items |
-| groups: items differ between factor levels | Welch-Satterthwaite | MOVER | MOVER |
+| groups: arms have different items | Welch-Satterthwaite | MOVER | MOVER; two plain rates: Newcombe, Boschloo |
 
+Scores on a scale with bounds (a judge's 1 to 10) are a share of it; few of them, most at one end, get pseudo-units.
 The method depends on the design and never on n, so a report does not jump when rows are added. Runs are averaged within
 items first; the item is the unit of replication ("new items, this vector, this checkpoint").
 """
@@ -29,9 +30,9 @@ from doxa.words.contrasts import Contrast, Term
 from doxa.words.errors import ResultsError, nearest
 
 PSEUDO = 0.05
-"""Weight of a pseudo-unit at each end of bounded scores, in units (`intervals.logit_t`)."""
+"""Weight of a pseudo-unit at each end of a scale, in units (`intervals.logit_t`)."""
 
-ScoreKind = Literal["unbounded", "share", "binary"]
+ScoreKind = Literal["unbounded", "share", "scale", "binary"]
 Design = Literal["level", "difference", "groups"]
 
 
@@ -212,6 +213,11 @@ def _mean_difference(blocks: Sequence[Block], level: float) -> Interval:
 
 def _share_level(blocks: Sequence[Block], level: float) -> Interval:
     low, high = _span(blocks[0])
+    return logit_t(blocks[0].sums, low=low, high=high, level=level)
+
+
+def _scale_level(blocks: Sequence[Block], level: float) -> Interval:
+    low, high = _span(blocks[0])
     return logit_t(blocks[0].sums, low=low, high=high, level=level, pseudo=PSEUDO if low == 0 or high == 0 else 0.0)
 
 
@@ -266,6 +272,10 @@ def _share_groups(blocks: Sequence[Block], level: float) -> Interval:
     return _with_p(blocks, level, lambda at: mover([_share_level([block], at) for block in blocks]))
 
 
+def _scale_groups(blocks: Sequence[Block], level: float) -> Interval:
+    return _with_p(blocks, level, lambda at: mover([_scale_level([block], at) for block in blocks]))
+
+
 def _with_p(blocks: Sequence[Block], level: float, build: Callable[[float], Interval]) -> Interval:
     """A sum of groups with the p of its interval, where it is a difference."""
     found = build(level)
@@ -311,6 +321,9 @@ DECISION: Mapping[tuple[ScoreKind, Design], Callable[[Sequence[Block], float], I
     ("share", "level"): _share_level,
     ("share", "difference"): _share_difference,
     ("share", "groups"): _share_groups,
+    ("scale", "level"): _scale_level,
+    ("scale", "difference"): _share_difference,
+    ("scale", "groups"): _scale_groups,
     ("binary", "level"): _rate_level,
     ("binary", "difference"): _rate_difference,
     ("binary", "groups"): _rate_groups,

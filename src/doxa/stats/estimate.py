@@ -138,7 +138,7 @@ def estimate(
         task: Its task; may be left out when only one has the score.
         kind: `share` for values within 0 and 1, `binary` for 0 or 1. It is stated by whoever made the score and never
             guessed from the values: a score that happens to be 0 or 1 everywhere would change its method.
-        bounds: Smallest and largest value of a score on another scale, such as (1, 10); its kind is then `share`, and a
+        bounds: Smallest and largest value of a score on another scale, such as (1, 10); its kind is then `scale`, and a
             difference of two independent arms gets P(X > Y) beside it.
         estimand: What the interval is for (`doxa.stats.estimands`), in full or short; None: new items, and over seeds
             where the table has several.
@@ -161,7 +161,7 @@ def estimate(
         contrast = contrast_of(contrast, [arm for arm in rows.arms if arm not in rows.of or arm in contrast])
     task = _task(rows, score, task)
     if bounds is not None:
-        rows, kind = rescaled(rows, task, score, bounds), "share"
+        rows, kind = rescaled(rows, task, score, bounds), "scale"
     blocks = blocks_of(rows, contrast, score, task, unit)
     _check_range(blocks, kind)
     several = several_seeds(rows, contrast, score, task)

@@ -128,19 +128,46 @@ def logit_t(
     """
     found = _spread(units, "logit-t over items")
     if pseudo > 0 and found.value is not None and found.se is not None:
-        n = len(units) + 2 * pseudo
-        centre = (float(units.sum()) + pseudo * (low + high)) / n
-        squares = float(((units - centre) ** 2).sum()) + pseudo * ((low - centre) ** 2 + (high - centre) ** 2)
-        se, df, method = math.sqrt(squares / (n - 1) / n), len(units) - 1.0, "logit-t with pseudo-units over items"
-        at = logit_interval(centre, se, df, low, high, method, level=level, null=null)
-        assert at.low is not None
-        assert at.high is not None
-        inside = replace(at, value=found.value, low=min(at.low, found.value), high=max(at.high, found.value))
-        return tested(inside, len(units), null)
+        at = padded_logit(found.value, found.se, len(units), low, high, pseudo, level=level, null=null)
+        return tested(at, len(units), null)
     if found.se is None or found.df is None or found.value is None:
         return found
     at = logit_interval(found.value, found.se, found.df, low, high, found.method, level=level, null=null)
     return tested(at, len(units), null)
+
+
+def padded_logit(
+    value: float,
+    se: float,
+    n: int,
+    low: float,
+    high: float,
+    pseudo: float,
+    *,
+    level: float = 0.95,
+    null: float | None = None,
+) -> Interval:
+    """The logit-t interval of a mean of n values with a pseudo-unit at each end of their scale (`logit_t`).
+
+    Args:
+        value: The mean, which stays the value.
+        se: Its standard error, s / √n, above 0.
+        n: Values behind it.
+        low: Smallest possible value.
+        high: Largest possible value.
+        pseudo: Weight of a pseudo-unit.
+        level: Confidence level.
+        null: Value that the test is against; None: no test.
+    """
+    weight = n + 2 * pseudo
+    centre = (n * value + pseudo * (low + high)) / weight
+    squares = se**2 * n * (n - 1) + n * (value - centre) ** 2
+    squares += pseudo * ((low - centre) ** 2 + (high - centre) ** 2)
+    own = math.sqrt(squares / (weight - 1) / weight)
+    at = logit_interval(centre, own, n - 1.0, low, high, "logit-t with pseudo-units", level=level, null=null)
+    assert at.low is not None
+    assert at.high is not None
+    return replace(at, value=value, low=min(at.low, value), high=max(at.high, value))
 
 
 def logit_interval(

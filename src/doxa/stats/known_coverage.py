@@ -96,6 +96,8 @@ def situation_of(
             return Situation("paired rates", {"n": n, "runs": runs}, {})
         return Situation("two rates", {"n": n}, {})
     if kind == "share":
+        return Situation(None, {}, {})
+    if kind == "scale":
         if design == "level":
             return Situation("mean of scores", numbers, {})
         return Situation(None if design == "difference" and aim == "new items" else "two means of scores", numbers, {})

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from doxa.stats.design import ScoreKind
+from doxa.stats.design import PSEUDO, ScoreKind
 from doxa.stats.intervals import (
     FEWEST_FOR_INTERVAL,
     FEWEST_FOR_P,
@@ -15,6 +15,7 @@ from doxa.stats.intervals import (
     inverted,
     logit_interval,
     mover,
+    padded_logit,
     t_interval,
     tested,
     weighted,
@@ -52,8 +53,8 @@ def combined(parts: Sequence[Part], kind: ScoreKind, method: str, *, level: floa
 
     Args:
         parts: Independent parts.
-        kind: `unbounded`: t; `share`: MOVER of logit-t; `binary`: MOVER of Wilson intervals (with a design effect where
-            seeds are the units).
+        kind: `unbounded`: t; `share` and `scale`: MOVER of logit-t; `binary`: MOVER of Wilson intervals (with a design
+            effect where seeds are the units).
         method: Name of the method for unbounded scores.
         level: Confidence level.
         null: Value that the test is against; None: no test.
@@ -105,8 +106,10 @@ def _mover(parts: Sequence[Part], kind: ScoreKind, level: float) -> Interval:
 
 def _alone(part: Part, kind: ScoreKind, level: float) -> Interval:
     low, high = part.span
-    if kind == "share":
+    if kind in ("share", "scale"):
         se = math.sqrt(part.variance or 0.0)
+        if kind == "scale" and part.seeds is None and part.df == part.rows - 1 and se > 1e-12:
+            return padded_logit(part.value, se, int(part.rows), low, high, PSEUDO, level=level)
         over = "seeds" if part.seeds is not None else "runs"
         return logit_interval(part.value, se, part.df, low, high, f"logit-t over {over}", level=level)
     if part.seeds is None:
