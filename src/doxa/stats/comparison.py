@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from doxa.stats.cells import cells_of
+from doxa.stats.cells import cells_of, checkpoints
 from doxa.stats.design import ScoreKind, blocks_of, is_level
 from doxa.stats.equivalence import Equivalence, within_margin
 from doxa.stats.estimate import Estimate, applies, estimate, estimate_to_json
@@ -263,7 +263,10 @@ def _sides(rows: Rows, contrast: Contrast, found: Estimate, unit: str) -> tuple[
     if sorted(term.weight for term in contrast.terms) != [-1.0, 1.0] or found.value is None:
         return ()
     cells = cells_of(rows, blocks_of(rows, contrast, found.score, found.task, unit), found.score, found.task, unit)
-    of_arm = {one.term.weight: one for block in cells for one in block}
+    terms = [one for block in cells for one in block]
+    if found.estimand in ("new items", "the recipe, over seeds"):  # seeds may be left out to pair the others
+        terms = [one for group in checkpoints(terms)[0] for one in group.cells]
+    of_arm = {one.term.weight: one for one in terms}
     pooled = found.estimand == "this checkpoint, over runs"
     return tuple(
         float((one.means * one.counts).sum() / one.counts.sum()) if pooled else float(one.means.mean())
