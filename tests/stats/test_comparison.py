@@ -156,3 +156,11 @@ def test_the_levels_beside_a_difference_are_those_of_its_seeds(make_rows: Make, 
         (found,) = compare(make_table(*parts), ["b - a"], estimand=estimand).differences
         assert "seeds_left_out" in found.estimate.flags
         assert found.sides[0] - found.sides[1] == pytest.approx(found.estimate.value)
+
+
+def test_an_arm_of_several_seeds_does_not_forbid_to_compare_two_checkpoints(make_rows: Make, make_table: Make) -> None:
+    one = {"i": [0.0, 1.0, 2.0, 4.0]}
+    table = make_table(make_rows("b", one), make_rows("c", one), *(make_rows("a", one, seed=k) for k in (1, 2, 3)))
+    found = compare(table, ["b - c"], estimand="runs")
+    assert found.differences[0].estimate.estimand == "this checkpoint, over runs"
+    assert {level.contrast: level.estimand for level in found.levels}["a"] == "the recipe, over seeds"
