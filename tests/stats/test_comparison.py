@@ -142,3 +142,25 @@ def test_the_record_is_plain(logs: pd.DataFrame) -> None:
     text = json.dumps(record, allow_nan=False)
     assert json.loads(text)["differences"][0]["equivalence"]["answer"] in ("smaller", "larger", "inconclusive")
     assert json.loads(text)["seed_variance"][0]["arm"] == "tuned"
+
+
+def test_the_levels_beside_a_difference_are_those_of_its_seeds(make_rows: Make, make_table: Make) -> None:
+    """Two seeds of one arm have no counterpart: the levels make the difference all the same."""
+    generator = np.random.default_rng(0)
+    parts = [
+        make_rows(arm, {item: generator.normal(seed, 1, 2) for item in ITEMS}, seed=seed)
+        for arm, seeds in (("a", 6), ("b", 4))
+        for seed in range(1, seeds + 1)
+    ]
+    for estimand in (None, "seeds"):
+        (found,) = compare(make_table(*parts), ["b - a"], estimand=estimand).differences
+        assert "seeds_left_out" in found.estimate.flags
+        assert found.sides[0] - found.sides[1] == pytest.approx(found.estimate.value)
+
+
+def test_an_arm_of_several_seeds_does_not_forbid_to_compare_two_checkpoints(make_rows: Make, make_table: Make) -> None:
+    one = {"i": [0.0, 1.0, 2.0, 4.0]}
+    table = make_table(make_rows("b", one), make_rows("c", one), *(make_rows("a", one, seed=k) for k in (1, 2, 3)))
+    found = compare(table, ["b - c"], estimand="runs")
+    assert found.differences[0].estimate.estimand == "this checkpoint, over runs"
+    assert {level.contrast: level.estimand for level in found.levels}["a"] == "the recipe, over seeds"

@@ -343,3 +343,24 @@ def test_differences_as_small_as_rounding_are_not_tested(make_rows: Make, make_t
     assert (same.low, same.high, same.p) == (None, None, None)
     assert other.method == "t over items"
     assert other.p is not None
+
+
+def test_items_of_other_arms_do_not_join_groups(make_rows: Make, make_table: Make) -> None:
+    """A third arm that was asked one item in both tiers says nothing of how the tiers of the first are compared."""
+    free = make_rows("a", {f"f{k}": k % 3 for k in range(8)}, factors={"tier": {f"f{k}": "free" for k in range(8)}})
+    paid = make_rows("a", {f"p{k}": k % 4 for k in range(8)}, factors={"tier": {f"p{k}": "paid" for k in range(8)}})
+    other = [make_rows("c", {"z": 1.0}, factors={"tier": {"z": tier}}) for tier in ("free", "paid")]
+    other[1]["run"] = 2
+    alone, beside = make_table(free, paid), make_table(free, paid, *other)
+    contrast = "a[tier=free] - a[tier=paid]"
+    assert estimate(beside, contrast, "y") == estimate(alone, contrast, "y")
+
+
+def test_the_order_of_arms_does_not_decide_what_is_paired(make_rows: Make, make_table: Make) -> None:
+    """Arms a and c share their items, b has others."""
+    parts = [make_rows(arm, {f"{first}{k}": (k * step) % 5 for k in range(8)})
+             for arm, first, step in (("a", "i", 2), ("b", "j", 3), ("c", "i", 1))]  # fmt: skip
+    table = make_table(*parts)
+    found = [estimate(table, f"a - 0.5 * {one} - 0.5 * {two}", "y") for one, two in (("b", "c"), ("c", "b"))]
+    assert found[0].low is not None
+    assert [found[0].low, found[0].high] == pytest.approx([found[1].low, found[1].high])

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from doxa.stats.cells import cells_of
+from doxa.stats.cells import cells_of, checkpoints
+from doxa.stats.choice import several_seeds
 from doxa.stats.design import ScoreKind, blocks_of, is_level
 from doxa.stats.equivalence import Equivalence, within_margin
 from doxa.stats.estimate import Estimate, applies, estimate, estimate_to_json
@@ -105,7 +106,7 @@ def compare(
         )
 
     levels = [
-        estimated(own, task, score, **_level_how(how))
+        estimated(own, task, score, **_level_how(how, several_seeds(rows, own, score, task)))
         for arm in rows.arms
         if arm not in rows.of
         for task, score in cells
@@ -263,7 +264,10 @@ def _sides(rows: Rows, contrast: Contrast, found: Estimate, unit: str) -> tuple[
     if sorted(term.weight for term in contrast.terms) != [-1.0, 1.0] or found.value is None:
         return ()
     cells = cells_of(rows, blocks_of(rows, contrast, found.score, found.task, unit), found.score, found.task, unit)
-    of_arm = {one.term.weight: one for block in cells for one in block}
+    terms = [one for block in cells for one in block]
+    if found.estimand in ("new items", "the recipe, over seeds"):  # seeds may be left out to pair the others
+        terms = [one for group in checkpoints(terms)[0] for one in group.cells]
+    of_arm = {one.term.weight: one for one in terms}
     pooled = found.estimand == "this checkpoint, over runs"
     return tuple(
         float((one.means * one.counts).sum() / one.counts.sum()) if pooled else float(one.means.mean())
@@ -288,9 +292,11 @@ def _kind(rows: Rows, cells: Sequence[tuple[str, str]], score: str) -> ScoreKind
     return "share" if len(value) and bool(np.isin(value, (0.0, 0.5, 1.0)).all()) else "unbounded"
 
 
-def _level_how(how: Mapping[str, Any]) -> dict[str, Any]:
-    """An arm by itself may have a single seed where a contrast is about several."""
-    return {**how, "estimand": None if how["estimand"] in ("seeds", "the recipe, over seeds") else how["estimand"]}
+def _level_how(how: Mapping[str, Any], several: bool) -> dict[str, Any]:
+    """An arm by itself may have one seed where a contrast is about several, and several where it is about one."""
+    of_seeds = how["estimand"] in ("seeds", "the recipe, over seeds")
+    of_one = how["estimand"] in ("runs", "this checkpoint, over runs")
+    return {**how, "estimand": None if of_seeds or (of_one and several) else how["estimand"]}
 
 
 def _detectable(one: Estimate) -> float | None:

@@ -15,6 +15,7 @@ items first; the item is the unit of replication ("new items, this vector, this 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import combinations
 from typing import Literal
 
@@ -141,8 +142,10 @@ def _joined(
 def _sharing(found: Panel, terms: Sequence[Term]) -> list[tuple[set[str], list[tuple[Term, Panel]]]]:
     """Terms at the same levels, in groups that share a unit; all in one where an arm has no value at all."""
     valued = [np.flatnonzero(~np.isnan(found.means[found.arms[term.arm]])) for term in terms]
-    if any(len(own) == 0 for own in valued) or np.intersect1d(valued[0], valued[-1]).size:
-        return [(set(found.items), [(term, found) for term in terms])]
+    if any(len(own) == 0 for own in valued) or reduce(np.intersect1d, valued).size:
+        # Units of other arms of the table alone are none of theirs.
+        own_rows = np.flatnonzero(found.rows[[found.arms[term.arm] for term in terms]].any(axis=0))
+        return [({found.items[place] for place in own_rows}, [(term, found) for term in terms])]
     groups: list[tuple[set[str], list[tuple[Term, Panel]]]] = []
     for term, own in zip(terms, valued, strict=True):
         groups = _joined(groups, ({found.items[place] for place in own}, [(term, found)]))

@@ -28,12 +28,12 @@ class Situation:
     Attributes:
         design: Name of the design in the bench; None where the bench has none for it.
         numbers: Numbers of its setting: `n`, `seeds`, `items`, `rate`, `icc`.
-        words: Words of its setting, such as the kind of values.
+        words: Of words of its setting, such as the kind of values, those that may be.
     """
 
     design: str | None
     numbers: Mapping[str, float]
-    words: Mapping[str, str]
+    words: Mapping[str, tuple[str, ...]]
 
 
 @lru_cache(maxsize=1)
@@ -54,7 +54,7 @@ def coverage_of(situation: Situation) -> float | None:
         None where the bench has no such design.
     """
     near = [cell for cell in cells() if cell["design"] == situation.design and cell["coverage"] is not None]
-    near = [cell for cell in near if all(cell["setting"].get(key) == word for key, word in situation.words.items())]
+    near = [cell for cell in near if all(cell["setting"].get(key) in may for key, may in situation.words.items())]
     for key, value in situation.numbers.items():
         there = {float(cell["setting"][key]) for cell in near if key in cell["setting"]}
         if not there:
@@ -107,13 +107,13 @@ def situation_of(
 def _over_seeds(several: Sequence[TermCells], kind: ScoreKind, aim: Estimand) -> Situation:
     seeds = float(min(len(one.seeds) for one in several))
     if aim == "new items":
-        values = {"values": "rate .2" if kind == "binary" else "normal"}
+        values = {"values": ("rate .2",) if kind == "binary" else ("normal",)}
         numbers = {"seeds": seeds, "items": float(len(several[0].units)), "seed variance": max(map(_icc, several))}
         return Situation(CROSSED, numbers, values)
     numbers = {"seeds": seeds, "icc": max(map(_icc, several))}
     if kind == "binary":
         return Situation(RECIPE, {"rate": _rarest(several), **numbers}, {})
-    return Situation(RECIPE, numbers, {"values": "normal"} if kind == "unbounded" else {})
+    return Situation(RECIPE, numbers, {"values": ("normal",) if kind == "unbounded" else ("skewed", "bimodal")})
 
 
 def _distance(key: str, one: float, value: float) -> float:
@@ -137,6 +137,9 @@ def _icc(one: TermCells) -> float:
     """Share of a row's variance that lies between seeds, at least 0; the estimate of an analysis of variance."""
     runs = float(one.counts.sum()) / max(len(one.seeds), 1)
     noise = one.run_variance
+    if noise is None and min(one.means.shape) > 1:  # one run an item: what is left of seeds by items stands for runs
+        rest = one.means - one.means.mean(axis=1)[:, None] - one.means.mean(axis=0)[None] + one.means.mean()
+        noise = float((rest**2).sum()) / ((one.means.shape[0] - 1) * (one.means.shape[1] - 1))
     if noise is None or runs <= 1:
         return 0.0
     between = float(one.means.mean(axis=1).var(ddof=1)) - noise / runs
