@@ -334,6 +334,26 @@ CLAIMS = st.one_of(
 )
 
 
+def test_p_is_never_nought() -> None:
+    assert all(one.p is None or one.p > 0 for one in checked("0/976 vs 732/976").tests)
+
+
+def test_the_margin_of_pairs_is_that_of_the_most_discordant_ones_also_when_the_rates_are_equal() -> None:
+    for text in ("260/520 vs 260/520 paired", "261/520 vs 260/520 paired"):
+        found = checked(text, margin=6.0)
+        assert found.equivalence is not None
+        assert not found.equivalence.holds
+        assert "Bonett-Price" in found.intervals[0].method
+    equal = checked("260/520 vs 260/520 paired", margin=8.0).equivalence
+    assert equal is not None
+    assert equal.holds
+    assert equal.bounds.high == pytest.approx(bonett_price_of_counts(260, 260, 520, level=0.9).high)
+
+
+def test_a_test_of_one_table_only_does_not_decide_on_which_side_the_others_lie() -> None:
+    assert named(checked("80% vs 70%, n=1000", "p=0.0000001"))["Boschloo exact"].agrees is None
+
+
 @settings(max_examples=50, deadline=None)
 @given(
     CLAIMS, st.sampled_from([None, "p=.04", "p<.001", "n.s.", "p=.5", "one-sided p=.02"]), st.sampled_from([None, 3.0])

@@ -136,6 +136,14 @@ def pairing_of(groups: tuple[Group, Group], reported: ReportedP | None, level: f
     )
 
 
+def most_discordant(groups: tuple[Group, Group], level: float) -> Bounds:
+    """The interval of pairs with as many discordant ones as are possible, the widest; also of equal rates."""
+    a, b = (_count(one) for one in groups)
+    both = max(0, a.events + b.events - a.n)
+    found = bonett_price_of_counts(a.events - both, b.events - both, a.n, level=level)
+    return bounds_of(found, level)
+
+
 def mcnemar_of(pairing: Pairing, reported: ReportedP | None) -> Recomputed:
     """Exact McNemar over the discordant pairs that are possible; a single p where there is one possibility."""
     ends = (pairing.fewest, pairing.most)
