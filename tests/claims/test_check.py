@@ -277,10 +277,19 @@ def test_a_printed_interval_beside_groups_is_recognised() -> None:
     turned = checked("14/520 vs 26/520, 95% CI [-0.06, 4.78]").stated
     assert turned is not None
     assert turned.methods == ("Newcombe",)
-    shares = checked("26/520 vs 14/520 [-0.0003, 0.0464]").stated
+    shares = checked("26/520 vs 14/520 unpaired [-0.0003, 0.0464]").stated
     assert shares is not None
     assert shares.methods == ("Wald",)
-    assert "none that these numbers give" in said("26/520 vs 14/520 [1.0, 3.6]")
+    none = said("26/520 vs 14/520 unpaired [1.0, 3.6]")
+    assert (
+        "none of those that were compared with it at 95 %, which is assumed: Newcombe, Agresti-Caffo and Wald" in none
+    )
+    pairs = checked("26/520 vs 14/520 [0.39, 4.20]").stated  # 18 against 6 pairs
+    assert pairs is not None
+    assert pairs.methods == ("Bonett-Price for pairs",)
+    pooled = checked("M=5.2 SD=1.1 n=30 vs M=4.8 SD=2.3 n=12, 95% CI [-0.65, 1.45]").stated
+    assert pooled is not None
+    assert pooled.methods == ("Student t",)
     one = checked("3.8% [2.5%, 5.9%], n=520").stated
     assert one is not None
     assert "Wilson" in one.methods

@@ -128,7 +128,8 @@ def _check_rates(claim: Claim, stated: tuple[Proportion, ...]) -> Check:
         else None,
         equivalence=_equivalence_of_rates(claim, (a, b)),
     )
-    return _with_interval(found, claim, partial(intervals_by_method, groups), a.value - b.value)
+    by_method = partial(intervals_by_method, groups, paired=claim.paired is not False)
+    return _with_interval(found, claim, by_method, a.value - b.value)
 
 
 def _check_means(claim: Claim, stated: tuple[Mean, ...]) -> Check:
