@@ -277,10 +277,19 @@ def test_a_printed_interval_beside_groups_is_recognised() -> None:
     turned = checked("14/520 vs 26/520, 95% CI [-0.06, 4.78]").stated
     assert turned is not None
     assert turned.methods == ("Newcombe",)
-    shares = checked("26/520 vs 14/520 [-0.0003, 0.0464]").stated
+    shares = checked("26/520 vs 14/520 unpaired [-0.0003, 0.0464]").stated
     assert shares is not None
     assert shares.methods == ("Wald",)
-    assert "none that these numbers give" in said("26/520 vs 14/520 [1.0, 3.6]")
+    none = said("26/520 vs 14/520 unpaired [1.0, 3.6]")
+    assert (
+        "none of those that were compared with it at 95 %, which is assumed: Newcombe, Agresti-Caffo and Wald" in none
+    )
+    pairs = checked("26/520 vs 14/520 [0.39, 4.20]").stated  # 18 against 6 pairs
+    assert pairs is not None
+    assert pairs.methods == ("Bonett-Price for pairs",)
+    pooled = checked("M=5.2 SD=1.1 n=30 vs M=4.8 SD=2.3 n=12, 95% CI [-0.65, 1.45]").stated
+    assert pooled is not None
+    assert pooled.methods == ("Student t",)
     one = checked("3.8% [2.5%, 5.9%], n=520").stated
     assert one is not None
     assert "Wilson" in one.methods
@@ -332,6 +341,26 @@ CLAIMS = st.one_of(
     st.builds(lambda g, n: f"gap of {g} points, n={n}", st.integers(1, 99), st.integers(1, 10**9)),
     st.builds(lambda k, n: f"{min(k, n)}/{n}", st.integers(0, 10**9), st.integers(1, 10**9)),
 )
+
+
+def test_p_is_never_nought() -> None:
+    assert all(one.p is None or one.p > 0 for one in checked("0/976 vs 732/976").tests)
+
+
+def test_the_margin_of_pairs_is_that_of_the_most_discordant_ones_also_when_the_rates_are_equal() -> None:
+    for text in ("260/520 vs 260/520 paired", "261/520 vs 260/520 paired"):
+        found = checked(text, margin=6.0)
+        assert found.equivalence is not None
+        assert not found.equivalence.holds
+        assert "Bonett-Price" in found.intervals[0].method
+    equal = checked("260/520 vs 260/520 paired", margin=8.0).equivalence
+    assert equal is not None
+    assert equal.holds
+    assert equal.bounds.high == pytest.approx(bonett_price_of_counts(260, 260, 520, level=0.9).high)
+
+
+def test_a_test_of_one_table_only_does_not_decide_on_which_side_the_others_lie() -> None:
+    assert named(checked("80% vs 70%, n=1000", "p=0.0000001"))["Boschloo exact"].agrees is None
 
 
 @settings(max_examples=50, deadline=None)

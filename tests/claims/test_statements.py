@@ -54,10 +54,22 @@ def only(text: str, kind: str) -> Statement:
             "M=5.2 SD=1.1 n=30 vs M=4.8 SD=1.3 n=28",
             None,
         ),
+        (
+            "The mean was 5.2 (SD = 1.1, n = 6) vs 4.8 (SD = 1.3, n = 6), p = .58",
+            "mean",
+            "M=5.2 SD=1.1 n=6 vs M=4.8 SD=1.3 n=6",
+            "p=.58",
+        ),
+        ("the mean was 5.2 (SD = 1.1, n = 6), p = .03", "mean", "M=5.2 SD=1.1 n=6", None),
+        ("The odds ratio was 1.9 (95% CI 0.98 to 3.7)", "interval", None, None),
+        ("HR 0.70 [0.55, 0.89], p = .004", "interval", None, None),
+        ("correlation r = .30, 95% CI [.10, .48], p = .004", "interval", None, None),
+        ("85% (n = 200; 95% CI 79-89%)", "interval", None, None),
+        ("refusal or compliance: 2.1 [0.3, 3.9]", "interval", "2.1 [0.3, 3.9]", None),
         ("5.2 ± 1.1 SD (n = 6) vs 4.0 ± 1.0 SD (n = 6)", "mean", "M=5.2 SD=1.1 n=6 vs M=4.0 SD=1.0 n=6", None),
     ],
 )
-def test_claims(text: str, kind: str, claim: str, reported: str | None) -> None:
+def test_claims(text: str, kind: str, claim: str | None, reported: str | None) -> None:
     found = only(text, kind)
     assert (found.claim, found.reported) == (claim, reported)
     assert text[found.start : found.end] == found.text

@@ -16,6 +16,7 @@ ENTITIES = (
     '<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"><w:body><w:p><w:r><w:t>&b;</w:t>'
     "</w:r></w:p></w:body></w:document>"
 )
+UTF_7 = ENTITIES.format("lol").replace('"1.0"', '"1.0" encoding="UTF-7"').replace("<!", "+ADwAIQ-").encode()
 
 
 @pytest.fixture
@@ -52,6 +53,7 @@ def test_what_is_no_document(tmp_path: Path, content: bytes, message: str) -> No
         ({"[Content_Types].xml": b"<Types/>"}, "cannot be read"),
         ({"word/document.xml": ENTITIES.format("lol").encode()}, "declares a document type"),
         ({"word/document.xml": ENTITIES.format("lol").encode("utf-16")}, "declares a document type"),
+        ({"word/document.xml": UTF_7}, "declares a document type"),
     ],
 )
 def test_broken_and_hostile_parts(whole: Path, parts: dict[str, bytes], message: str) -> None:
@@ -120,3 +122,15 @@ def test_without_python_docx_the_extra_is_named(whole: Path, monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "docx.document", None)
     with pytest.raises(EnvironmentFault, match=r"pip install 'doxa\[docx\]'"):
         open_docx(whole)
+
+
+def test_a_part_under_another_name_declares_no_document_type_either(whole: Path) -> None:
+    with zipfile.ZipFile(whole) as old:
+        types, top = old.read("[Content_Types].xml"), old.read("_rels/.rels")
+    parts = {
+        "[Content_Types].xml": types.replace(b"/word/document.xml", b"/word/document.bin"),
+        "_rels/.rels": top.replace(b"word/document.xml", b"word/document.bin"),
+        "word/document.bin": ENTITIES.format("lol").encode(),
+    }
+    with pytest.raises(DocumentError, match=r"document\.bin in .* declares a document type"):
+        open_docx(with_parts(whole, parts))

@@ -22,7 +22,7 @@ def compared(
     every = [central] if others is None else list(others)
     found = [one.p for one in every if one.p is not None]
     agrees = None if reported is None or not found else _agreement(every, reported, between)
-    if agrees == "none" and others is None:
+    if agrees != "two-sided" and others is None:
         agrees = None  # other numbers that are printed like these may give it
     return Recomputed(
         name=central.name,

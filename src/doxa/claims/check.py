@@ -23,6 +23,7 @@ from doxa.claims.check_rates import (
     intervals_of_one,
     intervals_of_two,
     mcnemar_of,
+    most_discordant,
     pairing_of,
     tests_of_one,
     tests_of_two,
@@ -103,8 +104,9 @@ def _check_rates(claim: Claim, stated: tuple[Proportion, ...]) -> Check:
     tests, tried = tests_of_two((a, b), claim.reported)
     intervals = intervals_of_two((a, b), claim.level)
     pairing = None if claim.paired is False else pairing_of((a, b), claim.reported, claim.level)
+    if claim.paired:
+        intervals = (most_discordant((a, b), claim.level), *intervals)
     if claim.paired and pairing is not None:
-        intervals = (pairing.most.bounds, *intervals)
         tests = (mcnemar_of(pairing, claim.reported), *tests)
     lower, upper = sorted((a, b), key=lambda one: one.value)
     gap = upper.value - lower.value
@@ -126,7 +128,8 @@ def _check_rates(claim: Claim, stated: tuple[Proportion, ...]) -> Check:
         else None,
         equivalence=_equivalence_of_rates(claim, (a, b)),
     )
-    return _with_interval(found, claim, partial(intervals_by_method, groups), a.value - b.value)
+    by_method = partial(intervals_by_method, groups, paired=claim.paired is not False)
+    return _with_interval(found, claim, by_method, a.value - b.value)
 
 
 def _check_means(claim: Claim, stated: tuple[Mean, ...]) -> Check:
@@ -228,8 +231,7 @@ def _of_pairs(pairing: Pairing | None, n: int) -> float | None:
 
 def _equivalence_of_rates(claim: Claim, groups: tuple[Group, Group]) -> Equivalence | None:
     level = 1 - 2 * ALPHA
-    pairing = pairing_of(groups, None, level) if claim.paired else None
-    bounds = intervals_of_two(groups, level)[0] if pairing is None else pairing.most.bounds
+    bounds = most_discordant(groups, level) if claim.paired else intervals_of_two(groups, level)[0]
     return _equivalence(None if claim.margin is None else claim.margin / 100, (bounds,))
 
 

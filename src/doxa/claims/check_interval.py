@@ -50,6 +50,7 @@ def stated_alone(one: StatedInterval, reported: ReportedP | None, level: float) 
         outside=not one.low.value - spare <= value <= one.high.value + spare,
         lopsided=abs(value - middle) > spare * (1 + 1e-9),
         methods=None,
+        compared=None,
     )
 
 
@@ -88,6 +89,7 @@ def stated_beside(
         outside=not inside,
         lopsided=False,
         methods=methods,
+        compared=tuple(by_method),
     )
 
 

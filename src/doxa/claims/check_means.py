@@ -57,6 +57,10 @@ def intervals_by_method_of_means(means: tuple[Mean, ...], level: float) -> dict[
             value, se, _ = _spread(groups)
             found.setdefault(bounds.method, []).append(bounds)
             found.setdefault("z", []).append(Bounds("z", value - z * se, value + z * se, level))
+            if len(groups) == 2:
+                equal, df = _pooled(groups)
+                half = float(special.stdtrit(df, 0.5 + level / 2)) * equal
+                found.setdefault("Student t", []).append(Bounds("Student t", value - half, value + half, level))
     return found
 
 
@@ -113,13 +117,18 @@ def _spread(groups: tuple[Group, ...]) -> tuple[float, float, float]:
     return value, math.sqrt(variance), df
 
 
+def _pooled(groups: tuple[Group, ...]) -> tuple[float, float]:
+    """Standard error of the difference with one standard deviation for both, and its degrees of freedom."""
+    df = float(sum(one.n for one in groups) - 2)
+    pooled = sum((one.n - 1) * (one.sd or 0.0) ** 2 for one in groups) / df
+    return math.sqrt(pooled * sum(1 / one.n for one in groups)), df
+
+
 def _test(kind: str, means: tuple[Mean, ...], values: tuple[tuple[float, float], ...]) -> TestResult:
     groups = _groups(means, values)
     value, se, df = _spread(groups)
     if kind == "Student t":
-        df = float(sum(one.n for one in groups) - 2)
-        pooled = sum((one.n - 1) * (one.sd or 0.0) ** 2 for one in groups) / df
-        se = math.sqrt(pooled * sum(1 / one.n for one in groups))
+        se, df = _pooled(groups)
     name = kind if len(means) == 2 else f"{kind} against 0"
     if se == 0:
         return TestResult(name, None, reason=EQUAL)

@@ -91,8 +91,14 @@ def intervals_of_one(group: Group, level: float) -> tuple[Bounds, ...]:
     return tuple(bounds_of(each, level) for each in found)
 
 
-def intervals_by_method(groups: tuple[Group, ...], level: float) -> dict[str, list[Bounds]]:
-    """Every interval of every table that agrees with what is stated, to recognise a printed one."""
+def intervals_by_method(groups: tuple[Group, ...], level: float, *, paired: bool = False) -> dict[str, list[Bounds]]:
+    """Every interval of every table that agrees with what is stated, to recognise a printed one.
+
+    Args:
+        groups: One group or two.
+        level: Level of the interval.
+        paired: Whether the two may be pairs; then there are those of the fewest and the most discordant pairs too.
+    """
     found: dict[str, list[Bounds]] = {}
     for events in product(*(_tried(one) for one in groups)):
         counts = [Count(k, one.n) for k, one in zip(events, groups, strict=True)]
@@ -103,6 +109,13 @@ def intervals_by_method(groups: tuple[Group, ...], level: float) -> dict[str, li
             intervals += [method(counts[0].events, counts[0].n, level=level) for method in (one_rate, wilson)]
         for one in intervals:
             found.setdefault(one.method, []).append(bounds_of(one, level))
+    if paired and len(groups) == 2 and groups[0].n == groups[1].n:
+        first, second = groups
+        for a, b in product(_tried(first), _tried(second)):
+            both = max(0, a + b - first.n)
+            for same in (min(a, b), both):
+                pairs = bonett_price_of_counts(a - same, b - same, first.n, level=level)
+                found.setdefault("Bonett-Price for pairs", []).append(bounds_of(pairs, level))
     return found
 
 
@@ -134,6 +147,14 @@ def pairing_of(groups: tuple[Group, Group], reported: ReportedP | None, level: f
         reported=None if reported is None else _reported_at(at, most, reported),
         significant=None if significant is None else at(significant),
     )
+
+
+def most_discordant(groups: tuple[Group, Group], level: float) -> Bounds:
+    """The interval of pairs with as many discordant ones as are possible, the widest; also of equal rates."""
+    a, b = (_count(one) for one in groups)
+    both = max(0, a.events + b.events - a.n)
+    found = bonett_price_of_counts(a.events - both, b.events - both, a.n, level=level)
+    return bounds_of(found, level)
 
 
 def mcnemar_of(pairing: Pairing, reported: ReportedP | None) -> Recomputed:

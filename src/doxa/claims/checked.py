@@ -159,6 +159,7 @@ class Stated:
         outside: Whether the estimate lies outside.
         lopsided: Whether the estimate is further from the middle than rounding explains.
         methods: Methods that give this interval for the stated groups; None without groups.
+        compared: All methods that were compared; None without groups.
     """
 
     low: float
@@ -177,6 +178,7 @@ class Stated:
     outside: bool
     lopsided: bool
     methods: tuple[str, ...] | None
+    compared: tuple[str, ...] | None
 
 
 @dataclass(frozen=True)

@@ -106,8 +106,9 @@ def _printed_interval(check: Check) -> list[str]:
     shown = _bracket(stated)
     found = [f"The estimate lies outside of the printed interval {shown}."] if stated.outside else []
     if stated.methods is not None:
-        what = f"that of {listed(stated.methods)}" if stated.methods else "none that these numbers give"
-        return [*found, f"The printed interval {shown} is {what} at {at.rstrip(',')}."]
+        what = f"that of {listed(stated.methods)}" if stated.methods else "none of those that were compared with it"
+        rest = "" if stated.methods or not stated.compared else f": {listed(stated.compared)}"
+        return [*found, f"The printed interval {shown} is {what} at {at.rstrip(',')}{rest}."]
     if stated.se is None or stated.p is None or stated.value is None:
         return [*found, f"The printed interval {shown} has width 0, which would be certainty: something is missing."]
     if stated.lopsided:

@@ -79,6 +79,14 @@ INTERVAL = re.compile(
     rf"[(\[{{]?{_S}(?P<low>{_SIGNED}){_S}(?:%|pp)?{_S}(?:,|;|\bto\b|-|–|—|\.\.){_S}(?P<high>{_SIGNED}){_S}(?:%|pp)?{_S}[)\]}}]?",
     re.IGNORECASE,
 )
+NOT_AN_ESTIMATE = re.compile(rf"\bn{_S}(?:=|:|\bof\b){_S}$", re.IGNORECASE)
+"""What stands before a number of observations: `85% (n = 200; 95% CI 79-89%)` is no estimate of 200."""
+OTHER_SCALE = re.compile(
+    r"\b(?:(?:odds|risk|hazard|rate|likelihood|incidence)[\s-]ratios?|relative\srisks?|(?-i:a?OR|RR|a?HR|IRR)|correlat\w{1,6}|"
+    r"Pearson\w{0,4}|Spearman\w{0,4}|Kendall\w{0,4}|(?-i:AUC|AUROC|r)(?=\s?[=(]))|[ρτ]\s?=",
+    re.IGNORECASE,
+)
+"""Ratios, correlations and areas: their intervals are made on another scale, and the null of a ratio is not 0."""
 BRACKETS = re.compile(
     rf"{_LEFT}(?P<value>{_SIGNED}){_S}(?P<unit>%|pp|points?)?{_S}\[{_S}(?P<low>{_SIGNED}){_S}%?{_S}(?:,|;|\bto\b|–){_S}"
     rf"(?P<high>{_SIGNED}){_S}%?{_S}\]",
@@ -86,7 +94,7 @@ BRACKETS = re.compile(
 )
 
 MEAN = re.compile(
-    rf"\b(?:means?|averages?|M)\b{_S}(?:score\s|rating\s)?(?:=|of\b|was\b|is\b|:)?{_S}(?P<mean>{_SIGNED}){_S}[,;(]?{_S}"
+    rf"(?:\b(?:means?|averages?|M)\b{_S}(?:score\s|rating\s)?(?:=|of\b|was\b|is\b|:)?{_S}|{_LEFT})(?P<mean>{_SIGNED}){_S}[,;(]?{_S}"
     rf"(?:SD|s\.d\.|std\.?|standard\sdeviation){_S}(?:=|of\b|:)?{_S}(?P<sd>{_DECIMAL})(?:{_S}\)?{_S}[,;]?{_S}\(?n{_S}={_S}(?P<n>{_INTEGER}))?{_RIGHT}",
     re.IGNORECASE,
 )

@@ -121,6 +121,9 @@ def _interval(sentence: str, found: re.Match[str]) -> Part | None:
         return None
     questions = () if says(patterns.OVER_UNITS, sentence) else ("interval without a unit",)
     start = found.start()
+    before = sentence[max(0, start - _NEAR) : found.start("low")]
+    if patterns.OTHER_SCALE.search(before) or patterns.NOT_AN_ESTIMATE.search(sentence[max(0, start - 12) : start]):
+        return Part("interval", start, found.end(), None, questions)
     level = found["level"] if named else None
     unit = _UNITS.get((found["unit"] or "").lower()[:1], "")
     before = "" if value is None else f"{_plain(found['value'])}{unit} "

@@ -83,7 +83,7 @@ def _reported(sentence: str, tested: bool) -> list[tuple[Part, str | None]]:
     ps = list(_p_values(sentence))
     of: dict[int, list[str]] = {}
     loose: list[Part] = []
-    comparable = [i for i, part in enumerate(claims) if part.kind != "rate" and part.claim is not None]
+    comparable = [i for i, part in enumerate(claims) if _has_null(part)]
     for start, end, said in ps:
         before = [i for i in comparable if claims[i].start <= start]
         owner = comparable[0] if len(comparable) == 1 else before[-1] if before else None
@@ -99,6 +99,11 @@ def _reported(sentence: str, tested: bool) -> list[tuple[Part, str | None]]:
     # Of two p-values for one claim none is the reported one.
     parts += [(part, of[i][0] if len(of.get(i, ())) == 1 else None) for i, part in enumerate(claims)]
     return sorted(parts, key=lambda pair: (pair[0].start, pair[0].end))
+
+
+def _has_null(part: Part) -> bool:
+    """Whether a p beside it is about it; what one rate or mean is tested against is not said."""
+    return part.claim is not None and (part.kind not in ("rate", "mean", "spread") or " vs " in part.claim)
 
 
 def _p_values(sentence: str) -> Iterator[tuple[int, int, str]]:

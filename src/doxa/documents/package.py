@@ -54,15 +54,19 @@ def open_bytes(data: bytes, name: str) -> Any:
     """Open the bytes of a .docx; see `open_docx`."""
     need_docx()
     import docx
+    from docx.opc.part import XmlPart
     from docx.oxml.parser import parse_xml
 
     _check_zip(data, name)
     try:
         document = docx.Document(io.BytesIO(data))
+        read = [
+            (part.partname, part.element) for part in document.part.package.iter_parts() if isinstance(part, XmlPart)
+        ]
         for relation in document.part.rels.values():
             kind = relation.reltype.rpartition("/")[2]
             if kind in ("footnotes", "endnotes"):
-                parse_xml(relation.target_part.blob)
+                read.append((relation.target_part.partname, parse_xml(relation.target_part.blob)))
             elif kind in ("header", "footer"):
                 relation.target_part.element.iter()
         if document.element.body is None:
@@ -73,6 +77,9 @@ def open_bytes(data: bytes, name: str) -> Any:
     # What python-docx and lxml raise on a file that somebody broke is not one family; nothing of ours runs in there.
     except Exception as error:
         raise _broken(name, error) from error
+    for part, element in read:  # also where the name or the encoding of a part hid it from the look at its bytes
+        if element.getroottree().docinfo.doctype:
+            raise _declares(str(part).lstrip("/"), name)
     return document
 
 
@@ -110,13 +117,17 @@ def _check_zip(data: bytes, name: str) -> None:
                 raise DocumentError(f"{name} has a password", expected="an open .docx", way_out=_AS_WORD)
             for one in xml:
                 if b"<!DOCTYPE" in package.read(one).replace(b"\0", b""):
-                    raise DocumentError(
-                        f"{one.filename} in {name} declares a document type, with which entities can be made",
-                        expected="the plain XML that Word writes",
-                        way_out="Do not trust this file; open it in a sandbox and save it again if it has to be read",
-                    )
+                    raise _declares(one.filename, name)
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, ValueError, OSError, RuntimeError) as error:
         raise _broken(name, error) from error
+
+
+def _declares(part: str, name: str) -> DocumentError:
+    return DocumentError(
+        f"{part} in {name} declares a document type, with which entities can be made",
+        expected="the plain XML that Word writes",
+        way_out="Do not trust this file; open it in a sandbox and save it again if it has to be read",
+    )
 
 
 def _too_much(name: str, found: str, most: int) -> DocumentError:

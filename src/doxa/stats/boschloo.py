@@ -6,6 +6,8 @@ count falls or the second rises, so for every first count the extreme tables beg
 of the two sizes for each common rate, not their product.
 """
 
+import sys
+
 import numpy as np
 from jaxtyping import Float, Int
 from scipy import optimize, stats
@@ -34,7 +36,8 @@ def boschloo(a: Count, b: Count) -> TestResult:
         return TestResult(name, None, reason=f"a group has more than {MOST:,} observations")
     low, high = _lower(a, b), _lower(b, a)
     one_sided = high if a.rate > b.rate else low if a.rate < b.rate else max(low, high)
-    return TestResult(name, min(1.0, 2 * min(low, high)), one_sided)
+    least = sys.float_info.min  # never 0: the smallest number is written for what is smaller
+    return TestResult(name, min(1.0, max(least, 2 * min(low, high))), max(least, one_sided))
 
 
 def _lower(a: Count, b: Count) -> float:
