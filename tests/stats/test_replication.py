@@ -149,9 +149,9 @@ def test_the_two_presets_over_runs(make_rows: Make, make_table: Make) -> None:
     assert ends(pooled) == pytest.approx(tuple(stats.ttest_ind(x, y, equal_var=False).confidence_interval()))
     assert (pooled.unit, pooled.n["units"], "pooled_items" in pooled.flags) == ("run", 40, True)
     fixed = estimate(table, "one - two", "y", estimand="these items")
-    noise = [sum(runs.var(ddof=1) for runs in arm.values()) / 2 * (1 / 10 + 1 / 10) / 4 for arm in (one, two)]
-    df = sum(noise) ** 2 / sum(part**2 / 18 for part in noise)
-    half = special.stdtrit(df, 0.975) * np.sqrt(sum(noise))
+    noise = np.array([runs.var(ddof=1) / 10 / 4 for arm in (one, two) for runs in arm.values()])
+    df = noise.sum() ** 2 / (noise**2 / 9).sum()
+    half = special.stdtrit(df, 0.975) * np.sqrt(noise.sum())
     assert fixed.value == pytest.approx(x.mean() - y.mean())
     assert ends(fixed) == pytest.approx((x.mean() - y.mean() - half, x.mean() - y.mean() + half))
     assert fixed.p is not None
@@ -227,3 +227,29 @@ def test_a_gap_between_tiers_is_paired_by_prompt(make_rows: Make, make_table: Ma
     unpaired = estimate(table, gap, "y")
     assert unpaired.method == "Welch-Satterthwaite t"
     assert unpaired.value == pytest.approx(found.value)
+
+
+def test_items_with_many_runs_do_not_set_the_noise_of_those_with_few(make_rows: Make, make_table: Make) -> None:
+    generator = np.random.default_rng(8)
+    shapes = [(4, 3.0), (20, 0.5)] * 4
+    covered = 0
+    for _ in range(150):
+        parts = [
+            make_rows(arm, {f"i{i}": generator.normal(0, sd, runs) for i, (runs, sd) in enumerate(shapes)})
+            for arm in ("one", "two")
+        ]
+        found = estimate(make_table(*parts), "one - two", "y", estimand="these items")
+        low, high = ends(found)
+        covered += low <= 0 <= high
+    assert covered >= 132  # of 150 at .95: fewer one time in a thousand
+
+
+def test_rows_of_items_that_a_seed_lacks_are_counted_as_left_out(make_rows: Make, make_table: Make) -> None:
+    names = [f"i{i}" for i in range(8)]
+    seeds = [
+        make_rows("recipe", {name: [float(i + k)] for i, name in enumerate(names) if i != k}, seed=k) for k in range(4)
+    ]
+    table = make_table(*seeds, make_rows("vanilla", {name: [1.0 + i] for i, name in enumerate(names)}))
+    found = estimate(table, "recipe - vanilla", "y")
+    assert found.n["items"] == 4
+    assert found.missing == {"recipe": 28 - 16, "vanilla": 4}

@@ -57,7 +57,7 @@ def answer(found: Mapping[str, Any], score: str, own: Mapping[str, Any]) -> list
     said = []
     half = own["split_half"]
     if half is None:
-        said.append(f"{units}: too few to choose a cell on one half and estimate it on the other.")
+        said.append(f"{units}: too few, or too much alike, to choose a cell on one half and estimate it on the other.")
     else:
         cell = cells[half["cell"]]
         verdict = "which leaves 0 out" if not half["low"] <= 0 <= half["high"] else "which does not leave 0 out"
@@ -69,7 +69,7 @@ def answer(found: Mapping[str, Any], score: str, own: Mapping[str, Any]) -> list
             f"{number(half['promised'], sign=True)})."
         )
     if own["critical"] is None:
-        said.append(f"{units}: too few for bands over all cells.")
+        said.append(f"{units}: too few, or too much alike, for bands over all cells.")
     else:
         outside = [one for one in cells if not one["low"] <= 0 <= one["high"]]
         said.append(

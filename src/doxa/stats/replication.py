@@ -176,10 +176,27 @@ def over_seeds(group: Checkpoints) -> list[Part]:
 
 def _of_runs(one: TermCells) -> Part:
     """The part of a term whose items and checkpoints are all held fixed: only runs are drawn anew."""
-    noise = one.noise
-    variance = None if noise is None else float(noise.sum()) / len(noise) ** 2
     smallest = int(one.counts.sum())
-    return Part(float(one.means.mean()), variance, float(one.run_df), one.term.weight, (0.0, 1.0), one.rows, smallest)
+    variance, df = _run_noise(one)
+    return Part(float(one.means.mean()), variance, df, one.term.weight, (0.0, 1.0), one.rows, smallest)
+
+
+def _run_noise(one: TermCells) -> tuple[float | None, float]:
+    """Variance of a term's mean that comes from its runs, and its degrees of freedom.
+
+    Where every cell has repeated runs each has a variance of its own, Σ s²/R with Satterthwaite's degrees of freedom:
+    one pooled over cells would be that of the cells with many runs. Where some have a single run it is pooled.
+    """
+    if one.run_variance is None:
+        return None, 0.0
+    if (one.freedom > 0).all():
+        own = one.squares / one.freedom / one.effective
+        total = float(own.sum())
+        if total > 0:
+            df = total**2 / float((own**2 / one.freedom).sum())
+            return total / one.means.size**2, df
+    assert one.noise is not None
+    return float(one.noise.sum()) / len(one.seeds) ** 2, float(one.run_df)
 
 
 def _pooled(one: TermCells) -> Part:

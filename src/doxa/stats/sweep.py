@@ -35,6 +35,8 @@ from doxa.words.sweeps import BASELINE, Cell
 
 DRAWS = 9_999
 """Of signs, for the simultaneous bands."""
+WIDEST = 100.0
+"""Standard errors beyond which a band says nothing: draws of the signs of few, tied units have no spread."""
 FEWEST_UNITS = 6
 """Units below which no band is drawn: signs of fewer can be drawn in fewer than 64 ways."""
 
@@ -177,11 +179,19 @@ def infer_sweep(grid: Grid) -> Found:
     """Everything that is said about a sweep."""
     return Found(
         grid=grid,
-        bands=bands(grid.target) if len(grid.units) >= FEWEST_UNITS else None,
+        bands=_bands_or_none(grid),
         split_half=split_half(grid),
         on_the_maximum=on_the_maximum(grid),
         doses=dose_response(grid.cells, grid.target),
     )
+
+
+def _bands_or_none(grid: Grid) -> Bands | None:
+    """Bands where there are enough units, and they differ enough for signs to say how far they scatter."""
+    if len(grid.units) < FEWEST_UNITS:
+        return None
+    found = bands(grid.target)
+    return found if 0 < found.critical <= WIDEST else None
 
 
 def found_to_json(found: Found) -> dict[str, Any]:
@@ -225,14 +235,17 @@ def halves(units: Sequence[str]) -> Bool[np.ndarray, " units"]:
 
 
 def split_half(grid: Grid) -> SplitHalf | None:
-    """Choose a cell on one half of the units and estimate it on the other; None with fewer than 4 units."""
+    """Choose a cell on one half of the units and estimate it on the other; None with fewer than 4, or equal ones."""
     chooses = halves(grid.units)
     first, second = grid.target[:, chooses], grid.target[:, ~chooses]
     if second.shape[1] < 2:
         return None
     promised = first.mean(axis=1)
     cell = int(np.argmax(np.abs(promised)))
-    effect, low, high, p = mean_and_t(second[cell])
+    told = mean_and_t(second[cell])
+    if told is None:
+        return None
+    effect, low, high, p = told
     return SplitHalf(
         cell=cell,
         chosen_on=first.shape[1],

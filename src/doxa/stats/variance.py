@@ -15,8 +15,8 @@ from doxa.stats.cells import TermCells
 from doxa.stats.controls import ALPHA
 from doxa.words.store import stream
 
-DRAWS = 9_999
-"""Of seed counts, for the permutation test of rates."""
+DRAWS, LEAST_DRAWS, MOST_DEALT = 9_999, 999, 1_000_000
+"""Of seed counts, for the permutation test of rates; fewer where there are many items, each of which is dealt anew."""
 FEWEST_EVENTS = 10
 """Events (and rows without) below which no interval of the ICC is given: it covered .37 to .99 of the time there."""
 LEVEL = 0.95
@@ -157,10 +157,11 @@ def _permuted(cells: TermCells) -> float:
     """Deal the runs of every item to the seeds anew, and compare the variance of the seeds' rates."""
     generator = stream("seed variance", *cells.counts.sum(axis=0).tolist(), *cells.counts.sum(axis=1).tolist())
     events: Int[np.ndarray, "seeds units"] = np.rint(cells.means * cells.counts).astype(np.int64)
-    drawn: Float[np.ndarray, "draws seeds"] = np.zeros((DRAWS, len(cells.seeds)))
+    draws = int(min(DRAWS, max(LEAST_DRAWS, MOST_DEALT // max(cells.counts.shape[1], 1))))
+    drawn: Float[np.ndarray, "draws seeds"] = np.zeros((draws, len(cells.seeds)))
     for place in range(cells.counts.shape[1]):
         own = cells.counts[:, place]
-        dealt = generator.multivariate_hypergeometric(own, int(events[:, place].sum()), size=DRAWS)
+        dealt = generator.multivariate_hypergeometric(own, int(events[:, place].sum()), size=draws)
         drawn += dealt / own
     seen = float(np.var(cells.means.sum(axis=1)))
-    return float(1 + (np.var(drawn, axis=1) >= seen * (1 - 1e-9)).sum()) / (1 + DRAWS)
+    return float(1 + (np.var(drawn, axis=1) >= seen * (1 - 1e-9)).sum()) / (1 + draws)
