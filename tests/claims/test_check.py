@@ -145,7 +145,9 @@ def test_numbers_that_do_not_fit_together_are_said_first() -> None:
 def test_one_sided_values_are_recognised() -> None:
     found = checked("26/520 vs 14/520", "p=0.0265")
     assert named(found)["pooled z"].agrees == "one-sided"
-    assert findings(found)[0].startswith("p = .0265 is one-sided, by pooled z (.0265)")
+    assert findings(found)[0].startswith(
+        "p = .0265 is half of a two-sided p, as a one-sided test gives it: pooled z (.0265)"
+    )
     two = checked("26/520 vs 14/520", "two-sided p=0.0265")
     assert {one.agrees for one in two.tests} == {"none"}
     assert findings(two)[0].startswith("None of the tests of unpaired groups gives two-sided p = .0265")

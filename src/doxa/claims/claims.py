@@ -223,7 +223,9 @@ def _interval(tokens: list[Token], value: Printed | None, *, alone: bool) -> Sta
     parts, kinds = found[0], {one.kind for one in tokens}
     low, high = (parts.get(f"{end}") or parts[f"ci_{end}_bare"] for end in ("low", "high"))
     in_percent = any(parts.get(unit) for unit in ("unit", "unit_low", "ci_unit_bare", "ci_unit_low_bare"))
-    unit: Unit = "points" if "gap" in kinds else "percent" if in_percent or {"rate", "rate_of"} & kinds else "plain"
+    shares = not in_percent and abs(float(low)) <= 1 and abs(float(high)) <= 1  # [0.80, 0.90] beside 85 %
+    of_rate = bool({"rate", "rate_of"} & kinds) and not shares
+    unit: Unit = "points" if "gap" in kinds else "percent" if in_percent or of_rate else "plain"
     stated = parts.get("level") or parts.get("level_of")
     scale = 1.0 if unit == "plain" else 0.01
     level = float(stated) / 100 if stated else None

@@ -76,7 +76,8 @@ def _reported(check: Check) -> list[str]:
             found = f"{_start(said)} is what {_named(giving)} {_give(giving)}{rest}."
         elif halves:
             names = listed([f"{one.name} ({p_figures(one.one_sided)}{_halved_range(one)})" for one in halves])
-            found = f"{_start(said)} is one-sided, by {names}; two-sided, {_named(halves)}."
+            two = _named(halves)
+            found = f"{_start(said)} is half of a two-sided p, as a one-sided test gives it: {names}; two-sided, {two}."
         else:
             found = f"None of {_these(check)} gives {said}: {_named(tests)}."
         return [found + unpaired, *_borderline(tests)]
@@ -252,7 +253,7 @@ def _power(check: Check) -> list[str]:
         return [f"A study of this size {smallest}."]
     return [
         f"If the true values were exactly these, a study of this size would find p < .05 in {_share(check.power)} "
-        f"repetitions; it {smallest.removesuffix(' repetitions')}."
+        f"repetitions (by the normal approximation); it {smallest.removesuffix(' repetitions')}."
     ]
 
 
