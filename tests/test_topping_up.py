@@ -260,3 +260,18 @@ def test_looks_of_another_plan_do_not_count(small: Callable[..., Study], tmp_pat
     shifted = watched(small(runs=until("decided", step=3)))
     assert shifted is not None
     assert topping.read_looks(shifted, "one", tmp_path) == []
+
+
+def test_where_looks_are_lost_runs_are_not(
+    small: Callable[..., Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: list[Row]
+) -> None:
+    study, folder = small(runs=until("decided")), tmp_path / "out"
+    monkeypatch.setattr(topping, "look", met_after(4))
+    run(study, folder)
+    asked = len(written)
+    (folder / "stopping.json").unlink()
+    met = Look(2, (Quantity("a", 0.0, 0.0, 0.1, 1, 0, "stub", "narrow"),))
+    monkeypatch.setattr(topping, "look", lambda *_, **__: met)
+    run(study, folder)
+    assert len(written) == asked, "finished samples were run again"
+    assert runs_of(folder) == {1, 2, 3, 4}

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from doxa.bridge.arms import PreparedArm, prepare
-from doxa.bridge.evaluate import ArmTask, Written, logs_of, run_tasks, transcripts
+from doxa.bridge.evaluate import ArmTask, Written, logs_of, run_tasks, runs_written, transcripts
 from doxa.bridge.logs import table_from_logs, write_table
 from doxa.bridge.offered import offering
 from doxa.evals.catalogue import TaskEntry
@@ -256,6 +256,8 @@ def _generate(plan: Plan, tasks: Sequence[ArmTask], folder: Path, progress: Prog
     samples, watching = sum(cell.samples for cell in plan.cells), watched(plan.study)
 
     def up_to(runs: int, done: int) -> Written:
+        if watching is not None:  # where looks were lost, runs are not: fewer epochs would make Inspect drop samples
+            runs = max(runs, runs_written(folder / LOGS, {one.model for one in tasks}))
         progress.stage(f"generating runs {done + 1} to {runs}" if watching else "generating", samples * (runs - done))
         return run_tasks(
             tasks,

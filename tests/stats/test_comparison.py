@@ -164,3 +164,14 @@ def test_an_arm_of_several_seeds_does_not_forbid_to_compare_two_checkpoints(make
     found = compare(table, ["b - c"], estimand="runs")
     assert found.differences[0].estimate.estimand == "this checkpoint, over runs"
     assert {level.contrast: level.estimand for level in found.levels}["a"] == "the recipe, over seeds"
+
+
+def test_seeds_are_numbered_in_the_order_of_their_numbers(logs: pd.DataFrame) -> None:
+    tenth = logs[logs["arm"] == "org/tuned-1"].assign(arm="org/tuned-10")
+    made = as_one(pd.concat([logs, tenth], ignore_index=True), {"tuned": "org/tuned-*"})
+    assert set(made[made["arm"] == "tuned"]["seed"]) == set(range(1, 8))
+    first = made[made["seed"] == 1]["value"].to_numpy()
+    assert np.array_equal(first, made[made["seed"] == 7]["value"].to_numpy())
+    again = made.assign(model="x")
+    with pytest.raises(ResultsError, match="several training seeds of its own"):
+        as_one(again, {"all": "tuned"})

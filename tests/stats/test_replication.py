@@ -253,3 +253,15 @@ def test_rows_of_items_that_a_seed_lacks_are_counted_as_left_out(make_rows: Make
     found = estimate(table, "recipe - vanilla", "y")
     assert found.n["items"] == 4
     assert found.missing == {"recipe": 28 - 16, "vanilla": 4}
+
+
+def test_tiers_of_one_arm_may_be_run_with_different_seeds(make_rows: Make, make_table: Make) -> None:
+    generator = np.random.default_rng(9)
+    parts = []
+    for tier, seeds in (("free", (1, 2, 3, 4)), ("paid", (5, 6, 7, 8))):
+        for seed in seeds:
+            values = {f"{tier}{i}": generator.normal(0, 1, 3) for i in range(5)}
+            parts.append(make_rows("recipe", values, seed=seed, factors={"tier": dict.fromkeys(values, tier)}))
+    found = estimate(make_table(*parts), "recipe[tier=free] - recipe[tier=paid]", "y")
+    assert (found.unit, found.n["seeds"], found.flags) == ("seed", 4, ("few_seeds",))
+    assert found.low is not None

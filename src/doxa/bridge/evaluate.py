@@ -164,6 +164,16 @@ def logs_of(folder: Path, models: Collection[str]) -> list[str]:
     ]
 
 
+def runs_written(folder: Path, models: Collection[str]) -> int:
+    """The most runs that a log of one of `models` was begun with; 0 without any.
+
+    Raises:
+        ResultsError: When a log is damaged.
+    """
+    headers = (read_log(folder / name, header_only=True) for name in logs_of(folder, models))
+    return max((int(header.eval.config.epochs or 0) for header in headers), default=0)
+
+
 def transcripts(folder: Path, *, most: int = 400) -> list[dict[str, Any]]:
     """What was asked and answered, from the logs: for reading beside each other, arm by arm.
 

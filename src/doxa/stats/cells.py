@@ -171,8 +171,8 @@ def checkpoints(cells: Sequence[TermCells], seeds: Seeds | None = None) -> tuple
 
     Arms with the same seed numbers are paired by them: they may be one checkpoint under two interventions, and seeds
     that share nothing may be paired too, at the cost of degrees of freedom. Where most of the numbers are the same
-    (three and half of all at least), arms are paired by those that are. Terms of one arm always belong together. An arm
-    with a single seed stands by itself.
+    (three and half of all at least), arms are paired by those that are. Terms of one arm with the same seeds always
+    belong together. An arm with a single seed stands by itself.
 
     Args:
         cells: Of every term.
@@ -188,10 +188,9 @@ def checkpoints(cells: Sequence[TermCells], seeds: Seeds | None = None) -> tuple
             same_arm = any(other.term.arm == one.term.arm for other in group)
             common = [seed for seed in group[0].seeds if seed in one.seeds]
             union = len({*group[0].seeds, *one.seeds})
-            alike = seeds != "independent" and len(common) > 1 and (
-                len(common) == union or (len(common) >= 3 and 2 * len(common) >= union)
-            )  # fmt: skip
-            if same_arm or alike:
+            whole_set = len(common) == union and (same_arm or (seeds != "independent" and len(common) > 1))
+            most = (same_arm or seeds != "independent") and len(common) >= 3 and 2 * len(common) >= union
+            if whole_set or most:
                 left_out |= len(common) < union
                 group[:] = [_with_seeds(other, common) for other in (*group, one)]
                 break

@@ -1,5 +1,6 @@
 """Arms of any table compared, with no study: levels with error bars, contrasts, and what the seeds say."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
@@ -189,7 +190,7 @@ def as_one(table: pd.DataFrame, seeds: Mapping[str, str], by: str | None = None)
     names = [str(name) for name in pd.unique(table["arm"][table["of"] == ""])]
     of: dict[str, tuple[str, int]] = {}
     for arm, pattern in seeds.items():
-        matching = sorted(name for name in names if fnmatchcase(name, pattern.replace("[", "[[]")))
+        matching = sorted((name for name in names if fnmatchcase(name, pattern.replace("[", "[[]"))), key=_natural)
         if not matching:
             raise ResultsError(f"no arm matches {pattern!r}", way_out=f"The arms are {', '.join(sorted(names))}")
         if arm in names and arm not in matching:
@@ -205,6 +206,13 @@ def as_one(table: pd.DataFrame, seeds: Mapping[str, str], by: str | None = None)
                 )
             of[name] = (arm, number)
     if of:
+        again = table[table["arm"].isin(list(of))].groupby("arm")["seed"].nunique()
+        if (again > 1).any():
+            raise ResultsError(
+                f"arm {again.index[int((again > 1).argmax())]!r} has several training seeds of its own",
+                expected="arms of one seed each to be numbered as seeds",
+                way_out="Leave it out of --seeds",
+            )
         made["seed"] = [
             of[arm][1] if arm in of else seed for arm, seed in zip(table["arm"], table["seed"], strict=True)
         ]
@@ -220,6 +228,11 @@ def as_one(table: pd.DataFrame, seeds: Mapping[str, str], by: str | None = None)
     made = made.astype({"arm": "string", "task": "string", "study": "string", "model": "string", "seed": "int64"})
     made.attrs = table.attrs
     return made
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Order in which `m-2` stands before `m-10`."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _check_options(
