@@ -25,6 +25,14 @@ def texts(*paragraphs: str, **more: object) -> list[str]:
         ("<w:r><w:t>a</w:t><w:tab/><w:t>b</w:t><w:br/><w:t>c</w:t></w:r>", "a\tb\nc"),
         ("<m:oMath><m:r><m:t>p=.05</m:t></m:r></m:oMath>", "p=.05"),
         (
+            "<m:oMath><m:f><m:num><m:r><m:t>26</m:t></m:r></m:num><m:den><m:r><m:t>520</m:t></m:r></m:den></m:f></m:oMath>",
+            "26/520",
+        ),
+        (
+            "<m:oMath><m:sSup><m:e><m:r><m:t>10</m:t></m:r></m:e><m:sup><m:r><m:t>5</m:t></m:r></m:sup></m:sSup></m:oMath>",
+            "10^5",
+        ),
+        (
             '<w:r><w:fldChar w:fldCharType="begin"/><w:instrText>REF x 14/520</w:instrText>'
             '<w:fldChar w:fldCharType="separate"/><w:t>Table 1</w:t><w:fldChar w:fldCharType="end"/></w:r>',
             "Table 1",

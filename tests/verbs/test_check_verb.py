@@ -51,6 +51,7 @@ def test_the_figure_is_written(tmp_path: Path, name: str) -> None:
         (["nothing.md"], "no file nothing.md"),
         (["x" * 300 + ".docx"], "no file"),
         (["a\x00b.md"], "no file"),
+        (["paper.pdf"], "ends with '.pdf'"),
     ],
 )
 def test_a_mistake_is_one_sentence(words: list[str], message: str) -> None:

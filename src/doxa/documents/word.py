@@ -115,9 +115,18 @@ def _carried(element: Element) -> Iterator[tuple[Element, Element, str]]:
         if tag == f"{WORD}r":
             yield from _of_run(child)
         elif tag == f"{_M}oMath":
-            yield child, child, "".join(one.text or "" for one in child.iter(f"{_M}t"))
+            yield child, child, _formula(child)
         elif isinstance(tag, str) and tag not in _PASSED_OVER:
             yield from _carried(child)
+
+
+def _formula(element: Element) -> str:
+    """The text of a formula, with a bar where a fraction has one and a mark where an exponent stands."""
+    if element.tag == f"{_M}t":
+        return element.text or ""
+    parts = [_formula(child) for child in element if isinstance(child.tag, str)]
+    mark = {f"{_M}f": "/", f"{_M}sSup": "^"}.get(element.tag, "")
+    return mark.join(part for part in parts if part) if mark else "".join(parts)
 
 
 def _of_run(run: Element) -> Iterator[tuple[Element, Element, str]]:

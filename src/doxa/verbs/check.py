@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from doxa.claims.checked import Check
 
 DOCUMENTS = (".md", ".docx", ".txt")
+OTHERS = (".pdf", ".doc", ".odt", ".rtf", ".html", ".tex")
+"""Documents that are not read."""
 BASE_RATES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
 
@@ -83,7 +85,14 @@ def _is_document(claim: str) -> bool:
     Raises:
         ClaimError: When it is one by its ending, and not there.
     """
-    if Path(claim).suffix.lower() not in DOCUMENTS:
+    ending = Path(claim).suffix.lower()
+    if ending in OTHERS:
+        raise ClaimError(
+            f"{claim[:200]} ends with {ending!r}",
+            expected=f"a claim, or a document that ends with {', '.join(DOCUMENTS)}",
+            way_out="Save it as .docx",
+        )
+    if ending not in DOCUMENTS:
         return False
     if os.path.isfile(claim):
         return True
