@@ -131,8 +131,17 @@ def _means() -> list[Cell]:
 
         return Cell("mean of scores", {"n": n, "scores": shape}, n, draw)
 
+    def bare(n: int, shape: str) -> Cell:
+        """What the default was without its pseudo-units: shown, and no estimate's design."""
+
+        def draw(g: np.random.Generator) -> tuple[Interval, float]:
+            return logit_t(_scores(g.standard_normal(n), shape)), _mean_score(shape)
+
+        return Cell("mean of scores without pseudo-units", {"n": n, "scores": shape}, 0, draw)
+
     sizes = (6, 10, 30, 100, 1000, 10_000)
-    return [*map(normal, sizes), *(score(n, shape) for shape in SHARES for n in sizes)]
+    scores = [score(n, shape) for shape in SHARES for n in sizes]
+    return [*map(normal, sizes), *scores, *(bare(n, shape) for shape in SHARES for n in sizes[:3])]
 
 
 def _two_means() -> list[Cell]:

@@ -10,8 +10,8 @@ from scipy import stats
 from doxa.claims.check import check_claim, check_to_json, findings
 from doxa.claims.checked import Check, Recomputed
 from doxa.claims.claims import parse_claim
-from doxa.stats.rates import bonett_price
-from doxa.stats.two_rates import Count, bonett_price_of_counts, fisher, mcnemar_exact
+from doxa.stats.rates import bonett_price, bonett_price_of_counts
+from doxa.stats.two_rates import Count, fisher, mcnemar_exact
 from doxa.words.errors import ClaimError
 
 

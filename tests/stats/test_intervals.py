@@ -229,3 +229,13 @@ def test_pseudo_units_widen_few_bounded_scores_and_are_forgotten_in_many() -> No
     assert barely.low is not None
     assert barely.low <= (barely.value or 0.0)
     assert logit_t(np.zeros(2), pseudo=0.05).flags == ("no_interval", "no_p")
+
+
+def test_an_interval_with_pseudo_units_holds_its_own_mean() -> None:
+    rare = np.zeros(74)
+    rare[0] = 5.5e-5  # the pseudo-unit at 1 outweighs it
+    for units in (rare, 1 - rare):
+        found = logit_t(units, level=0.5, pseudo=0.05)
+        assert found.low is not None
+        assert found.high is not None
+        assert found.low <= np.mean(units) <= found.high

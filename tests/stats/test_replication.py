@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import special, stats
+from statsmodels.stats.proportion import proportions_ztest
 
 from doxa.stats.estimate import Estimate, estimate
 from doxa.stats.intervals import mover, weighted
@@ -265,3 +266,45 @@ def test_tiers_of_one_arm_may_be_run_with_different_seeds(make_rows: Make, make_
     found = estimate(make_table(*parts), "recipe[tier=free] - recipe[tier=paid]", "y")
     assert (found.unit, found.n["seeds"], found.flags) == ("seed", 4, ("few_seeds",))
     assert found.low is not None
+
+
+def test_tiers_of_one_arm_are_one_checkpoint_whatever_is_said_of_other_arms(make_rows: Make, make_table: Make) -> None:
+    generator = np.random.default_rng(10)
+    parts = []
+    for seed, shift in enumerate(generator.normal(0, 3, 6), start=1):
+        items = {f"{tier}{i}": float(shift + generator.normal()) for tier in ("free", "paid") for i in range(4)}
+        parts.append(make_rows("recipe", items, seed=seed, factors={"tier": {item: item[:4] for item in items}}))
+    table, gap = make_table(*parts), "recipe[tier=free] - recipe[tier=paid]"
+    paired, apart = estimate(table, gap, "y"), estimate(table, gap, "y", seeds="independent")
+    assert ends(paired) == ends(apart)
+    by_seed = table.groupby(["factor_tier", "seed"])["value"].mean()
+    expected = stats.ttest_rel(by_seed["free"], by_seed["paid"]).confidence_interval()
+    assert ends(paired) == pytest.approx(tuple(expected))
+
+
+def test_two_plain_rates_are_tested_by_boschloo(make_rows: Make, make_table: Make) -> None:
+    rows = [make_rows(arm, {"s": [1.0] * k + [0.0] * (40 - k)}) for arm, k in (("one", 9), ("two", 2))]
+    found = estimate(make_table(*rows), "one - two", "y", kind="binary", estimand="runs")
+    assert found.p == pytest.approx(stats.boschloo_exact([[9, 2], [31, 38]]).pvalue, rel=1e-3)
+    assert found.method.endswith("Boschloo")
+    many = [make_rows(arm, {"s": [1.0] * k + [0.0] * (1500 - k)}) for arm, k in (("one", 90), ("two", 60))]
+    large = estimate(make_table(*many), "one - two", "y", kind="binary", estimand="runs")
+    pooled = proportions_ztest([90, 60], [1500, 1500])[1]
+    assert (large.p, large.method.endswith("pooled z")) == (pytest.approx(pooled), True)
+
+
+def test_rows_without_a_level_of_the_unit_are_told(make_rows: Make, make_table: Make) -> None:
+    levels = {f"i{i}": f"t{i // 2}" if i < 12 else "" for i in range(14)}
+    arms = [
+        make_rows(arm, dict.fromkeys(levels, shift), factors={"topic": levels})
+        for arm, shift in (("a", 1.0), ("b", 0.0))
+    ]
+    table = make_table(*arms)
+    assert "without_level" in estimate(table, "a - b", "y", unit="topic").flags
+    assert "without_level" not in estimate(table[table["factor_topic"] != ""], "a - b", "y", unit="topic").flags
+
+
+def test_what_was_not_simulated_has_no_coverage(make_rows: Make, make_table: Make) -> None:
+    table = make_table(*(make_rows(arm, {"s": [0.0, 1.0] * 15, "t": [1.0, 0.0] * 15}) for arm in ("one", "two")))
+    assert estimate(table, "one - two", "y", kind="binary", estimand="these items").coverage is None
+    assert estimate(table, "one - two", "y", kind="binary", estimand="runs").coverage is not None

@@ -202,3 +202,24 @@ def test_a_sweep_without_twins() -> None:
     assert found.grid.twins.shape == (0, 2)
     assert found.on_the_maximum is None
     assert found_to_json(found)["cells"][0]["twins_low"] is None
+
+
+def test_an_effect_turns_over_only_within_what_was_swept() -> None:
+    generator = np.random.default_rng(1)
+    strengths = (-0.25, -0.5, -0.75, -1.0)
+    cells = tuple(Cell((layer,), strength) for layer in range(2) for strength in strengths)
+    inside, outside = ([4 * s + 4 * s**2 for s in strengths], [4 * s - 4 * s**2 for s in strengths])
+    turned, other = dose_response(cells, np.array([*inside, *outside])[:, None] + generator.normal(0, 0.1, (8, 30)))
+    assert turned.turns_at == pytest.approx(-0.5, abs=0.05)
+    assert (other.p_bend or 1.0) < 0.001
+    assert other.turns_at is None  # at +.5, where nothing was swept
+
+
+def test_units_that_are_tied_or_equal_carry_no_band_and_no_slope() -> None:
+    cells, names = tuple(Cell((layer,), 1.0) for layer in range(3)), tuple(f"t{unit}" for unit in range(6))
+    tied = np.array([[1, 1, 1, -1, -1, -1], [1, -1, 1, -1, 1, -1], [1, -1, -1, 1, 1, -1]], dtype=float)
+    assert infer_sweep(Grid(cells, names, tied, np.empty((0, 3)))).bands is None
+    equal = np.full((4, 6), 0.3)
+    pair = tuple(Cell((layer,), strength) for layer in range(2) for strength in (0.5, 1.0))
+    found = infer_sweep(Grid(pair, names, equal, np.empty((0, 4))))
+    assert (found.bands, found.split_half, found.doses) == (None, None, ())

@@ -90,3 +90,9 @@ def test_without_variance_nothing_is_said() -> None:
     assert (same.icc, same.low, same.p) == (None, None, None)
     assert seed_variance(cells([[np.ones(5)]]), binary=False) is None
     assert seed_variance(cells([[np.ones(1)] for _ in range(4)]), binary=False) is None
+
+
+def test_runs_that_do_not_differ_carry_no_test() -> None:
+    found = seed_variance(cells([[np.full(5, value)] for value in (1.0, 2.0, 3.0)]), binary=False)
+    assert found is not None
+    assert (found.p, found.low, found.high, found.icc) == (None, None, None, 1.0)

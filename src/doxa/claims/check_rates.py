@@ -11,12 +11,11 @@ from doxa.claims.stated import Proportion, ReportedP
 from doxa.stats.boschloo import boschloo
 from doxa.stats.controls import ALPHA
 from doxa.stats.intervals import Interval
-from doxa.stats.rates import one_rate, wilson
+from doxa.stats.rates import bonett_price_of_counts, one_rate, wilson
 from doxa.stats.two_rates import (
     Count,
     TestResult,
     agresti_caffo,
-    bonett_price_of_counts,
     clopper_pearson,
     exact_binomial,
     fisher,

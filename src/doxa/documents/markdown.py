@@ -10,6 +10,7 @@ from pathlib import Path
 
 from doxa.documents.passages import Passage
 from doxa.words.errors import DocumentError
+from doxa.words.text_file import read_text_file
 
 MAX_BYTES = 32 << 20
 
@@ -37,27 +38,7 @@ def read_text(path: Path) -> str:
     Raises:
         DocumentError: When it is not there, too large, or not UTF-8.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        kind = "a folder" if isinstance(error, IsADirectoryError) else "missing"
-        raise DocumentError(f"{path} is {kind}", expected="a document", way_out="Check the name") from error
-    if len(data) > MAX_BYTES:
-        raise DocumentError(
-            f"{path} has more than {MAX_BYTES >> 20} MiB",
-            expected="a text that somebody wrote",
-            way_out="Check that it is the right file, or split it",
-        )
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise DocumentError(
-            f"{path} is not UTF-8: byte 0x{data[error.start]:02x} in line {line}",
-            way_out="Save it as UTF-8 in your editor",
-        ) from error
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return read_text_file(path, MAX_BYTES, "a document", DocumentError)
 
 
 def markdown_passages(text: str) -> tuple[Passage, ...]:

@@ -98,7 +98,6 @@ def wilson_clustered(rates: Float[np.ndarray, " items"], rows: float, *, level: 
 def bonett_price(differences: Float[np.ndarray, " items"], *, level: float = 0.95) -> Interval:
     """Difference of two paired rates, one run per item, with the exact McNemar test.
 
-    p₁₂ = (n₁₂ + 1) / (n + 2), p₂₁ = (n₂₁ + 1) / (n + 2); (p₁₂ - p₂₁) ± z √((p₁₂ + p₂₁ - (p₁₂ - p₂₁)²) / (n + 2)).
     The value is the plain difference; only the interval is centred on the adjusted one.
 
     Args:
@@ -111,16 +110,32 @@ def bonett_price(differences: Float[np.ndarray, " items"], *, level: float = 0.9
     n = len(differences)
     if n == 0:
         return Interval(None, method=method, flags=("no_units",))
-    value = float(np.mean(differences))
     if n < FEWEST_FOR_INTERVAL:
-        return Interval(value, method=method, flags=("no_interval", "no_p"))
+        return Interval(float(np.mean(differences)), method=method, flags=("no_interval", "no_p"))
     up, down = int(np.sum(differences > 0)), int(np.sum(differences < 0))
+    p = float(stats.binomtest(up, up + down).pvalue) if up + down else 1.0
+    return tested(replace(bonett_price_of_counts(up, down, n, level=level), p=p, method=method), n, 0.0)
+
+
+def bonett_price_of_counts(up: int, down: int, n: int, *, level: float = 0.95) -> Interval:
+    """Interval of the difference of two paired rates from the counts of discordant pairs.
+
+    p₁₂ = (n₁₂ + 1) / (n + 2), p₂₁ = (n₂₁ + 1) / (n + 2); (p₁₂ - p₂₁) ± z √((p₁₂ + p₂₁ - (p₁₂ - p₂₁)²) / (n + 2)).
+
+    Args:
+        up: Pairs that show the behaviour in the first condition only, n₁₂.
+        down: Pairs that show it in the second only, n₂₁.
+        n: All pairs.
+        level: Confidence level.
+
+    Source: Bonett & Price 2012 (J. Educ. Behav. Stat. 37:479).
+    """
     first, second = (up + 1) / (n + 2), (down + 1) / (n + 2)
     centre = first - second
     se = math.sqrt((first + second - centre**2) / (n + 2))
     half = z_quantile(level) * se
-    p = float(stats.binomtest(up, up + down).pvalue) if up + down else 1.0
-    return tested(Interval(value, max(-1.0, centre - half), min(1.0, centre + half), se, p=p, method=method), n, 0.0)
+    low, high = max(-1.0, centre - half), min(1.0, centre + half)
+    return Interval((up - down) / n, low, high, se, method="Bonett-Price")
 
 
 def pseudo_items(

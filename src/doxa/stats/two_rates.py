@@ -192,24 +192,6 @@ def mcnemar_mid_p(first: int, second: int) -> TestResult:
     return _result("mid-p McNemar", p, tail - here / 2)
 
 
-def bonett_price_of_counts(first: int, second: int, n: int, *, level: float = 0.95) -> Interval:
-    """Interval of the difference of two paired rates; `doxa.stats.intervals.bonett_price` without the items.
-
-    Args:
-        first: Pairs that show the behaviour in the first condition only.
-        second: Pairs that show it in the second only.
-        n: All pairs.
-        level: Confidence level.
-
-    Source: Bonett & Price 2012 (J. Educ. Behav. Stat. 37:479).
-    """
-    up, down = (first + 1) / (n + 2), (second + 1) / (n + 2)
-    centre, value = up - down, (first - second) / n
-    half = z_quantile(level) * math.sqrt((up + down - centre**2) / (n + 2))
-    low, high = max(-1.0, centre - half), min(1.0, centre + half)
-    return Interval(value, low, high, half / z_quantile(level), method="Bonett-Price")
-
-
 def exact_binomial(one: Count, null: float) -> TestResult:
     """Exact two-sided binomial test of one rate against a number: all counts at most as likely as the one observed."""
     p = float(stats.binomtest(one.events, one.n, null).pvalue)

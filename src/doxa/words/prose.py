@@ -20,6 +20,7 @@ from typing import Any
 from doxa.words.errors import EnvironmentFault, ProseError, nearest
 from doxa.words.safe_yaml import load_yaml
 from doxa.words.store import content_hash
+from doxa.words.text_file import read_text_file
 
 MAX_BYTES = 1 << 20
 _MAX_FRONT_MATTER = 1 << 14  # characters; front matter is some lines, and parsing time grows with it
@@ -90,28 +91,9 @@ def read_prose(path: Path, *, allowed: Collection[str], required: Collection[str
 
 def _text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        kind = "a folder" if isinstance(error, IsADirectoryError) else "missing"
-        raise ProseError(f"{path} is {kind}", expected="a Markdown file", way_out="Check the name") from error
+        return read_text_file(path, MAX_BYTES, "a Markdown file", ProseError)
     except OSError as error:
         raise EnvironmentFault(f"{path} cannot be read ({error.strerror})", way_out="Check its permissions") from error
-    if len(data) > MAX_BYTES:
-        raise ProseError(
-            f"{path} has more than {MAX_BYTES:,} bytes",
-            expected="a text that somebody wrote",
-            way_out="Check that it is the right file, or split it",
-        )
-    try:
-        text = data.decode("utf-8-sig")  # editors on Windows begin a file with a byte order mark
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ProseError(
-            f"{path} is not UTF-8: byte 0x{data[error.start]:02x} in line {line}",
-            way_out="Save it as UTF-8 in your editor",
-        ) from error
-    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _split(path: Path, text: str) -> tuple[str, str]:
