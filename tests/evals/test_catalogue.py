@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from doxa.evals.catalogue import TASKS, TaskEntry, entry, known_arguments, no_items, no_tokens
+from doxa.evals.catalogue import TASKS, Levels, TaskEntry, entry, known_arguments, no_items, no_tokens
 from doxa.words.errors import StudyError
 
 
@@ -73,3 +73,15 @@ def test_right_arguments_and_defaults() -> None:
         "t", {"belief": "conscious", "topics": 1, "gate": False}, {"belief": str, "topics": int, "gate": bool}
     )
     assert no_items({"any": 1}, 3) == no_tokens({"any": 1}) == 0
+
+
+def test_levels_are_a_name_or_several() -> None:
+    tier = Levels(("free", "paid", "none"), default=("free", "paid"))
+    assert tier.of(None) == ("free", "paid")
+    assert tier.of("none") == ("none",)
+    assert tier.of(["paid", "free"]) == ("free", "paid")
+    known_arguments("doxa/x", {"tier": ["free", "none"]}, {"tier": tier})
+    for wrong, said in (("gold", "is 'gold'"), ([], "a list of some"), (["free", "free"], "twice"), (3, "is 3")):
+        with pytest.raises(StudyError, match="doxa/x: tier") as error:
+            known_arguments("doxa/x", {"tier": wrong}, {"tier": tier})
+        assert said in str(error.value)

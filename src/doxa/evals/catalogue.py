@@ -27,6 +27,27 @@ Arguments = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
+class Levels:
+    """An argument whose value is one of some names, or a list of several of them: then each is asked.
+
+    Attributes:
+        names: The levels there are.
+        default: Those that are asked when the argument is left out.
+    """
+
+    names: tuple[str, ...]
+    default: tuple[str, ...]
+
+    def of(self, value: object) -> tuple[str, ...]:
+        """The levels of an argument's value, in the order of `names`; None stands for the default."""
+        if value is None:
+            return self.default
+        wanted = [value] if isinstance(value, str) else value
+        assert isinstance(wanted, list | tuple)
+        return tuple(name for name in self.names if name in wanted)
+
+
+@dataclass(frozen=True)
 class Measured:
     """An item that is scored without generation.
 
@@ -128,13 +149,13 @@ def entry(name: str) -> TaskEntry:
     return found
 
 
-def known_arguments(task: str, arguments: Arguments, allowed: Mapping[str, type]) -> None:
+def known_arguments(task: str, arguments: Arguments, allowed: Mapping[str, type | Levels]) -> None:
     """Refuse arguments that a task does not have or that are of another kind.
 
     Args:
         task: Name of the task, for the message.
         arguments: What the study or the command line gives.
-        allowed: The arguments that the task has, each with the kind of its value (int, float, bool or str).
+        allowed: The arguments that the task has, each with its levels or the kind of its value (int, float, bool, str).
 
     Raises:
         StudyError: For the first that is wrong.
@@ -144,7 +165,23 @@ def known_arguments(task: str, arguments: Arguments, allowed: Mapping[str, type]
         if name not in allowed:
             raise StudyError(f"{task} has no argument {name!r}", way_out=nearest(str(name), allowed))
         kind = allowed[name]
+        if isinstance(kind, Levels):
+            _known_levels(task, name, value, kind)
+            continue
         fits = isinstance(value, (int, float) if kind is float else kind)
         fits = fits and (kind is bool or not isinstance(value, bool))
         if not fits or (kind is int and value < 1) or (kind is float and not 0 <= value < math.inf):
             raise StudyError(f"{task}: {name} is {shown(value)}", expected=words[kind], way_out="Correct it")
+
+
+def _known_levels(task: str, name: str, value: object, levels: Levels) -> None:
+    wanted = [value] if isinstance(value, str) else value
+    if not isinstance(wanted, list | tuple) or not wanted:
+        raise StudyError(
+            f"{task}: {name} is {shown(value)}", expected="a name, or a list of some", way_out=nearest("", levels.names)
+        )
+    for level in wanted:
+        if level not in levels.names:
+            raise StudyError(f"{task}: {name} is {shown(level)}", way_out=nearest(str(level), levels.names))
+    if len(set(wanted)) < len(wanted):
+        raise StudyError(f"{task}: {name} names a level twice", way_out="Name each once")

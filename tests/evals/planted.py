@@ -1,0 +1,80 @@
+"""Planted responders: scripted behaviour with known rates, drawn many times through reading and statistics.
+
+A responder is an instrument check: whatever the model can or cannot do, an effect that is there must be found, in the
+interval it should be in and without an interval so wide that everything is in it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from doxa.stats.derive import derive
+from doxa.stats.estimate import estimate
+from doxa.words.schema import COLUMNS, Derivation
+
+DRAWS = 300
+LEAST = 275
+"""Intervals of 300 that have to hold the truth: what 95 % intervals fall below in one of 200 such checks."""
+WIDEST = 1.2
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What became of the draws.
+
+    Attributes:
+        held: Intervals that hold the truth.
+        width: Mean width of the intervals over that of an oracle, which knows the estimate's standard deviation.
+        mean: Mean of the estimates.
+    """
+
+    held: int
+    width: float
+    mean: float
+
+
+def row(
+    arm: str, task: str, item: str, score: str, value: float | None, run: int = 1, **factors: str
+) -> dict[str, Any]:
+    """A row of the table; `factors` without their prefix. A missing value has the reason `planted`."""
+    given: dict[str, Any] = {name: ("" if kind == "text" else 0) for name, kind in COLUMNS.items()}
+    given |= {"study": "planted", "model": "scripted", "arm": arm, "task": task, "item": item, "run": run}
+    given |= {"score": score, "value": np.nan if value is None else value, "reason": "planted" if value is None else ""}
+    return given | {f"factor_{name}": level for name, level in factors.items()}
+
+
+def recovered(
+    draw: Callable[[np.random.Generator], list[dict[str, Any]]],
+    contrast: str,
+    score: str,
+    truth: float,
+    *,
+    derivations: tuple[Derivation, ...] = (),
+    seed: int = 0,
+    draws: int = DRAWS,
+    **how: Any,
+) -> Recovery:
+    """Estimate a contrast on many tables of a planted responder.
+
+    Args:
+        draw: A table's rows (see `row`) from a generator.
+        contrast: What is estimated.
+        score: Of which score.
+        truth: Its true value.
+        derivations: The task's derived scores, if the score is one.
+        seed: Of the generators.
+        draws: How many tables.
+        how: Further arguments of `doxa.stats.estimate.estimate` (`kind`, `unit`, ...).
+    """
+    found = []
+    for number in range(draws):
+        table = pd.DataFrame(draw(np.random.default_rng([seed, number])))
+        found.append(estimate(derive(table, derivations) if derivations else table, contrast, score, **how))
+    values = np.array([one.value for one in found], float)
+    lows, highs = (np.array([getattr(one, side) for one in found], float) for side in ("low", "high"))
+    oracle = 2 * 1.959964 * values.std(ddof=1)
+    held = int(np.sum((lows <= truth) & (truth <= highs)))
+    return Recovery(held, float(np.mean(highs - lows) / oracle), float(values.mean()))
