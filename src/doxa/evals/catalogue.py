@@ -96,6 +96,11 @@ def no_tokens(arguments: Arguments) -> int:
     return 0
 
 
+def no_judge_calls(arguments: Arguments) -> int:
+    """How often a judge is asked about a sample of a task that asks none."""
+    return 0
+
+
 @dataclass(frozen=True)
 class TaskEntry:
     """What a task offers to a study.
@@ -113,6 +118,7 @@ class TaskEntry:
         open_factors: Given arguments, the levels of the task's factors that each of the generated items has.
         open_items: Given arguments and a limit, how many items are generated for.
         max_tokens: Given arguments, how many tokens such an item is given at most.
+        judge_calls: Given arguments, how often a judge is asked about one generated sample, if there is a judge.
         kinds: Of every score that is bounded: `share` (0 to 1) or `binary`.
         shown: Scores that the report shows of every arm.
         written: Those of them that what is generated gets: a stopping rule can look at these.
@@ -130,6 +136,7 @@ class TaskEntry:
     open_factors: Callable[[Arguments], Sequence[Mapping[str, str]]] = no_factors
     open_items: Callable[[Arguments, int | None], int] = no_items
     max_tokens: Callable[[Arguments], int] = no_tokens
+    judge_calls: Callable[[Arguments], int] = no_judge_calls
     kinds: Mapping[str, Literal["share", "binary"]] = field(default_factory=dict)
     shown: tuple[str, ...] = ()
     written: tuple[str, ...] = ()
