@@ -20,7 +20,6 @@ from doxa.watched import Watched
 from doxa.words.errors import DoxaError
 from doxa.words.store import write_json
 
-
 ASKED_AGAIN = "asked-again.json"
 """Says under which plan samples have ended in an error and are asked for again."""
 
