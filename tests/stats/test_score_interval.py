@@ -19,7 +19,7 @@ def counts(draw: st.DrawFn, most: int = 200) -> Count:
 @pytest.mark.parametrize("a", [Count(26, 520), Count(3, 40), Count(0, 12), Count(17, 18)], ids=str)
 @pytest.mark.parametrize("b", [Count(14, 520), Count(9, 31), Count(11, 12)], ids=str)
 def test_beyond_the_ends_the_score_test_rejects(a: Count, b: Count) -> None:
-    """With the most likely rates that differ by the end, found by a search: statsmodels 0.14 has others, less likely."""
+    """With the most likely rates that differ by the end, found by a search (statsmodels 0.14 has less likely ones)."""
     found = miettinen_nurminen(a, b)
     for end in (found.low, found.high):
         assert end is not None
