@@ -86,7 +86,6 @@ ARGUMENTS = {
     ("doxa/drift", "texts"): ("all", "How many of the neutral texts."),
 }  # fmt: skip
 REFUSED = (
-    {"models": ["smollm2", "other"]},
     {"model": "tinker/llama"},
     {"arms": {"a": [{"thought": {"edit": "remove"}}]}},
     {"arms": {"a": [{"tune": "corpus"}]}},

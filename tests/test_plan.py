@@ -27,7 +27,6 @@ def ids(plan: Plan) -> dict[tuple[str, int], list[str]]:
     ("changes", "words"),
     [
         ({"model": "tinker/some/model"}, "tinker"),
-        ({"model": "openai/gpt"}, "openai"),
         ({"seeds": 2}, "trained"),
         ({"controls": {"steer": {"match": "measured"}}}, "measured"),
     ],

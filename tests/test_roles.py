@@ -123,7 +123,7 @@ def test_a_role_that_is_not_there_is_one_line_before_anything_runs(
 ) -> None:
     for key in ("OPENAI_API_KEY", "AZUREAI_OPENAI_API_KEY"):
         monkeypatch.delenv(key, raising=False)
-    monkeypatch.setattr("doxa.run.load_model", lambda study: pytest.fail("a model was loaded"))
+    monkeypatch.setattr("doxa.run.subject_of", lambda study: pytest.fail("a model was loaded"))
     with pytest.raises(StudyError, match=words) as caught:
         load_and_plan(mini(**{**JUDGED, "roles": roles}))
     assert "\n" not in str(caught.value)

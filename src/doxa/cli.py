@@ -75,13 +75,14 @@ def plan(study: str, runs: int | None, limit: int | None, probe: bool, as_json: 
     Example:
         doxa plan first
     """
+    from doxa.models.handle import Model
     from doxa.precision import precision_lines, precision_of, precision_to_json
     from doxa.probe import estimate_minutes, summary
     from doxa.run import load_and_plan
 
     specification = with_overrides(study_named(study), runs=runs, limit=limit)
     model, laid_out = load_and_plan(specification)
-    minutes = estimate_minutes(laid_out, model) if probe else None
+    minutes = estimate_minutes(laid_out, model) if probe and isinstance(model, Model) else None
     precision = precision_of(laid_out, model) if probe else None
     found = summary(laid_out, minutes)
     if as_json:

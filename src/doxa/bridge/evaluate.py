@@ -26,9 +26,9 @@ from doxa.words.errors import EnvironmentFault
 MAX_SAMPLES = 256
 """Samples of one task in flight at once; the provider batches what arrives, whatever the arm."""
 
-MAX_CONNECTIONS = GenerateConfig(max_connections=2048)
-"""Requests of all arms in flight at once, of a model that is computed here; a distant service, a judge's too, has its
-provider's own limits."""
+MAX_CONNECTIONS = 2048
+"""Requests of all arms in flight at once, of a model that is computed here; a service, a judge's too, has its own
+limits."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,16 @@ class ArmTask:
 
     Attributes:
         make: Makes the Inspect task.
-        model: Model string that Inspect sees, `doxa/<model>+<label>`.
+        model: Model string that Inspect sees, `doxa/<model>+<label>` or `doxa-arm/<provider>/<model>+<label>`.
         arguments: The provider's model arguments: plain JSON (arm file, dtype, device, seed).
+        settings: The model's own settings, fields of Inspect's `GenerateConfig`.
         metadata: The log's own description (study, arm, of, control, task, version, derivations).
     """
 
     make: Callable[[], Task]
     model: str
     arguments: Mapping[str, Any]
+    settings: Mapping[str, Any]
     metadata: Mapping[str, Any]
 
 
@@ -68,7 +70,7 @@ def run_tasks(
     folder: Path,
     *,
     runs: int,
-    seed: int,
+    seed: int | None,
     generate: Mapping[str, Any],
     roles: Mapping[str, Model] | None = None,
     progress: Callable[[], None] | None = None,
@@ -80,6 +82,7 @@ def run_tasks(
         folder: Where the logs go; other logs in it are left alone.
         runs: Repetitions of every item (Inspect's epochs). More than an earlier call had are added to those.
         seed: The study's seed; the provider derives every row's own from it, the item and the run (law 9).
+            None: none is sent.
         generate: Overrides of the tasks' generation settings, in a study's words.
         roles: Models that tasks ask beside the one under study, by role.
         progress: Called after every sample.
@@ -98,7 +101,7 @@ def run_tasks(
             made.append(
                 task_with(
                     task,
-                    model=get_model(one.model, config=MAX_CONNECTIONS, memoize=False, **one.arguments),
+                    model=get_model(one.model, config=GenerateConfig(**one.settings), memoize=False, **one.arguments),
                     metadata={**(task.metadata or {}), **one.metadata},
                     config=_merged(task.config, {**generate, "seed": seed}),
                     model_roles={**(task.model_roles or {}), **(roles or {})},
