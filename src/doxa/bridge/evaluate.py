@@ -180,6 +180,18 @@ def runs_written(folder: Path, models: Collection[str]) -> int:
     return max((int(header.eval.config.epochs or 0) for header in headers), default=0)
 
 
+def reasoned(folder: Path) -> tuple[int, int]:
+    """How many answers in the logs of a folder came with reasoning, and how many there are."""
+    found = [
+        any(not isinstance(one.content, str) and any(part.type == "reasoning" for part in one.content) for one in said)
+        for path in sorted(folder.glob("*.eval"))
+        if not (((log := read_eval_log(path)).eval.metadata or {}).get("doxa", {}).get("scored"))
+        for sample in log.samples or []
+        if (said := [message for message in sample.messages if message.role == "assistant"])
+    ]
+    return sum(found), len(found)
+
+
 def transcripts(folder: Path, *, most: int = 400) -> list[dict[str, Any]]:
     """What was asked and answered, from the logs: for reading beside each other, arm by arm.
 
