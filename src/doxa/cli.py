@@ -51,7 +51,7 @@ def run(study: str, runs: int | None, limit: int | None, out: Path | None) -> No
         doxa run first
         doxa run my-study.yaml --limit 4 --out results/try
     """
-    from doxa.run import run as run_study
+    from doxa.models_run import run as run_study
 
     specification = with_overrides(study_named(study), runs=runs, limit=limit)
     folder = out or Path("results") / specification.name
@@ -77,20 +77,27 @@ def plan(study: str, runs: int | None, limit: int | None, probe: bool, as_json: 
     Example:
         doxa plan first
     """
+    from doxa.models.handle import Model
+    from doxa.models_run import check_all, studies_of
     from doxa.precision import precision_lines, precision_of, precision_to_json
     from doxa.probe import estimate_minutes, summary
     from doxa.run import load_and_plan
 
     specification = with_overrides(study_named(study), runs=runs, limit=limit)
-    model, laid_out = load_and_plan(specification)
-    minutes = estimate_minutes(laid_out, model) if probe else None
-    precision = precision_of(laid_out, model) if probe else None
-    found = summary(laid_out, minutes)
-    if as_json:
+    check_all(specification)
+    texts, facts = [], []
+    for one in studies_of(specification):
+        model, laid_out = load_and_plan(one)
+        minutes = estimate_minutes(laid_out, model) if probe and isinstance(model, Model) else None
+        precision = precision_of(laid_out, model) if probe else None
+        found = summary(laid_out, minutes)
         measured = None if precision is None else precision_to_json(precision)
-        click.echo(json.dumps({**found.facts, "precision": measured}, indent=1, allow_nan=False))
-    else:
-        click.echo("\n".join([found.text, *(precision_lines(laid_out, precision) if probe else [])]))
+        facts.append({**found.facts, "precision": measured})
+        texts.append("\n".join([found.text, *(precision_lines(laid_out, precision) if probe else [])]))
+    if as_json and len(facts) > 1:
+        labels = [one.label for one in specification.models]
+        facts = [{"models": dict(zip(labels, facts, strict=True))}]
+    click.echo(json.dumps(facts[0], indent=1, allow_nan=False) if as_json else "\n\n".join(texts))
 
 
 @main.command()
@@ -103,12 +110,14 @@ def report(folder: Path) -> None:
     Example:
         doxa report results/first
     """
+    from doxa.report.models_page import SUMMARY, write_models_page
     from doxa.report.page import write_report
     from doxa.report.sweep_page import RESULT, write_sweep_page
 
     try:
         found = _results(folder)
-        report = write_sweep_page(found) if (found / RESULT).is_file() else write_report(found)
+        write = write_sweep_page if (found / RESULT).is_file() else write_report
+        report = (write_models_page if (found / SUMMARY).is_file() else write)(found)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise ResultsError(
             f"the files in {folder} do not fit together ({type(error).__name__}: {error})",

@@ -7,20 +7,23 @@ belief makes exactly the chunks of the arms that use it anew.
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from doxa import __version__
-from doxa.evals.catalogue import Arguments, Measured, TaskEntry, entry
+from doxa.evals.catalogue import JUDGE, Arguments, Measured, TaskEntry, asked_roles, entry
+from doxa.left_out import without_scoring
 from doxa.models.backend import backend_of
-from doxa.models.handle import Model, load_beside
+from doxa.models.handle import Model
 from doxa.resolve import find_names, made_from, pin
+from doxa.subject import Distant, Subject, is_distant, pin_texts
 from doxa.words.arms import Arm
 from doxa.words.controls import controls_of
 from doxa.words.errors import NotYetError, StudyError, nearest
 from doxa.words.interventions import Prompt, Steer, Thought, Tune, Where
+from doxa.words.left_out import LeftOut
 from doxa.words.store import content_hash
-from doxa.words.study import ModelChoice, Study, TaskChoice, study_to_json
+from doxa.words.study import ModelChoice, Study, TaskChoice, model_to_json, study_to_json
 
 FORMAT = 2
 CHUNK_ITEMS = 96
@@ -57,7 +60,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that will run, and what it was made from."""
+    """Everything that will run, and what it was made from.
+
+    Where a model is served elsewhere the study is what that model can do of it, and the fingerprint is "".
+    """
 
     study: Study
     model: ModelChoice
@@ -66,11 +72,13 @@ class Plan:
     controls: tuple[Arm, ...]
     chunks: tuple[Chunk, ...]
     cells: tuple[Cell, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def entries(self) -> tuple[TaskEntry, ...]:
-        """The entries of the study's tasks, in the study's order."""
-        return tuple(entry(task.name) for task in self.study.tasks)
+        """The entries of the study's tasks, in the study's order; they lead with scores that the model can get."""
+        found = (entry(task.name) for task in self.study.tasks)
+        return tuple(found if self.fingerprint else map(_without_scoring, found))
 
     @property
     def digest(self) -> str:
@@ -87,12 +95,17 @@ class Plan:
         )
 
 
-def make_plan(study: Study, model: Model) -> Plan:
+def _without_scoring(one: TaskEntry) -> TaskEntry:
+    written = {*one.written, *(each.score for each in one.derivations if each.source in one.written)}
+    return replace(one, primary=tuple(score for score in one.primary if score in written) or one.written[:1])
+
+
+def make_plan(study: Study, model: Subject) -> Plan:
     """Lay out a study.
 
     Args:
         study: The specification.
-        model: The loaded model.
+        model: The loaded model, or one that is served elsewhere.
 
     Raises:
         NotYetError: When the study asks for what this version does not run.
@@ -102,13 +115,21 @@ def make_plan(study: Study, model: Model) -> Plan:
     refuse_what_is_not_run_yet(study)
     choice = study.models[0]
     entries = [entry(task.name) for task in study.tasks]
-    pinned = pin((*study.arms, *controls_of(study)), model, folder=study.folder)
+    left_out: tuple[LeftOut, ...] = ()
+    if isinstance(model, Distant):
+        study, left_out = what_is_run(study)
+        entries = [entry(task.name) for task in study.tasks]
+        pinned = pin_texts(study.arms, model, study.folder)
+    else:
+        pinned = pin((*study.arms, *controls_of(study)), model, folder=study.folder)
     named, controls = pinned[: len(study.arms)], pinned[len(study.arms) :]
     chunks: list[Chunk] = []
     cells: list[Cell] = []
     for index, (task, one) in enumerate(zip(study.tasks, entries, strict=True)):
         for arm in pinned:
             if not _in_scope(study, task, arm):
+                continue
+            if isinstance(model, Distant):
                 continue
             own = task_arguments(study, task)
             arguments = {**own, **one.control_arguments} if _is_vector_control(arm) else own
@@ -119,12 +140,25 @@ def make_plan(study: Study, model: Model) -> Plan:
         samples = one.open_items(task_arguments(study, task), study.limit)
         most = int((study.generate or {}).get("max_tokens", one.max_tokens(task.arguments)))
         cells += [Cell(index, arm, samples, study.runs, most) for arm in named if samples]
-    plan = Plan(study, choice, model.fingerprint, named, controls, tuple(chunks), tuple(cells))
+    plan = Plan(study, choice, model.fingerprint, named, controls, tuple(chunks), tuple(cells), left_out)
     _check_selectors(plan)
     _check_margins(plan)
     _check_limits(plan)
-    _check_backend(plan, model)
+    if isinstance(model, Model):
+        _check_backend(plan, model)
     return plan
+
+
+def what_is_run(study: Study) -> tuple[Study, tuple[LeftOut, ...]]:
+    """What of a study its one model can do, and what is left out.
+
+    Raises:
+        StudyError: When that is nothing.
+    """
+    if not is_distant(study.models[0], study.folder):
+        return study, ()
+    entries = [entry(task.name) for task in study.tasks]
+    return without_scoring(study, entries, [task_arguments(study, task) for task in study.tasks])
 
 
 def _check_margins(plan: Plan) -> None:
@@ -147,17 +181,6 @@ def task_arguments(study: Study, task: TaskChoice) -> Arguments:
     return {**task.arguments, **beside}
 
 
-def load_model(study: Study) -> Model:
-    """The model of a study, under the name that the study gives it; a path is looked for beside the study first.
-
-    Raises:
-        ModelError: When it cannot be loaded.
-        EnvironmentFault: When something cannot be fetched.
-    """
-    choice = study.models[0]
-    return load_beside(choice.name, study.folder, dtype=choice.dtype, device=choice.device)
-
-
 def check_names(study: Study) -> None:
     """Check, without a model, that the tasks, arguments, beliefs and pairs that a study names are there.
 
@@ -170,7 +193,19 @@ def check_names(study: Study) -> None:
         one.measured(arguments, study.limit)
         one.open_items(arguments, study.limit)
         one.content(arguments)
+    _check_roles(study)
     find_names((*study.arms, *controls_of(study)), folder=study.folder)
+
+
+def _check_roles(study: Study) -> None:
+    """A role that nobody asks would stand in the report as if it had been asked."""
+    asked = {role for task in study.tasks for role in asked_roles(entry(task.name), task_arguments(study, task))}
+    for role in study.roles or {}:
+        if role not in asked:
+            raise StudyError(
+                f"no task of study {study.name!r} asks a model in the role {role!r}",
+                way_out=nearest(role, asked) if asked else "Leave `roles` out, or add a task that asks one",
+            )
 
 
 def plan_to_json(plan: Plan) -> dict[str, Any]:
@@ -181,7 +216,7 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
         "digest": plan.digest,
         "study_hash": plan.study.hash,
         "study": study_to_json(plan.study),
-        "model": {**vars(plan.model), "fingerprint": plan.fingerprint},
+        "model": _model_summary(plan),
         "made_from": dict(made_from((*plan.arms, *plan.controls))),
         "tasks": [
             {
@@ -203,11 +238,20 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
             for one in plan.study.contrasts
         ],
         "counts": counts(plan),
+        "left_out": [vars(one) for one in plan.left_out],
     }
 
 
 def counts(plan: Plan) -> dict[str, int]:
-    """How much there is to do: arms, controls, chunks, scored items, prompts to score, generations, tokens at most."""
+    """How much there is to do: arms, controls, chunks, scored items, prompts to score, generations, tokens at most.
+
+    `judge_calls` are those of what is generated, if the study names a judge.
+    """
+    asks = [
+        one.judge_calls(task_arguments(plan.study, task))
+        for one, task in zip(plan.entries, plan.study.tasks, strict=True)
+    ]
+    judged = JUDGE in (plan.study.roles or {})
     return {
         "arms": len(plan.arms),
         "controls": len(plan.controls),
@@ -216,6 +260,7 @@ def counts(plan: Plan) -> dict[str, int]:
         "scored_prompts": sum(len(item.prompts) for chunk in plan.chunks for item in chunk.items),
         "generations": sum(cell.samples * cell.runs for cell in plan.cells),
         "tokens_at_most": sum(cell.samples * cell.runs * cell.max_tokens for cell in plan.cells),
+        "judge_calls": sum(cell.samples * cell.runs * asks[cell.task] for cell in plan.cells) if judged else 0,
     }
 
 
@@ -223,17 +268,19 @@ def refuse_what_is_not_run_yet(study: Study) -> None:
     """Say at plan time, in words, what the grammar knows and this version does not run.
 
     Raises:
-        NotYetError: For several models, engines beyond this machine, thoughts, tunes, roles and training seeds.
+        NotYetError: For several models, engines beyond this machine, thoughts, tunes and training seeds.
     """
     if len(study.models) > 1:
         raise NotYetError(
-            f"study {study.name!r} names {len(study.models)} models", way_out="Keep one; run the study once for each"
+            f"study {study.name!r} names {len(study.models)} models",
+            expected="one here: `doxa run`, `doxa plan` and `doxa report` take several",
+            way_out="Keep one",
         )
     engine, slash, _ = study.models[0].name.partition("/")
-    if slash and engine in ("tinker", "openai", "anthropic", "google"):
+    if slash and engine == "tinker":
         raise NotYetError(
             f"model {study.models[0].name!r} runs on {engine}, which this version does not drive",
-            way_out="Name a local folder, a Hugging Face id or smollm2; or `vllm/` and one of these",
+            way_out="Name a local folder, a Hugging Face id or smollm2; `vllm/` and one of these; or an Inspect model",
         )
     for arm in study.arms:
         for intervention in arm.interventions:
@@ -242,8 +289,6 @@ def refuse_what_is_not_run_yet(study: Study) -> None:
                     raise NotYetError(f"arm {arm.name!r} needs {words}, which is not run yet", way_out="Leave it out")
     if study.seeds > 1:
         raise NotYetError(f"seeds: {study.seeds}: nothing is trained, so there is one", way_out="Leave `seeds` out")
-    if study.roles:
-        raise NotYetError("`roles`: no task of this version asks another model", way_out="Leave `roles` out")
     if "minutes" in (study.limits or {}):
         raise NotYetError("`limits: {minutes: ...}` is not kept yet", way_out="See `doxa plan`, and limit generations")
     if study.steer_controls.match == "measured":
@@ -273,7 +318,8 @@ def _check_selectors(plan: Plan) -> None:
 
 def _check_limits(plan: Plan) -> None:
     found = counts(plan)
-    asked = {"generations": found["generations"], "tokens": found["tokens_at_most"], "judge_calls": 0}
+    asked = {"generations": found["generations"], "tokens": found["tokens_at_most"]}
+    asked["judge_calls"] = found["judge_calls"]
     for name, limit in (plan.study.limits or {}).items():
         if asked[name] > limit:
             raise StudyError(
@@ -331,6 +377,12 @@ def _chunk_id(
             ],
         }
     )[:24]
+
+
+def _model_summary(plan: Plan) -> dict[str, Any]:
+    """The model as a report shows it; of one that is served elsewhere nothing is known but its name."""
+    known = model_to_json(plan.model) if plan.fingerprint else {}
+    return {**known, "name": plan.model.label, "fingerprint": plan.fingerprint}
 
 
 def _arm_summary(arm: Arm) -> dict[str, Any]:

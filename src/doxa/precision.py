@@ -9,11 +9,12 @@ from doxa.bridge.arms import prepare_arm
 from doxa.measure import measure
 from doxa.models.handle import Model
 from doxa.models.rounding import Rounding, rounding
-from doxa.plan import Plan, load_model, make_plan
+from doxa.plan import Plan, make_plan
 from doxa.scored_table import table_from_chunks
 from doxa.stats.design import ScoreKind
 from doxa.stats.estimate import applies, estimate
 from doxa.stats.table import Rows, encode
+from doxa.subject import Subject, load_model
 from doxa.vectors.reference import reference_rows
 from doxa.words.contrasts import Contrast
 from doxa.words.numbers import number
@@ -49,8 +50,8 @@ class Precision:
     changes: tuple[Change, ...]
 
 
-def precision_of(plan: Plan, model: Model) -> Precision | None:
-    """Measure what the declared precision of a plan changes; None in float32, and where servers compute.
+def precision_of(plan: Plan, model: Subject) -> Precision | None:
+    """Measure what the declared precision of a plan changes; None in float32, and where others compute.
 
     Args:
         plan: The plan.
@@ -59,7 +60,7 @@ def precision_of(plan: Plan, model: Model) -> Precision | None:
     Raises:
         DoxaError: When the model does not fit into memory in float32, or something cannot be measured.
     """
-    if plan.model.dtype == FLOAT32 or model.servers:
+    if not isinstance(model, Model) or plan.model.dtype == FLOAT32 or model.servers:
         return None
     study = plan.study
     wide = replace(study, models=(replace(plan.model, dtype=FLOAT32),))

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from doxa.bridge.arms import PreparedArm
-from doxa.evals.catalogue import Measured, TaskEntry
+from doxa.evals.catalogue import JUDGE, Measured, TaskEntry
 from doxa.measure import measure
 from doxa.models.backend import backend_of
 from doxa.models.chat import Message, render
@@ -20,10 +20,11 @@ from doxa.models.handle import Model, load
 from doxa.models.receipt import Receipt
 from doxa.models.score import OptionScores
 from doxa.models.steering import SteeringPlan
-from doxa.plan import Plan, counts, load_model, plan_to_json, refuse_what_is_not_run_yet, task_arguments
+from doxa.plan import Plan, counts, plan_to_json, refuse_what_is_not_run_yet, task_arguments
 from doxa.stats.controls import ALPHA, BOTH
 from doxa.stats.intervals import FEWEST_FOR_P
 from doxa.stats.power import detectable, detectable_against_controls
+from doxa.subject import load_model
 from doxa.vectors.dose import DoseRow, doses
 from doxa.vectors.extract import extract
 from doxa.vectors.gguf import export_gguf
@@ -34,6 +35,7 @@ from doxa.watched import watched
 from doxa.words.contrasts import Contrast
 from doxa.words.errors import StudyError, VectorError
 from doxa.words.interventions import Steer
+from doxa.words.left_out import left_out_words
 from doxa.words.study import Study
 
 PROBE_ROWS, PROBE_TOKENS = 32, 8
@@ -109,11 +111,15 @@ def summary(plan: Plan, minutes: Mapping[str, float] | None) -> Summary:
     )
     lines = [
         f"study {plan.study.name}: {plan.study.question}".rstrip(": "),
-        f"model {plan.model.name}, {plan.model.dtype} on {plan.model.device}, fingerprint {plan.fingerprint[:12]}",
+        f"model {plan.model.label}, {plan.model.dtype} on {plan.model.device}, fingerprint {plan.fingerprint[:12]}"
+        if plan.fingerprint
+        else f"model {plan.model.label}, served elsewhere",
         f"{numbers['arms']} arms and {numbers['controls']} controls on {', '.join(one.name for one in plan.entries)}",
         f"{numbers['scored_items']} scored items ({numbers['scored_prompts']} prompts) in {numbers['chunks']} chunks",
-        f"{most}{numbers['generations']} generations, at most {numbers['tokens_at_most']} tokens; no judge is called",
+        f"{most}{numbers['generations']} generations, at most {numbers['tokens_at_most']} tokens",
+        _judged(plan.study.roles or {}, numbers["judge_calls"], most),
     ]
+    lines += left_out_words([vars(one) for one in plan.left_out], plan.model.label)
     if watching is not None:
         lines.append(
             f"runs {watching.words}; looked at {_after(watching.runs)}, at most {watching.runs[-1]} runs of every item"
@@ -139,6 +145,7 @@ def summary(plan: Plan, minutes: Mapping[str, float] | None) -> Summary:
     facts = {
         **written["counts"],
         "digest": written["digest"],
+        "left_out": written["left_out"],
         "units": units,
         "detectable_sd": effect,
         "detectable_against_controls_sd": beside,
@@ -148,6 +155,14 @@ def summary(plan: Plan, minutes: Mapping[str, float] | None) -> Summary:
         "stopping": None if watching is None else {"rule": watching.words, "looks_at_runs": list(watching.runs)},
     }
     return Summary("\n".join(lines), facts)
+
+
+def _judged(roles: Mapping[str, str], calls: int, most: str) -> str:
+    """Who is asked beside the model under study."""
+    if not roles:
+        return "no judge is called"
+    named = ", ".join(f"{role} {name}" for role, name in roles.items())
+    return f"{named}; {most}{calls} judge calls" if JUDGE in roles else named
 
 
 def _after(runs: Sequence[int]) -> str:

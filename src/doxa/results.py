@@ -18,6 +18,7 @@ from doxa.plan import FORMAT, Chunk, Plan, plan_to_json
 from doxa.words.errors import EnvironmentFault, ResultsError
 from doxa.words.store import content_hash, locked, write_json
 
+PLAN = "plan.json"
 CHUNKS, LOGS, EARLIER, DOSE, STOPPING = "chunks", "logs", "earlier", "dose.json", "stopping.json"
 REPORT = (
     "table.parquet", "table.csv", "estimates.json", "transcripts.json", "dose.json", "report.html", "report.md",
@@ -36,7 +37,14 @@ def held(folder: Path) -> Iterator[None]:
         EnvironmentFault: When another run holds it.
         ResultsError: When there are other things in it.
     """
-    _refuse_strangers(folder)  # before a lock is left in somebody's folder
+    with held_by(folder, PLAN):
+        yield
+
+
+@contextmanager
+def held_by(folder: Path, mark: str) -> Iterator[None]:
+    """Hold a folder that a file of a certain name tells to be ours; errors as `held`."""
+    _refuse_strangers(folder, mark)  # before a lock is left in somebody's folder
     busy = EnvironmentFault(
         f"another run is writing into {folder}",
         way_out="Wait for it to end, or choose another folder with --out",
@@ -58,9 +66,9 @@ def open_folder(folder: Path, plan: Plan) -> str:
         ResultsError: When the folder belongs to something else; nothing in it is touched.
         EnvironmentFault: When its plan cannot be read.
     """
-    path = folder / "plan.json"
+    path = folder / PLAN
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    _refuse_strangers(folder)
+    _refuse_strangers(folder, PLAN)
     if path.exists():
         old = read_plan(folder)
         if _begun(folder):  # otherwise the plan failed before anything was made of it
@@ -72,11 +80,11 @@ def open_folder(folder: Path, plan: Plan) -> str:
     return created
 
 
-def _refuse_strangers(folder: Path) -> None:
+def _refuse_strangers(folder: Path, mark: str) -> None:
     """Refuse a folder with other things in it; hidden files are the lock, and what a killed first write left."""
     if os.path.lexists(folder) and not folder.is_dir():
         raise ResultsError(f"{folder} is no folder", expected="a folder, or a name that is free", way_out=ELSEWHERE)
-    if not folder.is_dir() or (folder / "plan.json").exists():
+    if not folder.is_dir() or (folder / mark).exists():
         return
     strangers = sorted(one.name for one in folder.iterdir() if not one.name.startswith("."))
     if strangers:

@@ -1,21 +1,22 @@
 """Run a study: plan, vectors, dose, chunks, logs, table, estimates, report. Every step resumes where it stopped."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import pandas as pd
 
 from doxa.bridge.arms import PreparedArm, prepare
-from doxa.bridge.evaluate import ArmTask, Written, logs_of, run_tasks, runs_written, transcripts
+from doxa.bridge.evaluate import MAX_CONNECTIONS, ArmTask, Written, logs_of, run_tasks, runs_written, transcripts
+from doxa.bridge.inspect_models import reasoning_settings, role_models
 from doxa.bridge.logs import table_from_logs, write_table
 from doxa.bridge.offered import offering
 from doxa.evals.catalogue import TaskEntry
 from doxa.evals.scores import task_metadata
 from doxa.measure import measure
 from doxa.models.handle import Model
-from doxa.plan import Plan, check_names, load_model, make_plan, refuse_what_is_not_run_yet, task_arguments
+from doxa.plan import Plan, check_names, make_plan, refuse_what_is_not_run_yet, task_arguments, what_is_run
 from doxa.report.page import write_report
 from doxa.resolve import arm_path, materialise, vector_of
 from doxa.results import (
@@ -31,10 +32,11 @@ from doxa.results import (
 )
 from doxa.scored_logs import ScoredGroup, scored_groups, write_group
 from doxa.stats.evaluate import Evaluation, evaluate, to_json
+from doxa.subject import Subject, subject_of
 from doxa.topping_up import top_up
 from doxa.vectors.dose import doses
 from doxa.watched import watched
-from doxa.words.arms import Arm
+from doxa.words.arms import Arm, write_arm
 from doxa.words.errors import EnvironmentFault
 from doxa.words.interventions import Steer
 from doxa.words.store import write_json
@@ -85,11 +87,14 @@ def run(study: Study, folder: Path, *, progress: Progress | None = None) -> Path
     progress.stage("loading the model", 1)
     model, plan = load_and_plan(study)
     progress.step()
-    with held(folder), offering(model, folder):
+    with held(folder), offering(model if isinstance(model, Model) else None, folder):
         created = open_folder(folder, plan)
-        arms = materialise_arms(plan, model, folder, progress)
-        _measure_dose(plan, model, arms, folder, progress)
-        done = score_chunks(plan, model, arms, folder, progress)
+        if isinstance(model, Model):
+            arms = materialise_arms(plan, model, folder, progress)
+            _measure_dose(plan, model, arms, folder, progress)
+            done = score_chunks(plan, model, arms, folder, progress)
+        else:
+            arms, done = _arm_files(plan, folder), {}
         groups = scored_groups(plan)
         generating = _generating(plan, arms, folder)
         archive_logs(
@@ -110,12 +115,13 @@ def run(study: Study, folder: Path, *, progress: Progress | None = None) -> Path
     return report
 
 
-def load_and_plan(study: Study) -> tuple[Model, Plan]:
+def load_and_plan(study: Study) -> tuple[Subject, Plan]:
     """Load the study's model and lay the study out; what can be refused without a model is refused before."""
     refuse_what_is_not_run_yet(study)
     check_names(study)
-    watched(study)
-    model = load_model(study)
+    watched(what_is_run(study)[0])
+    role_models(study.roles)
+    model = subject_of(study)
     return model, make_plan(study, model)
 
 
@@ -125,7 +131,9 @@ def finish(plan: Plan, folder: Path, progress: Progress) -> Path:
     table = table_from_logs(folder / LOGS)
     write_table(table, folder)
     progress.step()
-    write_json(folder / "estimates.json", to_json(infer(plan, table)))
+    evaluation = infer(plan, table)
+    notes = [{"code": "left_out", "subject": vars(one)} for one in plan.left_out]
+    write_json(folder / "estimates.json", to_json(replace(evaluation, notes=(*notes, *evaluation.notes))))
     progress.step()
     write_json(folder / "transcripts.json", {"transcripts": transcripts(folder / LOGS)})
     progress.step()
@@ -160,6 +168,13 @@ def materialise_arms(plan: Plan, model: Model, folder: Path, progress: Progress)
     progress.stage("vectors", len(names))
     made = materialise(everyone, model, results=folder, folder=plan.study.folder, progress=lambda _: progress.step())
     return {arm.name: arm for arm in made}
+
+
+def _arm_files(plan: Plan, folder: Path) -> dict[str, Arm]:
+    """Write the arm files of a plan whose arms name texts alone, which their pins hold; the arms by name."""
+    for arm in plan.arms:
+        write_arm(arm_path(folder, arm), arm)
+    return {arm.name: arm for arm in plan.arms}
 
 
 def _measure_dose(plan: Plan, model: Model, arms: Mapping[str, Arm], folder: Path, progress: Progress) -> None:
@@ -232,18 +247,19 @@ def _generating(plan: Plan, arms: Mapping[str, Arm], folder: Path) -> list[ArmTa
     for cell in plan.cells:
         choice, entry, arm = plan.study.tasks[cell.task], plan.entries[cell.task], arms[cell.arm.name]
         block = task_metadata(entry.name, entry.version, entry.derivations)["doxa"]
+        # Below the results folder: a folder that was moved is the same study to Inspect.
+        file = {"arm": arm_path(Path(), arm).as_posix()}
+        here = bool(plan.fingerprint)
         tasks.append(
             ArmTask(
                 make=_maker(entry, task_arguments(plan.study, choice), plan.study.limit),
-                model=f"doxa/{plan.model.name}+{arm.label}",
-                arguments={
-                    # Below the results folder: a folder that was moved is the same study to Inspect.
-                    "arm": arm_path(Path(), arm).as_posix(),
-                    "dtype": plan.model.dtype,
-                    "device": plan.model.device,
-                },
+                model=f"doxa/{plan.model.label}+{arm.label}" if here else f"doxa-arm/{plan.model.name}+{arm.label}",
+                arguments={**file, "dtype": plan.model.dtype, "device": plan.model.device} if here else file,
+                settings={"max_connections": MAX_CONNECTIONS}
+                if here
+                else reasoning_settings(plan.model.name, plan.model.reasoning),
                 metadata={
-                    "doxa": {**block, "study": plan.study.name, "model": plan.model.name, "arm": arm.name}
+                    "doxa": {**block, "study": plan.study.name, "model": plan.model.label, "arm": arm.name}
                     | {"of": "", "control": "", "seed": 0, "study_seed": plan.study.seed, "levels": dict(arm.levels)}
                 },
             )
@@ -254,6 +270,7 @@ def _generating(plan: Plan, arms: Mapping[str, Arm], folder: Path) -> list[ArmTa
 def _generate(plan: Plan, tasks: Sequence[ArmTask], folder: Path, progress: Progress) -> Written:
     """Generate all runs, or a step of runs after the other until the study's rule is met."""
     samples, watching = sum(cell.samples for cell in plan.cells), watched(plan.study)
+    roles = role_models(plan.study.roles)
 
     def up_to(runs: int, done: int) -> Written:
         if watching is not None:  # where looks were lost, runs are not: fewer epochs would make Inspect drop samples
@@ -263,8 +280,9 @@ def _generate(plan: Plan, tasks: Sequence[ArmTask], folder: Path, progress: Prog
             tasks,
             folder / LOGS,
             runs=runs,
-            seed=plan.study.seed,
+            seed=plan.study.seed if plan.fingerprint else None,
             generate=plan.study.generate or {},
+            roles=roles,
             progress=progress.step,
         )
 

@@ -61,7 +61,7 @@ def write_group(
         path,
         samples=samples,
         study=plan.study.name,
-        model=plan.model.name,
+        model=plan.model.label,
         label=group.label,
         task=entry.name,
         version=entry.version,

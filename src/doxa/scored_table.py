@@ -28,7 +28,7 @@ def table_from_chunks(plan: Plan, done: Mapping[str, Mapping[str, Any]]) -> pd.D
     rows: list[dict[str, str | int | float | None]] = []
     for chunk in plan.chunks:
         arm = chunk.arm
-        head = {"study": plan.study.name, "model": plan.model.name, "arm": arm.name, "of": arm.of}
+        head = {"study": plan.study.name, "model": plan.model.label, "arm": arm.name, "of": arm.of}
         head |= {"control": arm.control, "task": plan.study.tasks[chunk.task].name, "log": f"{CHUNKS}/{chunk.id}.json"}
         for item in done[chunk.id]["items"]:
             levels = {**arm.levels, **item["factors"]}

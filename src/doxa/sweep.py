@@ -10,12 +10,13 @@ import pandas as pd
 from doxa.bridge.tables import write_table
 from doxa.evals.catalogue import TaskEntry, entry
 from doxa.models.handle import Model
-from doxa.plan import Plan, check_names, load_model, make_plan, refuse_what_is_not_run_yet
+from doxa.plan import Plan, check_names, make_plan, refuse_what_is_not_run_yet
 from doxa.report.sweep_page import RESULT, write_sweep_page
 from doxa.results import held, open_folder
 from doxa.run import Progress, Silent, materialise_arms, score_chunks
 from doxa.scored_table import table_from_chunks
 from doxa.stats.sweep import found_to_json, grid_of, infer_sweep
+from doxa.subject import load_model
 from doxa.words.errors import StudyError
 from doxa.words.scope import LEAST_TWINS
 from doxa.words.store import write_json
@@ -95,7 +96,7 @@ def swept(sweep: Sweep, plan: Plan, table: pd.DataFrame) -> dict[str, Any]:
     return {
         "study": sweep.study.name,
         "arm": sweep.arm,
-        "model": plan.model.name,
+        "model": plan.model.label,
         "dtype": plan.model.dtype,
         "task": task.name,
         "strengths": sorted({cell.strength for cell in sweep.cells.values()}),

@@ -20,6 +20,12 @@ def doxa() -> type[ModelAPI]:
     return cast(type[ModelAPI], import_module("doxa.bridge.provider").DoxaAPI)
 
 
+@modelapi(name="doxa-arm")
+def doxa_arm() -> type[ModelAPI]:
+    """The provider `doxa-arm/<provider>/<model>+<label>`."""
+    return cast(type[ModelAPI], import_module("doxa.bridge.elsewhere").ElsewhereAPI)
+
+
 @task
 def claims(belief: str = "conscious", topics: int | None = None, gate: bool = True) -> Task:
     """Whether the model states a belief, by forced choice (see `doxa.evals.claims`)."""

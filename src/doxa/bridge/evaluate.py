@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from inspect_ai import Task, eval_set, task_with
 from inspect_ai.hooks import Hooks, SampleEnd, hooks
 from inspect_ai.log import EvalLog, read_eval_log, write_eval_log
-from inspect_ai.model import GenerateConfig, get_model
+from inspect_ai.model import GenerateConfig, Model, get_model
 
 from doxa.bridge.logs import read_log
 from doxa.bridge.oneline import in_our_words
@@ -27,7 +27,8 @@ MAX_SAMPLES = 256
 """Samples of one task in flight at once; the provider batches what arrives, whatever the arm."""
 
 MAX_CONNECTIONS = 2048
-"""Requests of all tasks in flight at once."""
+"""Requests of all arms in flight at once, of a model that is computed here; a service, a judge's too, has its own
+limits."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +37,16 @@ class ArmTask:
 
     Attributes:
         make: Makes the Inspect task.
-        model: Model string that Inspect sees, `doxa/<model>+<label>`.
+        model: Model string that Inspect sees, `doxa/<model>+<label>` or `doxa-arm/<provider>/<model>+<label>`.
         arguments: The provider's model arguments: plain JSON (arm file, dtype, device, seed).
+        settings: The model's own settings, fields of Inspect's `GenerateConfig`.
         metadata: The log's own description (study, arm, of, control, task, version, derivations).
     """
 
     make: Callable[[], Task]
     model: str
     arguments: Mapping[str, Any]
+    settings: Mapping[str, Any]
     metadata: Mapping[str, Any]
 
 
@@ -67,8 +70,9 @@ def run_tasks(
     folder: Path,
     *,
     runs: int,
-    seed: int,
+    seed: int | None,
     generate: Mapping[str, Any],
+    roles: Mapping[str, Model] | None = None,
     progress: Callable[[], None] | None = None,
 ) -> Written:
     """Run tasks to their end, or go on with those that an earlier run left unfinished.
@@ -78,7 +82,9 @@ def run_tasks(
         folder: Where the logs go; other logs in it are left alone.
         runs: Repetitions of every item (Inspect's epochs). More than an earlier call had are added to those.
         seed: The study's seed; the provider derives every row's own from it, the item and the run (law 9).
+            None: none is sent.
         generate: Overrides of the tasks' generation settings, in a study's words.
+        roles: Models that tasks ask beside the one under study, by role.
         progress: Called after every sample.
 
     Raises:
@@ -95,9 +101,10 @@ def run_tasks(
             made.append(
                 task_with(
                     task,
-                    model=get_model(one.model, memoize=False, **one.arguments),
+                    model=get_model(one.model, config=GenerateConfig(**one.settings), memoize=False, **one.arguments),
                     metadata={**(task.metadata or {}), **one.metadata},
                     config=_merged(task.config, {**generate, "seed": seed}),
+                    model_roles={**(task.model_roles or {}), **(roles or {})},
                 )
             )
         finished, logs = eval_set(
@@ -107,7 +114,6 @@ def run_tasks(
             epochs=runs,
             max_tasks=len(made),
             max_samples=MAX_SAMPLES,
-            max_connections=MAX_CONNECTIONS,
             display="none",
             log_level="error",
             log_realtime=False,
@@ -172,6 +178,18 @@ def runs_written(folder: Path, models: Collection[str]) -> int:
     """
     headers = (read_log(folder / name, header_only=True) for name in logs_of(folder, models))
     return max((int(header.eval.config.epochs or 0) for header in headers), default=0)
+
+
+def reasoned(folder: Path) -> tuple[int, int]:
+    """How many answers in the logs of a folder came with reasoning, and how many there are."""
+    found = [
+        any(not isinstance(one.content, str) and any(part.type == "reasoning" for part in one.content) for one in said)
+        for path in sorted(folder.glob("*.eval"))
+        if not (((log := read_eval_log(path)).eval.metadata or {}).get("doxa", {}).get("scored"))
+        for sample in log.samples or []
+        if (said := [message for message in sample.messages if message.role == "assistant"])
+    ]
+    return sum(found), len(found)
 
 
 def transcripts(folder: Path, *, most: int = 400) -> list[dict[str, Any]]:

@@ -25,24 +25,23 @@ def offer(model: Model) -> str:
 
 
 @contextmanager
-def offering(model: Model, arms: Path) -> Iterator[None]:
+def offering(model: Model | None, arms: Path) -> Iterator[None]:
     """Let Inspect use a model by its name, and arm files by their path below a folder, while the context is open.
 
     Args:
-        model: As `offer` takes it.
+        model: As `offer` takes it; None where the model is served elsewhere.
         arms: The folder.
     """
-    before = _models.get(model.name)
-    _models[model.name] = model
+    before = dict(_models)
+    if model is not None:
+        _models[model.name] = model
     _roots.append(arms.resolve())
     try:
         yield
     finally:
         _roots.pop()
-        if before is None:
-            del _models[model.name]
-        else:
-            _models[model.name] = before
+        _models.clear()
+        _models.update(before)
 
 
 def offered(name: str) -> Model | None:

@@ -28,6 +28,8 @@ from doxa.models.engine import Receipt
 from doxa.models.score import OptionScores
 
 SCORING_PROVIDERS = ("doxa",)
+ARMS_ELSEWHERE = "doxa-arm"
+"""The provider of arms of other providers' models, whose names begin with that provider's."""
 
 _MESSAGES: Mapping[str, type[ChatMessageSystem | ChatMessageUser | ChatMessageAssistant]] = {
     "system": ChatMessageSystem,
@@ -105,7 +107,9 @@ def can_score(model: Model) -> bool:
 
 def cannot_score() -> str:
     """Why a score is missing for a model whose provider does not answer scoring requests."""
-    return f"{ModelName(get_model()).api} models do not give log-probabilities of a given text"
+    name = ModelName(get_model())
+    provider = name.name.partition("/")[0] if name.api == ARMS_ELSEWHERE else name.api
+    return f"{provider} models do not give log-probabilities of a given text"
 
 
 async def _send(model: Model, conversation: list[ChatMessage], request: Mapping[str, Any]) -> ModelOutput:

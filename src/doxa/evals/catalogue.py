@@ -23,6 +23,9 @@ TASKS: Mapping[str, str] = {
 }
 """Task names, and the modules that hold their `ENTRY`."""
 
+JUDGE = "judge"
+"""The role of a model that grades what is written."""
+
 Arguments = Mapping[str, Any]
 
 
@@ -119,6 +122,7 @@ class TaskEntry:
         open_items: Given arguments and a limit, how many items are generated for.
         max_tokens: Given arguments, how many tokens such an item is given at most.
         judge_calls: Given arguments, how often a judge is asked about one generated sample, if there is a judge.
+        roles: Roles that its generating part asks models in, beside the judge.
         kinds: Of every score that is bounded: `share` (0 to 1) or `binary`.
         shown: Scores that the report shows of every arm.
         written: Those of them that what is generated gets: a stopping rule can look at these.
@@ -138,6 +142,7 @@ class TaskEntry:
     open_items: Callable[[Arguments, int | None], int] = no_items
     max_tokens: Callable[[Arguments], int] = no_tokens
     judge_calls: Callable[[Arguments], int] = no_judge_calls
+    roles: tuple[str, ...] = ()
     kinds: Mapping[str, Literal["share", "binary"]] = field(default_factory=dict)
     shown: tuple[str, ...] = ()
     written: tuple[str, ...] = ()
@@ -156,6 +161,11 @@ def entry(name: str) -> TaskEntry:
     found = import_module(TASKS[name]).ENTRY
     assert isinstance(found, TaskEntry)
     return found
+
+
+def asked_roles(one: TaskEntry, arguments: Arguments) -> frozenset[str]:
+    """The roles in which a task with these arguments asks models beside the one under study."""
+    return frozenset(one.roles) | ({JUDGE} if one.judge_calls(arguments) else set())
 
 
 def known_arguments(task: str, arguments: Arguments, allowed: Mapping[str, type | Levels]) -> None:

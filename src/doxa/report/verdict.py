@@ -9,6 +9,7 @@ from doxa.report.labels import units
 from doxa.report.stopped import stopped
 from doxa.stats.controls import ALPHA, CONTROL_FLAGS, FEWEST_FOR_RANK, ROUNDING, ControlVerdict
 from doxa.stats.estimate import Estimate
+from doxa.words.left_out import left_out_words
 from doxa.words.numbers import counted, interval, listed, number, ordinal, p_value, p_words
 
 GATE_SCORE, GATE = "correct", 0.7
@@ -77,6 +78,7 @@ def answer(gathered: Gathered) -> list[str]:
     said += [one.sentence for one in found if one.primary]
     said += _damage(gathered, found)
     said += stopped(gathered)
+    said += left_out_words(gathered.plan.get("left_out", ()), str(gathered.plan["model"]["name"]))
     limit = gathered.plan["study"].get("limit")
     if limit:
         said.append(f"This is a trial run with at most {counted(limit, 'item')} of every task.")

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from doxa.bridge.arms import PreparedArm, prepare
 from doxa.models.handle import Model
-from doxa.plan import Plan, check_names, load_model, make_plan, refuse_what_is_not_run_yet
+from doxa.plan import Plan, check_names, make_plan, refuse_what_is_not_run_yet
 from doxa.resolve import arm_path, materialise, vector_of
 from doxa.results import held, open_folder, read_plan
 from doxa.server.refusals import Refused
+from doxa.subject import load_model
 from doxa.vectors.dose import steering_plan
 from doxa.vectors.library import as_made, derived, made_vector
 from doxa.vectors.vector import Vector

@@ -36,6 +36,7 @@ NOTES = {
     "no_rows": "the contrast is not estimated for this score: an arm or factor level has no row of it",
     "no_controls": "no control of this family was scored for this cell of the declared family",
     "few_controls_in_common": "the cells of the declared family share fewer than 19 controls: no adjusted p",
+    "left_out": "a part of the study that this model cannot do, and why",
     "few_items": f"a score has fewer than {FEW_ITEMS} items",
 }
 """What each note means; `subject` says where."""

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from doxa.words.arms import Arm
 from doxa.words.contrasts import Contrast, parse_contrast
@@ -33,11 +33,17 @@ LONGEST_NAME = 80
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """A model by name and the precision and device it runs in."""
+    """A model by name, the precision and device it runs in, and whether it reasons (as it does by itself, without)."""
 
     name: str
     dtype: str = "float32"
     device: str = "cpu"
+    reasoning: Literal["on", "off", ""] = ""
+
+    @property
+    def label(self) -> str:
+        """What results call it: `Qwen/Qwen3-0.6B`, `Qwen/Qwen3-0.6B[reasoning=off]`."""
+        return f"{self.name}[reasoning={self.reasoning}]" if self.reasoning else self.name
 
 
 @dataclass(frozen=True)
@@ -143,11 +149,15 @@ def study_from_json(data: object, *, folder: Path | None = None) -> Study:
                 f"primary contrast {name!r} is not among the contrasts",
                 way_out=nearest(name, [contrast.name for contrast in contrasts]),
             )
+    models = tuple(_model(one, f"models[{i}]") for i, one in enumerate(listed))
+    for model in models:
+        if [one.label for one in models].count(model.label) > 1:
+            raise StudyError(f"model {model.label!r} stands twice", expected="every model once", way_out="Remove one")
     runs, stopping = read_runs(body.get("runs", 1))
     return Study(
         name=_study_name(body["study"]),
         question=" ".join(text(body["question"], "question").split()) if body.get("question") else "",
-        models=tuple(_model(one, f"models[{i}]") for i, one in enumerate(listed)),
+        models=models,
         arms=arms,
         tasks=tasks,
         contrasts=contrasts,
@@ -171,7 +181,7 @@ def study_to_json(study: Study) -> dict[str, Any]:
     return {
         "study": study.name,
         "question": study.question,
-        "models": [vars(model) for model in study.models],
+        "models": [model_to_json(model) for model in study.models],
         "seed": study.seed,
         "arms": {arm.name: [intervention_to_json(one) for one in arm.interventions] for arm in study.arms},
         "tasks": [{task.name: dict(task.arguments)} for task in study.tasks],
@@ -186,6 +196,11 @@ def study_to_json(study: Study) -> dict[str, Any]:
         "limits": dict(study.limits or {}),
         "limit": study.limit,
     }
+
+
+def model_to_json(model: ModelChoice) -> dict[str, Any]:
+    """A model as plain data; what it does not say is left out where it was not there before."""
+    return {key: value for key, value in vars(model).items() if value or key != "reasoning"}
 
 
 def with_overrides(study: Study, *, runs: int | None = None, limit: int | None = None) -> Study:
@@ -213,12 +228,20 @@ def _study_name(value: object) -> str:
 def _model(value: object, where: str) -> ModelChoice:
     if isinstance(value, str):
         return ModelChoice(text(value, where))
-    body = mapping(value, where, allowed=("name", "dtype", "device"), required=("name",))
+    body = mapping(value, where, allowed=("name", "dtype", "device", "reasoning"), required=("name",))
     return ModelChoice(
         text(body["name"], f"{where}.name"),
         one_of(body.get("dtype", "float32"), f"{where}.dtype", DTYPES),
         one_of(body.get("device", "cpu"), f"{where}.device", ("cpu", "cuda")),
+        _reasoning(body["reasoning"], f"{where}.reasoning") if "reasoning" in body else "",
     )
+
+
+def _reasoning(value: object, where: str) -> Literal["on", "off"]:
+    """On or off; without quotation marks YAML takes the words for truth values."""
+    if value not in ("on", "off", True, False) or (isinstance(value, int) and not isinstance(value, bool)):
+        raise StudyError(f"{where} is {shown(value)}", expected="on or off", way_out="Leave it out for the model's own")
+    return "on" if value in ("on", True) else "off"
 
 
 def _arms(value: object) -> tuple[Arm, ...]:
