@@ -41,7 +41,7 @@ QUESTIONS = "questions"
 
 _KEYS = ("name", "version", "belief", "language", "license")
 _SECTION = re.compile(r"^## +(\S+) *$", re.MULTILINE)
-_CLOSE = 6  # characters that a neutral text may be longer or shorter before more sentences are tried
+_CHOICE = 12  # sentences, any three of which are together about as long as is asked
 
 
 @dataclass(frozen=True)
@@ -144,15 +144,16 @@ def neutral_text(length: int) -> str:
     """
     pool = _pool(FOLDER / f"{NEUTRAL}.md", content_of(FOLDER / f"{NEUTRAL}.md"))
     chosen: list[str] = []
-    while length > 0:
-        left = length - sum(len(one) + 1 for one in chosen)
-        free = [one for one in pool if one not in chosen] or list(pool)
-        few = [list(group) for n in (1, 2, 3) for group in combinations(free, n)]
-        best = min(few, key=lambda group: abs(len(" ".join(group)) - left))
-        if abs(len(" ".join(best)) - left) <= _CLOSE or left <= max(map(len, pool)):
-            return " ".join([*chosen, *best])
-        chosen.append(free[0])
-    return ""
+    left, most = length, 2 * max(map(len, pool))
+    while left > most:  # more than a few sentences can fill
+        chosen.append(pool[len(chosen) % len(pool)])
+        left -= len(chosen[-1]) + 1
+    free = [one for one in pool if one not in chosen]
+    if len(free) < _CHOICE:
+        free = [one for one in pool if one not in chosen[-2:]]
+    few = (group for n in (1, 2, 3) for group in combinations(free, n)) if length else iter(())
+    best = min(few, key=lambda group: abs(sum(map(len, group)) + len(group) - 1 - left), default=())
+    return " ".join([*chosen, *best])
 
 
 def shipped_wordings() -> list[str]:
