@@ -16,6 +16,7 @@ from inspect_ai.solver import generate
 
 import doxa.bridge.turns as turns
 from doxa.bridge.arms import prepare
+from doxa.bridge.thought_solver import CONTINUES, check_continues
 from doxa.models.chat import Message
 from doxa.models.engine import Row
 from doxa.models.handle import Model
@@ -179,3 +180,12 @@ def test_a_choice_under_an_edit_of_a_rollout_is_refused_in_a_line(offered: str, 
 def test_mistakes_are_said(model: Model, write: Write, thought: Any, kind: type[Exception], says: str) -> None:
     with pytest.raises(kind, match=says):
         prepare(model, write("own", **thought))
+
+
+def test_the_solver_is_for_providers_that_continue_a_message_and_are_not_ours(offered: str) -> None:
+    assert "openai" not in CONTINUES
+    with pytest.raises(NotYetError, match="begin a new turn after a message of the assistant's"):
+        check_continues(get_model("none/none"))
+    with pytest.raises(StudyError, match="is for other providers"):
+        check_continues(get_model(offered, memoize=False))
+    check_continues(get_model("mockllm/model"))

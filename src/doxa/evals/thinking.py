@@ -9,7 +9,7 @@ study, the solver `doxa/thought` elsewhere): whether a sentence in the thinking 
 the edited arm and the controls of the edit, on the same rollouts.
 
     careful   1 the careful course, 0 the shortcut; missing where no letter was written
-    margin    log-probability of the careful letter minus that of the shortcut's, when `Answer:` is put behind the
+    leaning   log-probability of the careful letter minus that of the shortcut's, when `Answer:` is put behind the
               turn's last thought; nats, without sampling, hence doxa/ models only
     thought   1 where anything was thought
     returns   how often the turn goes back to thinking after it has said something
@@ -82,8 +82,8 @@ def read_turn_of(
     blocks: Sequence[Block],
     *,
     careful: str,
-    margin: float | None,
-    no_margin: str,
+    leaning: float | None,
+    no_leaning: str,
     receipt: Mapping[str, Any] | None,
     phrases: tuple[str, ...],
 ) -> tuple[Value, ...]:
@@ -92,13 +92,13 @@ def read_turn_of(
     Args:
         blocks: The turn.
         careful: Letter of the careful course.
-        margin: Of the letters, or None.
-        no_margin: Why it is missing.
+        leaning: Of the letters, or None.
+        no_leaning: Why it is missing.
         receipt: Of the edit; None where nothing is edited.
         phrases: What a sentence of the belief has.
     """
     return (
-        Value("margin", margin, "" if margin is not None else no_margin),
+        Value("leaning", leaning, "" if leaning is not None else no_leaning),
         _careful(blocks, careful),
         Value("thought", float(thinks(blocks))),
         Value("returns", float(returns_to_thinking(blocks))),
@@ -193,12 +193,12 @@ ENTRY = TaskEntry(
     read=read,
     generated=generated,
     derivations=(),
-    primary=("margin", "careful"),
+    primary=("leaning", "careful"),
     content=content,
     open_factors=lambda arguments: [open_factors(question) for question in _questions(arguments)[0]],
     open_items=open_items,
     max_tokens=lambda arguments: int(arguments.get("max_tokens", MAX_TOKENS)),
     kinds={"careful": "binary", "thought": "binary", "mentions": "binary", "found": "binary"},
-    shown=("margin", "careful", "thought", "returns", "mentions", "found"),
-    written=("margin", "careful", "mentions"),
+    shown=("leaning", "careful", "thought", "returns", "mentions", "found"),
+    written=("leaning", "careful", "mentions"),
 )

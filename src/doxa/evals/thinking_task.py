@@ -83,7 +83,7 @@ def _think_and_answer(tags: str) -> Solver:
             begun = ChatMessageAssistant(content=f"{turn}{own.ANSWER}".lstrip())
             letters = await ask_options([*conversation, begun], [" A", " B"])
             careful = state.metadata["doxa"]["careful"]
-            state.metadata["doxa"]["margin"] = (letters[0] - letters[1]) * (1.0 if careful == "A" else -1.0)
+            state.metadata["doxa"]["leaning"] = (letters[0] - letters[1]) * (1.0 if careful == "A" else -1.0)
         return state
 
     return solve
@@ -106,8 +106,8 @@ def _read_turn(tags: str, phrases: list[str]) -> Scorer:
         values = own.read_turn_of(
             blocks_of(state.output.message.content, Tags(tags)),
             careful=metadata["careful"],
-            margin=metadata.get("margin"),
-            no_margin=cannot_score(),
+            leaning=metadata.get("leaning"),
+            no_leaning=cannot_score(),
             receipt=made.get("thought"),
             phrases=tuple(phrases),
         )
