@@ -23,6 +23,7 @@ from doxa.words import contrasts, grammar, interventions, scope, stopping, study
 from doxa.words.beliefs import shipped_beliefs
 from doxa.words.errors import NotYetError
 from doxa.words.layers import Share
+from doxa.words.wordings import shipped_wordings
 
 DOCS = Path(__file__).parent
 SOURCE = DOCS.parent / "src" / "doxa"
@@ -84,10 +85,15 @@ ARGUMENTS = {
     ("doxa/drift", "temperature"): ("TEMPERATURE", "Of sampling them."),
     ("doxa/drift", "capability"): ("true", "Whether the capability questions are asked."),
     ("doxa/drift", "texts"): ("all", "How many of the neutral texts."),
+    ("doxa/thinking", "questions"): ("QUESTIONS", "`questions` (shipped), or the path of a file of cases."),
+    ("doxa/thinking", "belief"): ("BELIEF", "A file of wordings: what a sentence says that counts as `mentions`."),
+    ("doxa/thinking", "tags"): ("TAGS", "Name of the tags around thinking that is written as text."),
+    ("doxa/thinking", "scratchpad"): ("false", "Whether the prompt says to think between these tags."),
+    ("doxa/thinking", "max_tokens"): ("MAX_TOKENS", "Length of a turn, thinking included."),
+    ("doxa/thinking", "temperature"): ("TEMPERATURE", "Of sampling."),
 }  # fmt: skip
 REFUSED = (
     {"model": "tinker/llama"},
-    {"arms": {"a": [{"thought": {"edit": "remove"}}]}},
     {"arms": {"a": [{"tune": "corpus"}]}},
     {"seeds": 2},
     {"controls": {"steer": {"match": "measured"}}},
@@ -262,6 +268,12 @@ def reference() -> str:
         _fields(interventions.VectorReference, {"base": "from"}),
         f"Shipped pairs: {_listed(shipped_pairs())}. `twin` and `norms_of` are what the study "
         "writes when it makes controls.\n",
+        "### `thought`\n",
+        (interventions.Thought.__doc__ or "").partition("\n")[0] + " How it acts, edit by edit: [how to edit "
+        "thoughts](how-to-thoughts.md).\n",
+        _fields(interventions.Thought),
+        f"`edit` is one of {_listed(get_args(interventions.Edit))}. Shipped wordings: {_listed(shipped_wordings())}. "
+        "`control` is what the study writes when it makes controls.\n",
         "### `layers`\n",
         "A whole number is an index (0 is the first decoder block), a number with a point a fraction of the depth.\n",
         _layers(),
@@ -270,14 +282,21 @@ def reference() -> str:
         code("factors:\n  block: {steer: {vector: conscious, layers: 0.5, strength: [0.3, 0.6]}}"),
         "makes the arms `block[strength=0.3]` and `block[strength=0.6]`. A list under `at` is one value.\n",
         "## Controls\n",
-        "Made by the study. `controls: {steer: {...}, prompt: {...}}`.\n\n### `steer`\n",
+        "Made by the study. `controls: {steer: {...}, prompt: {...}, thought: {...}}`.\n\n### `steer`\n",
         _fields(scope.SteerControls),
         f"`twins` and `unrelated` are 0 or at least {scope.LEAST_TWINS}: with fewer, no rank test can reach p = .05. "
         "`arms` takes a grid's name (`block`) for all its arms. Controls are scored, not generated from.\n",
         "### `prompt`\n",
         (scope.PromptControls.__doc__ or "") + "\n",
         table(("key", "default"), [(f"`{key}`", shown(value)) for key, value in prompt.items()]),
-        "Arms that have a prompt and no vector get them.\n",
+        "Arms that have a prompt, no vector and no edit get them.\n",
+        "### `thought`\n",
+        (scope.ThoughtControls.__doc__ or "") + "\n",
+        table(
+            ("key", "default"),
+            [(f"`{key}`", shown(value)) for key, value in defaults(scope.ThoughtControls).items()],
+        ),
+        "Both are generated, like the arm itself. A prefill that only opens a thinking block gets none.\n",
         "## Tasks\n",
         _tasks(),
         "## Generate\n",

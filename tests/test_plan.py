@@ -9,7 +9,7 @@ from doxa.models.handle import Model
 from doxa.plan import CHUNK_ITEMS, Plan, counts, make_plan, plan_to_json, refuse_what_is_not_run_yet
 from doxa.resolve import made_from, pin
 from doxa.words.errors import NotYetError, ProseError, StudyError, UserError
-from doxa.words.interventions import Thought, Tune
+from doxa.words.interventions import Tune
 from doxa.words.study import Study, study_from_json
 from mini_study import BELIEF, NO_CONTROLS, NOTHING_DECLARED, PAIRS, save_model
 
@@ -44,8 +44,8 @@ def test_several_models_are_refused() -> None:
         refuse_what_is_not_run_yet(study)
 
 
-@pytest.mark.parametrize(("kind", "words"), [(Thought, "chain of thought"), (Tune, "fine-tuning")])
-def test_thoughts_and_tunes_are_refused(mini: Mini, kind: type, words: str) -> None:
+@pytest.mark.parametrize(("kind", "words"), [(Tune, "fine-tuning")])
+def test_tunes_are_refused(mini: Mini, kind: type, words: str) -> None:
     study = mini()
     made = object.__new__(kind)  # what it says does not matter: that it is there does
     arm = replace(study.arms[0], interventions=(made,))

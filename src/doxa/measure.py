@@ -1,16 +1,19 @@
 """Measure the scored items of a chunk: no generation, no Inspect loop, one arm at a time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from doxa.bridge.arms import PreparedArm
-from doxa.evals.catalogue import Measured, TaskEntry
+from doxa.bridge.arms import PreparedArm, under
+from doxa.bridge.turns import before_choice, no_rollout
+from doxa.evals.catalogue import Measured, TaskEntry, Value
 from doxa.models.backend import backend_of
 from doxa.models.chat import Message, Rendered, render
 from doxa.models.handle import Model
+from doxa.models.receipt import Receipt
 from doxa.models.score import Choice, OptionScores
 from doxa.plan import Chunk
+from doxa.words.edits import needs_source
 from doxa.words.errors import ModelError
 
 
@@ -32,13 +35,14 @@ def measure(model: Model, chunk: Chunk, entry: TaskEntry, arm: PreparedArm) -> d
 
 
 def _measured(model: Model, chunk: Chunk, entry: TaskEntry, arm: PreparedArm) -> dict[str, Any]:
-    choices = [item for item in chunk.items if item.kind == "choice"]
+    acts = arm.edit is not None and needs_source(arm.edit.thought)
+    choices = [item for item in chunk.items if item.kind == "choice" and not acts]
     texts = [item for item in chunk.items if item.kind == "divergence"]
     results: dict[str, list[OptionScores] | float | None] = {}
     receipts: dict[str, dict[str, Any]] = {}
     if choices:
         rows = [
-            Choice(_rendered(model, _with_system(prompt, arm)), options, arm.plans)
+            Choice(_rendered(model, tuple(under(arm.system_prompt, before_choice(arm, prompt)))), options, arm.plans)
             for item in choices
             for prompt, options in zip(item.prompts, item.options, strict=True)
         ]
@@ -46,8 +50,8 @@ def _measured(model: Model, chunk: Chunk, entry: TaskEntry, arm: PreparedArm) ->
         for item in choices:
             results[item.id] = own = [next(scores) for _ in item.prompts]
             receipts[item.id] = _receipt(own)
-    if arm.system_prompt is not None:
-        results |= {item.id: None for item in texts}  # bare text has no place for it
+    if arm.system_prompt is not None or arm.edit is not None:
+        results |= {item.id: None for item in texts}  # bare text has no place for either
     elif texts:
         read = [item.prompts[0][0].content for item in texts]
         distances = backend_of(model).divergence(model, read, [arm.plans])
@@ -56,8 +60,20 @@ def _measured(model: Model, chunk: Chunk, entry: TaskEntry, arm: PreparedArm) ->
         "chunk": chunk.id,
         "task": entry.name,
         "arm": chunk.arm.name,
-        "items": [_item(item, entry, results[item.id], receipts.get(item.id)) for item in chunk.items],
+        "items": [_item(item, _values(item, entry, arm, results), receipts.get(item.id)) for item in chunk.items],
     }
+
+
+def _values(
+    item: Measured, entry: TaskEntry, arm: PreparedArm, results: Mapping[str, list[OptionScores] | float | None]
+) -> Sequence[Value]:
+    if item.id in results:
+        return entry.read(item, results[item.id])
+    # The names of its scores do not depend on how probable the options are.
+    assert arm.edit is not None, "only an edit of a rollout leaves a choice out"
+    nothing = Receipt((), (), 0)
+    equal = [OptionScores((-1.0,) * len(own), (1,) * len(own), nothing) for own in item.options]
+    return [Value(one.score, None, no_rollout(arm.edit)) for one in entry.read(item, equal)]
 
 
 @lru_cache(maxsize=1024)  # most arms of a study read the same prompts
@@ -65,26 +81,15 @@ def _rendered(model: Model, prompt: tuple[Message, ...]) -> Rendered:
     return render(model, prompt)
 
 
-def _item(
-    item: Measured, entry: TaskEntry, result: list[OptionScores] | float | None, receipt: dict[str, Any] | None
-) -> Mapping[str, Any]:
+def _item(item: Measured, values: Sequence[Value], receipt: dict[str, Any] | None) -> Mapping[str, Any]:
     return {
         "id": item.id,
         "input": [[vars(message) for message in prompt] for prompt in item.prompts],
         "options": [list(options) for options in item.options],
         "factors": dict(item.factors),
-        "values": [vars(value) for value in entry.read(item, result)],
+        "values": [vars(value) for value in values],
         "receipt": receipt,
     }
-
-
-def _with_system(prompt: tuple[Message, ...], arm: PreparedArm) -> tuple[Message, ...]:
-    """The arm's system prompt stands before the conversation; a system message of the item's own follows in it."""
-    if arm.system_prompt is None:
-        return prompt
-    if prompt and prompt[0].role == "system":
-        return (Message("system", f"{arm.system_prompt}\n\n{prompt[0].content}"), *prompt[1:])
-    return (Message("system", arm.system_prompt), *prompt)
 
 
 def _receipt(scores: list[OptionScores]) -> dict[str, Any]:

@@ -18,16 +18,16 @@ from doxa.models.handle import Model
 from doxa.resolve import find_names, made_from, pin
 from doxa.subject import Distant, Subject, is_distant, pin_texts
 from doxa.words.arms import Arm
-from doxa.words.controls import controls_of
+from doxa.words.controls import controls_of, edit_of, edits_thoughts
 from doxa.words.errors import NotYetError, StudyError, nearest
-from doxa.words.interventions import Prompt, Steer, Thought, Tune, Where
+from doxa.words.interventions import Prompt, Steer, Tune, Where
 from doxa.words.left_out import LeftOut
 from doxa.words.store import content_hash
 from doxa.words.study import ModelChoice, Study, TaskChoice, model_to_json, study_to_json
 
 FORMAT = 2
 CHUNK_ITEMS = 96
-NOT_YET = {Thought: "edits of the chain of thought (`thought`)", Tune: "fine-tuning (`tune`)"}
+NOT_YET = {Tune: "fine-tuning (`tune`)"}
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,11 @@ def make_plan(study: Study, model: Subject) -> Plan:
                 chunks.append(Chunk(_chunk_id(choice, model.fingerprint, task, one, arm, part), index, arm, part))
         samples = one.open_items(task_arguments(study, task), study.limit)
         most = int((study.generate or {}).get("max_tokens", one.max_tokens(task.arguments)))
-        cells += [Cell(index, arm, samples, study.runs, most) for arm in named if samples]
+        cells += [
+            Cell(index, arm, samples, study.runs, most)
+            for arm in (*named, *filter(edits_thoughts, controls))
+            if samples
+        ]
     plan = Plan(study, choice, model.fingerprint, named, controls, tuple(chunks), tuple(cells), left_out)
     _check_selectors(plan)
     _check_margins(plan)
@@ -268,7 +272,7 @@ def refuse_what_is_not_run_yet(study: Study) -> None:
     """Say at plan time, in words, what the grammar knows and this version does not run.
 
     Raises:
-        NotYetError: For several models, engines beyond this machine, thoughts, tunes and training seeds.
+        NotYetError: For several models, engines beyond this machine, tunes and training seeds.
     """
     if len(study.models) > 1:
         raise NotYetError(
@@ -395,5 +399,6 @@ def _arm_summary(arm: Arm) -> dict[str, Any]:
         "levels": dict(arm.levels),
         "prompted": any(isinstance(one, Prompt) for one in arm.interventions),
         "steered": any(isinstance(one, Steer) for one in arm.interventions),
+        "thought": edit_of(arm),
         "vectors": [one.vector.name for one in arm.interventions if isinstance(one, Steer)],
     }

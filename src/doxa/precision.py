@@ -106,7 +106,9 @@ def _estimates(plan: Plan, model: Model) -> dict[tuple[str, str], float]:
     chunks = tuple(one for one in plan.chunks if one.task == 0 and one.arm.name in arms)
     if not chunks:
         return {}
-    prepared = {name: prepare_arm(model, study.arm(name), study.folder or Path()) for name in sorted(arms)}
+    prepared = {
+        name: prepare_arm(model, study.arm(name), study.folder or Path(), arms=study.arms) for name in sorted(arms)
+    }
     done = {chunk.id: measure(model, chunk, entry, prepared[chunk.arm.name]) for chunk in chunks}
     rows = encode(table_from_chunks(replace(plan, chunks=chunks), done))
     return {

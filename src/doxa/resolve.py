@@ -12,17 +12,19 @@ from pathlib import Path
 from doxa.models.handle import Model
 from doxa.vectors.library import as_made, derived, find_vector, made_vector, original, vector_key
 from doxa.vectors.vector import Vector, load, save
-from doxa.words.arms import Arm, Pin, prompt_pin, vector_pins, write_arm
+from doxa.words.arms import Arm, Pin, prompt_pin, source_pin, vector_pins, words_pin, write_arm
 from doxa.words.beliefs import read_belief
 from doxa.words.errors import ModelError
-from doxa.words.interventions import Prompt, Steer
+from doxa.words.interventions import Prompt, Steer, Thought
+from doxa.words.sources import edit_words, source_of, words_to_text
 
 
 def find_names(arms: Sequence[Arm], *, folder: Path | None) -> None:
     """Find what arms name, without a model.
 
     Raises:
-        ProseError: When a belief or pairs file cannot be read or found.
+        ProseError: When a belief, pairs or wordings file cannot be read or found.
+        StudyError: When an edit acts on an arm that is not there, or on itself.
     """
     for one in dict.fromkeys(intervention for arm in arms for intervention in arm.interventions):
         if isinstance(one, Prompt):
@@ -30,6 +32,10 @@ def find_names(arms: Sequence[Arm], *, folder: Path | None) -> None:
         elif isinstance(one, Steer):
             for name in vector_pins(one.vector):
                 find_vector(name, folder)
+        elif isinstance(one, Thought):
+            edit_words(one, folder)
+    for arm in arms:
+        source_of(arm, arms)
 
 
 def pin(arms: Sequence[Arm], model: Model, *, folder: Path | None) -> tuple[Arm, ...]:
@@ -41,13 +47,17 @@ def pin(arms: Sequence[Arm], model: Model, *, folder: Path | None) -> tuple[Arm,
         folder: The study's folder, where files are looked for first.
 
     Raises:
-        ProseError: When a belief or pairs file cannot be read or found.
+        ProseError: When a belief, pairs or wordings file cannot be read or found.
+        StudyError: When an edit acts on an arm that is not there, or on itself.
         ModelError: When a prompt does not fit into the model's context.
         VectorError: When a vector cannot be found or is another model's, or a layer lies outside the model.
     """
     known: dict[str, Pin] = {}
-    pinned = []
-    for arm in arms:
+    pinned: dict[str, Arm] = {}
+
+    def pinned_one(arm: Arm) -> Arm:
+        if arm.name in pinned:
+            return pinned[arm.name]
         pins: dict[str, Pin] = {}
         for intervention in arm.interventions:
             if isinstance(intervention, Prompt):
@@ -64,8 +74,17 @@ def pin(arms: Sequence[Arm], model: Model, *, folder: Path | None) -> tuple[Arm,
                         base = intervention.vector.base
                         known[key] = Pin(vector_key(name, model, base=base, folder=folder))
                     pins[key] = known[key]
-        pinned.append(replace(arm, model=model.name, pins=pins))
-    return tuple(pinned)
+            elif isinstance(intervention, Thought):
+                words = edit_words(intervention, folder)
+                pins[words_pin(intervention)] = Pin(words.hash, text=words_to_text(words))
+                source = source_of(arm, arms)
+                if source is not None and source in arms:  # otherwise it is the model as it is
+                    held = pinned_one(source)
+                    pins[source_pin(intervention)] = Pin(held.digest, text=arm_file_name(held))
+        pinned[arm.name] = replace(arm, model=model.name, pins=pins)
+        return pinned[arm.name]
+
+    return tuple(pinned_one(arm) for arm in arms)
 
 
 def _check_length(arm: Arm, text: str, model: Model) -> None:
@@ -123,7 +142,12 @@ def materialise(
 
 def arm_path(results: Path, arm: Arm) -> Path:
     """Where the file of an arm stands in a results folder."""
-    return results / "arms" / f"{arm.label}.json"
+    return results / "arms" / arm_file_name(arm)
+
+
+def arm_file_name(arm: Arm) -> str:
+    """What the file of an arm is called."""
+    return f"{arm.label}.json"
 
 
 def vector_of(model: Model, arm: Arm, steer: Steer, *, results: Path) -> Vector:

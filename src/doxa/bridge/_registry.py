@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 
 from inspect_ai import Task, task
 from inspect_ai.model import ModelAPI, modelapi
+from inspect_ai.solver import Solver, solver
 
 from doxa.bridge.oneline import in_one_line
 
@@ -44,6 +45,40 @@ def drift(
 ) -> Task:
     """What an intervention does to everything else (see `doxa.evals.drift`)."""
     return _made("drift_task", "drift", part=part, limit=limit, max_tokens=max_tokens, temperature=temperature)
+
+
+@task
+def thinking(
+    questions: str = "questions",
+    belief: str = "thoughts/tested",
+    tags: str = "think",
+    scratchpad: bool = False,
+    max_tokens: int = 160,
+    temperature: float = 0.7,
+    limit: int | None = None,
+) -> Task:
+    """Think first, then choose: made for edits of the chain of thought (see `doxa.evals.thinking`)."""
+    return _made(
+        "thinking_task",
+        "thinking",
+        questions=questions,
+        belief=belief,
+        tags=tags,
+        scratchpad=scratchpad,
+        max_tokens=max_tokens,
+        temperature=temperature,
+        limit=limit,
+    )
+
+
+@solver
+def thought(
+    edit: str, text: str | None = None, block: int | None = None, tags: str = "think", control: str | None = None
+) -> Solver:
+    """Edit the model's thinking, and let it write on from there (see `doxa.bridge.thought_solver`)."""
+    with in_one_line():
+        made = import_module("doxa.bridge.thought_solver").edited_thinking
+        return cast(Solver, made(edit=edit, text=text, block=block, tags=tags, control=control))
 
 
 def _made(module: str, name: str, **arguments: Any) -> Task:

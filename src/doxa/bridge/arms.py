@@ -10,10 +10,14 @@ from doxa.models.steering import SteeringPlan
 from doxa.vectors.dose import steering_plan
 from doxa.vectors.library import as_made, derived, made_vector, original
 from doxa.vectors.vector import Vector
-from doxa.words.arms import Arm, Pin, prompt_pin, read_arm, vector_pins
+from doxa.words.arms import Arm, Pin, prompt_pin, read_arm, source_pin, vector_pins, words_pin
 from doxa.words.beliefs import read_belief
+from doxa.words.edits import needs_source
 from doxa.words.errors import NotYetError, StudyError
-from doxa.words.interventions import Prompt, Steer, VectorReference
+from doxa.words.interventions import Prompt, Steer, Thought, VectorReference
+from doxa.words.sources import edit_words, source_of, thought_of, words_from_text
+from doxa.words.transcripts import Tags, format_called
+from doxa.words.wordings import Words
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +31,7 @@ class PreparedArm:
         name: The arm's name.
         of: The arm that it is a control of, or "".
         control: Its control family, or "".
+        edit: What is done to its thinking, or None.
     """
 
     system_prompt: str | None
@@ -35,6 +40,29 @@ class PreparedArm:
     name: str
     of: str = ""
     control: str = ""
+    edit: "PreparedEdit | None" = None
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedEdit:
+    """An edit of the chain of thought as the provider takes it.
+
+    Attributes:
+        thought: The edit.
+        words: What it takes away and writes.
+        source: The arm whose rollouts it acts on; None where it needs none.
+        depth: Edits that are made one after the other, this one and those of its source: each writes on from a random
+            stream of its own.
+    """
+
+    thought: Thought
+    words: Words
+    source: PreparedArm | None
+    depth: int
+
+
+BASELINE = PreparedArm(system_prompt=None, plans=(), digest="", name="baseline")
+"""The model as it is."""
 
 
 def prepare(model: Model, path: Path) -> PreparedArm:
@@ -57,7 +85,15 @@ def prepare(model: Model, path: Path) -> PreparedArm:
     return prepare_arm(model, arm, path.parent)
 
 
-def prepare_arm(model: Model, arm: Arm, folder: Path, progress: Callable[[int], None] | None = None) -> PreparedArm:
+def prepare_arm(
+    model: Model,
+    arm: Arm,
+    folder: Path,
+    progress: Callable[[int], None] | None = None,
+    *,
+    arms: Sequence[Arm] = (),
+    seen: tuple[Path, ...] = (),
+) -> PreparedArm:
     """Prepare an arm.
 
     A name that a plan has pinned is taken from its pin; any other is looked up as a study would look it up, and a
@@ -68,14 +104,18 @@ def prepare_arm(model: Model, arm: Arm, folder: Path, progress: Callable[[int], 
         arm: The arm.
         folder: What the paths in it are relative to.
         progress: Told how many texts were read, while a vector is extracted.
+        arms: Where the source of an edit is looked for by name; without any, an arm file names files.
+        seen: Arm files whose edits led here.
 
     Raises:
-        NotYetError: When it edits thoughts or is tuned.
+        NotYetError: When it is tuned.
+        StudyError: When the source of its edit is not found.
         UserError: When a name in it leads nowhere, or a vector does not fit the model.
     """
     pins = dict(arm.pins)
     prompts: list[str] = []
     plans: list[SteeringPlan] = []
+    thought = thought_of(arm)
     for one in arm.interventions:
         if isinstance(one, Prompt):
             prompts.append(_prompt(one.text, folder, pins))
@@ -94,12 +134,13 @@ def prepare_arm(model: Model, arm: Arm, folder: Path, progress: Callable[[int], 
             made = pin is not None and pin.folder is not None
             reference = as_made(one.vector, find) if made else one.vector
             plans.append(steering_plan(one, derived(reference, model, find, folder)))
-        else:
+        elif not isinstance(one, Thought):
             raise NotYetError(
                 f"the arm {arm.name!r} has a {type(one).__name__.lower()}",
-                expected="prompt and steer",
+                expected="prompt, steer and thought",
                 way_out="This version cannot do it; leave it out",
             )
+    edit = None if thought is None else _edit(model, arm, thought, folder, pins, arms, seen)
     return PreparedArm(
         system_prompt="\n\n".join(prompts) or None,
         plans=tuple(plans),
@@ -107,6 +148,7 @@ def prepare_arm(model: Model, arm: Arm, folder: Path, progress: Callable[[int], 
         name=arm.name,
         of=arm.of,
         control=arm.control,
+        edit=edit,
     )
 
 
@@ -131,6 +173,77 @@ def under(system_prompt: str | None, conversation: Sequence[Message]) -> list[Me
         else:
             found.insert(0, Message("system", system_prompt))
     return found
+
+
+def _edit(
+    model: Model,
+    arm: Arm,
+    thought: Thought,
+    folder: Path,
+    pins: dict[str, Pin],
+    arms: Sequence[Arm],
+    seen: tuple[Path, ...],
+) -> PreparedEdit:
+    if not isinstance(format_called(thought.tags), Tags):
+        raise NotYetError(
+            f"the arm {arm.name!r} edits thinking in {thought.tags} channels",
+            expected="tags: doxa/ models write plain text, without control tokens",
+            way_out="Leave `tags` out, or name a tag",
+        )
+    pin = pins.get(words_pin(thought))
+    if pin is not None and pin.text is not None:
+        words = words_from_text(pin.text)
+    else:
+        words = edit_words(thought, folder)
+        pins[words_pin(thought)] = Pin(words.hash)
+    source = None
+    if needs_source(thought):
+        source = _source(model, arm, thought, folder, pins, arms, seen)
+    depth = 1 + (0 if source is None or source.edit is None else source.edit.depth)
+    return PreparedEdit(thought, words, source, depth)
+
+
+def _source(
+    model: Model,
+    arm: Arm,
+    thought: Thought,
+    folder: Path,
+    pins: dict[str, Pin],
+    arms: Sequence[Arm],
+    seen: tuple[Path, ...],
+) -> PreparedArm:
+    pin = pins.get(source_pin(thought))
+    if pin is not None and pin.text is not None:
+        found = read_arm(folder / pin.text)
+        if found.digest != pin.hash:
+            raise StudyError(
+                f"{folder / pin.text} is not the arm that {arm.name!r} was pinned to",
+                way_out="Run the study again, which writes both; or delete `pins` and `digest` from the arm file",
+            )
+        return prepare_arm(model, found, folder, arms=arms)
+    if arms:
+        named = source_of(arm, arms)
+        assert named is not None, "an edit that needs a source has one in its study"
+        found = named
+    elif thought.source == BASELINE.name:
+        return BASELINE
+    elif thought.source.endswith(".json"):
+        path = (folder / thought.source).resolve()
+        if path in seen:
+            raise StudyError(
+                f"the arm files {', '.join(one.name for one in seen)} edit each other's thinking",
+                way_out="Let one of them have `source: baseline`",
+            )
+        found, folder, seen = read_arm(path), path.parent, (*seen, path)
+    else:
+        raise StudyError(
+            f"the arm {arm.name!r} edits the thinking of {thought.source!r}, and an arm file knows no other arms",
+            expected="`baseline`, or the path of another arm file (it ends in .json)",
+            way_out="Write `source: baseline`",
+        )
+    prepared = prepare_arm(model, found, folder, arms=arms, seen=seen)
+    pins[source_pin(thought)] = Pin(prepared.digest)
+    return prepared
 
 
 def _prompt(name: str, folder: Path, pins: dict[str, Pin]) -> str:

@@ -8,6 +8,7 @@ from doxa.bridge.arms import under
 from doxa.models.chat import Message
 from doxa.models.thinking import CLOSE, OPEN, split_thinking
 from doxa.words.errors import NotYetError
+from doxa.words.transcripts import THINK, Block, Format, Unmarked, read_turn
 
 
 def messages_of(conversation: Sequence[ChatMessage], system_prompt: str | None = None) -> list[Message]:
@@ -31,7 +32,7 @@ def messages_of(conversation: Sequence[ChatMessage], system_prompt: str | None =
     return under(system_prompt, found)
 
 
-def content_of(text: str, *, inside: bool) -> str | list[Content]:
+def content_of(text: str, *, inside: bool = False) -> str | list[Content]:
     """What the model wrote, thinking and answering told apart in the order in which they came.
 
     Args:
@@ -49,12 +50,57 @@ def content_of(text: str, *, inside: bool) -> str | list[Content]:
     ]
 
 
+def blocks_of(content: str | Sequence[Content], format: Format = THINK) -> tuple[Block, ...]:
+    """A turn as blocks: reasoning is thinking, and so is what the format marks in text.
+
+    Args:
+        content: Of a message of the assistant's.
+        format: How thinking is marked in text; `Unmarked` leaves each part as it is, which `content_of_blocks` undoes.
+
+    Raises:
+        NotYetError: When there is anything else than text and reasoning.
+    """
+    if isinstance(content, str):
+        return read_turn(content, format)
+    found: list[Block] = []
+    for part in content:
+        if isinstance(part, ContentText):
+            details = part.model_dump(exclude={"type", "text"}, exclude_defaults=True)
+            if isinstance(format, Unmarked) or details:
+                found.append(Block("text", part.text, details=details))
+            else:
+                found += read_turn(part.text, format)
+        elif isinstance(part, ContentReasoning):
+            details = part.model_dump(exclude={"type"}, exclude_defaults=True)
+            shown = (part.summary or "") if part.redacted else part.reasoning
+            found.append(Block("thinking", shown, details=details))
+        else:
+            raise _only_text(part)
+    return tuple(found)
+
+
+def content_of_blocks(blocks: Sequence[Block]) -> list[Content]:
+    """The content list of blocks, each with what its provider keeps with it (what `blocks_of` read, part by part)."""
+    return [
+        ContentReasoning.model_validate({"reasoning": block.text, **block.details})
+        if block.kind == "thinking"
+        else ContentText.model_validate({"text": block.text, **block.details})
+        for block in blocks
+    ]
+
+
 def no_tools() -> NotYetError:
     """The error of an eval that gives the model tools."""
     return NotYetError(
         "this eval gives the model tools",
         expected="messages without tools",
         way_out="doxa/ models cannot call tools yet; use an eval without tools, or another provider as the model",
+    )
+
+
+def _only_text(part: Content) -> NotYetError:
+    return NotYetError(
+        f"a message holds {part.type}", expected="text", way_out="doxa/ models read text only; leave it out"
     )
 
 
@@ -69,9 +115,7 @@ def _text(content: str | list[Content], *, left_open: bool) -> str:
             thought = (part.summary or "") if part.redacted else part.reasoning
             parts.append(f"{OPEN}{thought}{CLOSE}")
         else:
-            raise NotYetError(
-                f"a message holds {part.type}", expected="text", way_out="doxa/ models read text only; leave it out"
-            )
+            raise _only_text(part)
     text = "".join(parts)
     ends_in_thought = left_open and bool(content) and isinstance(content[-1], ContentReasoning)
     return text.removesuffix(CLOSE) if ends_in_thought else text

@@ -10,7 +10,7 @@ batches (`queue.py`).
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -33,16 +33,17 @@ from inspect_ai.model import (
 )
 from inspect_ai.tool import ToolChoice, ToolInfo
 
-from doxa.bridge.arms import PreparedArm, prepare
+from doxa.bridge.arms import BASELINE, PreparedArm, prepare, under
 from doxa.bridge.conversation import content_of, messages_of, no_tools
 from doxa.bridge.offered import arm_file, offered
 from doxa.bridge.oneline import in_one_line
 from doxa.bridge.place import cached, place
 from doxa.bridge.queue import QUEUE, Divergence, Surprisal
+from doxa.bridge.turns import Asked, before_choice, written
 from doxa.models import handle
 from doxa.models.backend import backend_of
-from doxa.models.chat import Message, Rendered, render, render_text, thinks_on
-from doxa.models.engine import Generation, Row, Sampling
+from doxa.models.chat import Message, Rendered, render, render_text
+from doxa.models.engine import Generation, Sampling
 from doxa.models.handle import VLLM
 from doxa.models.receipt import Receipt, Tally
 from doxa.models.score import Choice, OptionScores
@@ -56,8 +57,6 @@ CACHED = "cache-"
 MAX_TOKENS = 512
 TEMPERATURE = 1.0
 """Of a request that does not set one: the model's own distribution."""
-
-BASELINE = PreparedArm(system_prompt=None, plans=(), digest="", name="baseline")
 
 
 class DoxaAPI(ModelAPI):
@@ -178,13 +177,13 @@ class DoxaAPI(ModelAPI):
 
     async def _write(self, input: Sequence[ChatMessage], config: GenerateConfig) -> ModelOutput:
         _check_supported(config)
-        messages = messages_of(input, self._arm.system_prompt)
-        prompt = self._render(messages)
         wanted = max(config.top_logprobs or 0, 1) if config.logprobs or config.top_logprobs else 0
-        with self._row_seed(config) as seed:
-            row = Row(prompt=prompt, sampling=_sampling(config, seed), plans=self._arm.plans, logprobs=wanted)
-            done: Generation = await QUEUE.ask(self._model, row)
-        content = content_of(done.text, inside=thinks_on(prompt))
+        conversation = tuple(messages_of(input))
+        with self._stream(config) as (stream, run):
+            asked = Asked(conversation, _sampling(config), wanted, self._render, stream, run)
+            turn = await written(self._model, self._arm, asked)
+        done = turn.done
+        content = content_of(done.text, inside=turn.inside) if turn.thought is None else content_of(turn.text)
         thoughts = [] if isinstance(content, str) else [part.reasoning for part in content if part.type == "reasoning"]
         usage = ModelUsage(
             input_tokens=done.prompt_tokens,
@@ -197,19 +196,20 @@ class DoxaAPI(ModelAPI):
             _said(content, stop, _logprobs(done, config.top_logprobs or 0) if wanted else None),
             usage,
             receipt=asdict(done.receipt),
-            seed=seed,
+            seed=turn.seed,
+            **({} if turn.thought is None else {"thought": turn.thought}),
         )
 
     @contextmanager
-    def _row_seed(self, config: GenerateConfig) -> Iterator[int]:
-        """Law 9: from the place of the request, never from the arm, so that arms are paired."""
+    def _stream(self, config: GenerateConfig) -> Iterator[tuple[Callable[[str, int], int], int]]:
+        """Law 9: from the place of the request, never from the arm, so that arms are paired; and the request's run."""
         at = place()
         owner = at.owner or self
         call = self._calls[owner] = self._calls.get(owner, 0) + 1
         study = self._seed if config.seed is None else config.seed
         training = 0  # nothing is trained yet
         try:
-            yield stream_seed("row", study, training, at.task, at.item, at.run, call)
+            yield lambda kind, run: stream_seed(kind, study, training, at.task, at.item, run, call), at.run
         except BaseException:
             if self._calls[owner] == call:  # Inspect will ask again: the same call
                 self._calls[owner] = call - 1
@@ -219,7 +219,10 @@ class DoxaAPI(ModelAPI):
         """Answer what needs no generation (see `_asked`)."""
         (kind, body), *_ = asked.items()
         if kind == "choice":
-            prompt = self._render(messages_of(input, self._arm.system_prompt))
+            conversation = messages_of(input)
+            if not body.get("begun", False):
+                conversation = before_choice(self._arm, conversation)
+            prompt = self._render(under(self._arm.system_prompt, conversation))
             choice = Choice(prompt=prompt, options=tuple(body["options"]), plans=self._arm.plans)
             scores: OptionScores = await QUEUE.ask(self._model, choice)
             best = max(range(len(choice.options)), key=lambda index: scores.logprobs[index])
@@ -233,7 +236,8 @@ class DoxaAPI(ModelAPI):
             )
         if kind == "divergence":
             text = messages_of(input)[-1].content
-            prompted = self._arm.system_prompt is not None  # bare text has no place for it
+            # Bare text has no place for either.
+            prompted = self._arm.system_prompt is not None or self._arm.edit is not None
             kl = None if prompted else await QUEUE.ask(self._model, Divergence(text, self._arm.plans))
             rendered = render_text(self._model, text)
             receipt = _receipt(self._arm, rendered)
@@ -290,7 +294,8 @@ def _checked(arguments: Mapping[str, Any]) -> tuple[dict[str, str], int]:
 def _asked(body: Mapping[str, Json]) -> Mapping[str, Json] | None:
     """The scoring request of an `extra_body`, or None; `min_p` may stand beside it.
 
-    {"doxa": {"choice": {"options": [...]}}}: log-probability of each option as the answer, under the arm.
+    {"doxa": {"choice": {"options": [...]}}}: log-probability of each option as the answer, under the arm. With
+        "begun": true the last message is the arm's own turn, in which nothing is edited any more.
     {"doxa": {"divergence": true}}: KL of the arm from the model as it is, on the last message as raw text.
     {"doxa": {"surprisal": {"of": "..."}}}: surprisal of an answer under the model as it is, without the arm's prompt.
     """
@@ -300,8 +305,9 @@ def _asked(body: Mapping[str, Json]) -> Mapping[str, Json] | None:
     match asked := body.get("doxa"):
         case None | {"divergence": True} | {"surprisal": {"of": str()}}:
             fits = asked is None or len(asked) == 1
-        case {"choice": {"options": [*options]}}:
+        case {"choice": {"options": [*options], **more}}:
             fits = len(asked) == 1 and bool(options) and all(isinstance(option, str) for option in options)
+            fits = fits and set(more) <= {"begun"} and isinstance(more.get("begun", False), bool)
         case _:
             fits = False
     if not fits:
@@ -313,7 +319,7 @@ def _asked(body: Mapping[str, Json]) -> Mapping[str, Json] | None:
     return asked
 
 
-def _sampling(config: GenerateConfig, seed: int) -> Sampling:
+def _sampling(config: GenerateConfig) -> Sampling:
     return Sampling(
         max_tokens=config.max_tokens or MAX_TOKENS,
         temperature=TEMPERATURE if config.temperature is None else config.temperature,
@@ -321,7 +327,7 @@ def _sampling(config: GenerateConfig, seed: int) -> Sampling:
         top_k=config.top_k or 0,
         min_p=float((config.extra_body or {}).get("min_p", 0.0)),
         stop=tuple(config.stop_seqs or ()),
-        seed=seed,
+        seed=0,  # every text has its own
     )
 
 

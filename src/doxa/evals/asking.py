@@ -100,6 +100,18 @@ async def ask_surprisal(conversation: Sequence[ChatMessage], answer: str) -> flo
     return float(_own(output)["surprisal"])
 
 
+async def ask_options(conversation: Sequence[ChatMessage], options: Sequence[str]) -> tuple[float, ...]:
+    """Log-probabilities of options that go on a turn which the model has begun; only where it `can_score`.
+
+    Args:
+        conversation: The messages; the last one is the beginning of the model's turn.
+        options: Continuations.
+    """
+    request = {"choice": {"options": list(options), "begun": True}}
+    output = await _send(get_model(), list(conversation), request)
+    return tuple(float(one) for one in _own(output)["logprobs"])
+
+
 def can_score(model: Model) -> bool:
     """Whether the model's provider answers scoring requests."""
     return ModelName(model).api in SCORING_PROVIDERS

@@ -1,10 +1,12 @@
-"""Finding the thinking blocks `<think>...</think>` in what a model wrote."""
+"""Where the thinking blocks `<think>...</think>` stand in what a model wrote, by `words/transcripts.py`."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-OPEN, CLOSE = "<think>", "</think>"
+from doxa.words.transcripts import THINK, Block, read_turn
+
+OPEN, CLOSE = THINK.opening, THINK.closing
 LONGEST = 4_000_000
 """Text beyond this many characters is not searched for blocks."""
 
@@ -27,30 +29,12 @@ class Piece:
 
 
 def pieces(text: str) -> Iterator[Piece]:
-    """Cut a text into thinking blocks and the text between them, in order and without gaps.
-
-    A block may be left open at the end. A closing tag before any opening one closes a block that began before the text,
-    as it does for models whose chat template opens the block.
-    """
-    if len(text) > LONGEST:
-        yield Piece("text", 0, len(text), text)
-        return
-    position = 0
-    opening, closing = text.find(OPEN), text.find(CLOSE)
-    if closing >= 0 and (opening < 0 or closing < opening):
-        position = closing + len(CLOSE)
-        yield Piece("thinking", 0, position, text[:closing])
-    while position < len(text):
-        opening = text.find(OPEN, position)
-        if opening < 0:
-            yield Piece("text", position, len(text), text[position:])
-            return
-        if opening > position:
-            yield Piece("text", position, opening, text[position:opening])
-        inside = opening + len(OPEN)
-        closing = text.find(CLOSE, inside)
-        position = len(text) if closing < 0 else closing + len(CLOSE)
-        yield Piece("thinking", opening, position, text[inside : len(text) if closing < 0 else closing])
+    """Cut a text into thinking blocks and the text between them, in order and without gaps (see `read_turn`)."""
+    start = 0
+    for block in read_turn(text) if len(text) <= LONGEST else (Block("text", text),):
+        end = start + len(block.opening) + len(block.text) + len(block.closing)
+        yield Piece(block.kind, start, end, block.text)
+        start = end
 
 
 def split_thinking(text: str) -> list[tuple[Literal["thinking", "text"], str]]:

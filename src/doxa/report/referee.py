@@ -24,6 +24,13 @@ SHOWN = 12
 """Lines of what is missing that the box holds; the rest is in a table."""
 
 
+EDIT_CONTROLS = {"reprefill": "its re-prefill", "neutral": "its neutral edit"}
+WHAT_THEY_ARE = (
+    "The re-prefill cuts the same rollouts at the same place, changes nothing and writes on; the neutral edit changes "
+    "as much there, about something else."
+)
+
+
 @dataclass(frozen=True)
 class Answer:
     """A question of the referee.
@@ -44,7 +51,8 @@ class Answer:
 def referee(gathered: Gathered) -> list[Answer]:
     """All questions, in a fixed order."""
     asked: Sequence[Callable[[Gathered], Answer]] = (
-        _baseline, _unit, _gate, _manipulation, _twins, _paraphrases, _one_vector, _damage, _family, _tiers, _missing,
+        _baseline, _unit, _gate, _manipulation, _twins, _edits, _paraphrases, _one_vector, _damage, _family, _tiers,
+        _missing,
     )  # fmt: skip
     return [question(gathered) for question in asked]
 
@@ -137,6 +145,40 @@ def _twins(gathered: Gathered) -> Answer:
         "no",
         f"{words} Without enough controls, hence without a verdict: {listed(without)}.",
         "Leave `arms` and `tasks` out under `controls: {steer: ...}`: every steered arm then gets 39 of each.",
+    )
+
+
+def _edits(gathered: Gathered) -> Answer:
+    question = "Is it what the edit says, or cutting and writing on by itself (re-prefill, neutral edit)?"
+    lead = gathered.lead
+    named = [name for name, arm in gathered.arms.items() if arm.get("thought")]
+    if not named or lead is None:
+        return Answer(question, "absent", "No arm edits its chain of thought.")
+    said, without = [], []
+    for name in named:
+        own = {family: [one["name"] for one in gathered.plan["arms"] if (one["of"], one["control"]) == (name, family)]
+               for family in EDIT_CONTROLS}  # fmt: skip
+        if not any(own.values()) and gathered.arms[name]["thought"] == "opened":
+            continue
+        found = {
+            family: gathered.between(name, control, lead) for family, names in own.items() for control in names[:1]
+        }
+        for family, one in found.items():
+            if one is not None and one.value is not None:
+                words = f"{number(one.value, sign=True)} {interval(one.low, one.high)}"
+                said.append(f"{name} - {EDIT_CONTROLS[family]}: {words}.")
+        if any(found.get(family) is None for family in EDIT_CONTROLS):
+            without.append(name)
+    words = " ".join([*said, WHAT_THEY_ARE])
+    if not said and not without:
+        return Answer(question, "absent", "A thinking block is opened, and nothing is written into it.")
+    if not without:
+        return Answer(question, "yes", words)
+    return Answer(
+        question,
+        "no",
+        f"{words} Without one of them: {listed(without)}.",
+        "Leave `thought` out under `controls`, and add a task that generates: every edit then gets both.",
     )
 
 

@@ -71,6 +71,13 @@ class Service:
 
         def prepare() -> PreparedArm:
             own = self.arms.prepared(arm.name)
+            if own.edit is not None:
+                raise Refused(
+                    400,
+                    f"the arm {arm.name!r} edits the chain of thought of a rollout, which a server does not have",
+                    way_out="Run it in a study, or ask another arm",
+                    param="model",
+                )
             return own if steer is None else self.arms.steered(own, steer)
 
         return await self._in(self._reading if self.arms.is_ready(arm.name) else self._measuring, prepare)

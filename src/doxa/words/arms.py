@@ -7,9 +7,10 @@ from typing import Any
 
 from doxa.words.errors import StudyError
 from doxa.words.grammar import intervention_from_json, intervention_to_json
-from doxa.words.interventions import Intervention, VectorReference
+from doxa.words.interventions import Intervention, Thought, VectorReference
 from doxa.words.reading import mapping, sequence, shown, text
 from doxa.words.store import content_hash, read_json, write_json
+from doxa.words.wordings import is_file
 
 FORMAT = 2
 
@@ -19,8 +20,10 @@ class Pin:
     """What a name stood for when the plan was made.
 
     Attributes:
-        hash: Content hash of the belief's text, or of the pairs and the recipe that make the vector.
-        text: The system prompt itself, for a `Prompt`.
+        hash: Content hash of the belief's text, of the pairs and the recipe that make the vector, of the words of an
+            edit, or digest of the arm that an edit acts on.
+        text: The system prompt itself, for a `Prompt`; for a `Thought` the words of the edit as JSON, and the name of
+            the source's arm file, beside this one.
         folder: Folder of the saved vector, relative to the arm file, for a `Steer`; None before it is made.
         made: Digest of that vector; None before it is made.
     """
@@ -34,6 +37,17 @@ class Pin:
 def prompt_pin(name: str) -> str:
     """What a prompt's pin is called: a belief and a vector may have one name."""
     return f"prompt {name}"
+
+
+def words_pin(thought: Thought) -> str:
+    """What the pin of an edit's words is called."""
+    said = thought.text if thought.text is not None and is_file(thought.text) else "of its own"
+    return f"thought {thought.edit} {said}" + (f" {thought.control}" if thought.control else "")
+
+
+def source_pin(thought: Thought) -> str:
+    """What the pin of the arm is called whose thinking is edited."""
+    return f"source {thought.source}"
 
 
 def vector_pins(reference: VectorReference) -> dict[str, str]:
@@ -50,7 +64,7 @@ class Arm:
         name: Unique in its study, e.g. `block[strength=0.4]` or `block[strength=0.4]~twin/07`.
         interventions: What is done to the model; () is the baseline.
         of: The arm that this one is a control of, or "".
-        control: The control family (`twin`, `unrelated`, `neutral`, `paraphrase`), or "".
+        control: The control family (`twin`, `unrelated`, `neutral`, `paraphrase`, `reprefill`), or "".
         model: Name of the model, where the arm is written down by itself.
         pins: What each name in the interventions stood for, by `prompt_pin` and `vector_pins`; empty until a plan is
             made.

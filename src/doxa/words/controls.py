@@ -1,10 +1,15 @@
 """Controls are made by the study, not by the user (law 8)."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 from doxa.words.arms import Arm
-from doxa.words.interventions import Prompt, Steer, Twin, VectorReference
+from doxa.words.interventions import Prompt, Steer, Thought, Twin, VectorReference
 from doxa.words.study import Study
+
+THOUGHT_FAMILIES: Sequence[Literal["reprefill", "neutral"]] = ("reprefill", "neutral")
+"""Controls of an edit: the same place without a change, and with a change about something else."""
 
 
 def controls_of(study: Study) -> tuple[Arm, ...]:
@@ -12,7 +17,8 @@ def controls_of(study: Study) -> tuple[Arm, ...]:
 
     A twin replaces every vector of an arm by twin j of it; an unrelated control replaces it by the vector of the
     generated set j with the target's norms. A prompt is replaced by its neutral twin or a paraphrase, and what else an
-    arm does stays.
+    arm does stays. An edit of the chain of thought is replaced by a re-prefill that changes nothing, and by a neutral
+    edit of equal length.
     """
     made: list[Arm] = []
     scope = study.steer_controls
@@ -21,13 +27,35 @@ def controls_of(study: Study) -> tuple[Arm, ...]:
         if steers and (scope.arms is None or arm.name in scope.arms):
             for family, count in (("twin", scope.twins), ("unrelated", scope.unrelated)):
                 made += [_steered_control(arm, family, index, study.seed) for index in range(count)]
+        if edits_thoughts(arm):
+            wanted = {"reprefill": study.thought_controls.reprefill, "neutral": study.thought_controls.neutral}
+            made += [_thought_control(arm, kind) for kind in THOUGHT_FAMILIES if wanted[kind]]
         prompts = [one for one in arm.interventions if isinstance(one, Prompt)]
-        if prompts and not steers:
+        if prompts and not steers and not edits_thoughts(arm):
             kinds = (["neutral"] if study.prompt_controls.neutral else []) + [
                 f"paraphrase-{i + 1}" for i in range(study.prompt_controls.paraphrases)
             ]
             made += [_prompted_control(arm, kind) for kind in kinds]
     return tuple(made)
+
+
+def edits_thoughts(arm: Arm) -> bool:
+    """Whether an arm edits its chain of thought; opening one without writing into it is no edit."""
+    return any(
+        isinstance(one, Thought) and (one.edit != "prefill" or one.text is not None or one.block is not None)
+        for one in arm.interventions
+    )
+
+
+def edit_of(arm: Arm) -> str:
+    """What is done to the thinking of an arm: the edit, `opened` where a block is opened and left empty, or ""."""
+    found = next((one.edit for one in arm.interventions if isinstance(one, Thought)), "")
+    return "opened" if found and not edits_thoughts(arm) else found
+
+
+def _thought_control(arm: Arm, kind: Literal["reprefill", "neutral"]) -> Arm:
+    interventions = tuple(replace(one, control=kind) if isinstance(one, Thought) else one for one in arm.interventions)
+    return Arm(f"{arm.name}~{kind}", interventions, of=arm.name, control=kind, levels=arm.levels)
 
 
 def _steered_control(arm: Arm, family: str, index: int, seed: int) -> Arm:

@@ -6,6 +6,7 @@ from typing import Any, get_args
 from doxa.words.errors import StudyError, nearest
 from doxa.words.interventions import (
     PLACES,
+    Edit,
     Intervention,
     Prompt,
     Steer,
@@ -18,11 +19,13 @@ from doxa.words.interventions import (
 )
 from doxa.words.layers import Layers, Place, Share
 from doxa.words.reading import mapping, number, one_of, sequence, shown, text, whole
+from doxa.words.transcripts import format_called
 
 INTERVENTIONS = ("prompt", "steer", "thought", "tune")
 STRONGEST = 1e6
 """Beyond any use; a residual stream of float32 does not overflow by it."""
 STEER_KEYS = ("vector", "layers", "strength", "unit", "share", "at")
+THOUGHT_KEYS = ("source", "edit", "text", "block", "k", "tags", "control")
 TUNE_KEYS = ("corpus", "learning_rate", "adapter")
 
 
@@ -178,13 +181,18 @@ def _vector_to_json(reference: VectorReference) -> Any:
 
 
 def _thought(value: object, where: str) -> Thought:
-    body = mapping(value, where, allowed=("source", "edit", "text", "block", "k"), required=("edit",))
+    body = mapping(value, where, allowed=THOUGHT_KEYS, required=("edit",))
+    control = body.get("control")
+    tags = text(body.get("tags", "think"), f"{where}.tags")
+    format_called(tags)
     return Thought(
         source=text(body.get("source", "baseline"), f"{where}.source"),
-        edit=one_of(body["edit"], f"{where}.edit", ("prefill", "replace", "remove", "inject")),
+        edit=one_of(body["edit"], f"{where}.edit", get_args(Edit)),
         text=text(body["text"], f"{where}.text") if body.get("text") is not None else None,
-        block=whole(body["block"], f"{where}.block") if body.get("block") is not None else None,
+        block=whole(body["block"], f"{where}.block", least=1) if body.get("block") is not None else None,
         k=whole(body.get("k", 1), f"{where}.k", least=1),
+        tags=tags,
+        control=one_of(control, f"{where}.control", ("reprefill", "neutral")) if control is not None else None,
     )
 
 

@@ -69,15 +69,34 @@ class Steer:
     at: tuple[Where, ...] = ("all",)
 
 
+Edit = Literal["prefill", "replace", "remove", "inject", "paraphrase"]
+
+
 @dataclass(frozen=True)
 class Thought:
-    """An edit of the chain of thought of a rollout of another arm."""
+    """Edit the chain of thought of a rollout of another arm, and let this arm write on from there.
+
+    Attributes:
+        source: The arm whose rollout is edited. A prefill without `block` needs none.
+        edit: What is done to a thinking block. `prefill`: it begins with a text and goes on. `replace`: it is a text.
+            `remove`: sentences of a belief are cut out. `inject`: a text is added at its end, and it goes on.
+            `paraphrase`: sentences of a belief say the same in other words.
+        text: A file of wordings (`thoughts/tested`, or the path of a Markdown file) or, for the first, second and
+            fourth edit, the text itself.
+        block: Number of the thinking block, from 1. Without it the first one that has a sentence of the belief, or the
+            first; a prefill then begins the turn.
+        k: So many runs continue one rollout: run r continues rollout 1 + (r - 1) // k.
+        tags: The name of the tags around thinking: `think`, or a scratchpad's such as `SCRATCHPAD_REASONING`.
+        control: What is done instead, in the controls that a study makes: `reprefill` or `neutral`.
+    """
 
     source: str
-    edit: Literal["prefill", "replace", "remove", "inject"]
+    edit: Edit
     text: str | None = None
     block: int | None = None
     k: int = 1
+    tags: str = "think"
+    control: Literal["reprefill", "neutral"] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What a study says of its controls: how many of which kind, and which arms, tasks and items they are for."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,7 +43,17 @@ class PromptControls:
     paraphrases: int = 2
 
 
-def read_controls(value: object, arms: Sequence[Arm], tasks: Sequence[str]) -> tuple[SteerControls, PromptControls]:
+@dataclass(frozen=True)
+class ThoughtControls:
+    """The controls that edited arms get: a re-prefill that changes nothing, and a neutral edit of equal length."""
+
+    reprefill: bool = True
+    neutral: bool = True
+
+
+def read_controls(
+    value: object, arms: Sequence[Arm], tasks: Sequence[str]
+) -> tuple[SteerControls, PromptControls, ThoughtControls]:
     """Read the `controls` of a study.
 
     Args:
@@ -54,7 +64,7 @@ def read_controls(value: object, arms: Sequence[Arm], tasks: Sequence[str]) -> t
     Raises:
         StudyError: When it is not understood.
     """
-    body = mapping(value, "controls", allowed=("steer", "prompt"))
+    body = mapping(value, "controls", allowed=("steer", "prompt", "thought"))
     steer = mapping(body.get("steer", {}), "controls.steer", allowed=CONTROL_KEYS)
     for key in ("twins", "unrelated"):
         if 0 < whole(steer.get(key, 39), f"controls.steer.{key}") < LEAST_TWINS:
@@ -73,9 +83,7 @@ def read_controls(value: object, arms: Sequence[Arm], tasks: Sequence[str]) -> t
         named = tuple(
             one_of(one, "controls.steer.tasks", tasks) for one in sequence(steer["tasks"], "controls.steer.tasks")
         )
-    neutral = prompt.get("neutral", True)
-    if not isinstance(neutral, bool):
-        raise StudyError(f"controls.prompt.neutral is {neutral!r}", expected="true or false", way_out="Write true")
+    thought = mapping(body.get("thought", {}), "controls.thought", allowed=("reprefill", "neutral"))
     return (
         SteerControls(
             twins=steer.get("twins", 39),
@@ -85,8 +93,18 @@ def read_controls(value: object, arms: Sequence[Arm], tasks: Sequence[str]) -> t
             tasks=named,
             items=whole(steer["items"], "controls.steer.items", least=1) if steer.get("items") is not None else None,
         ),
-        PromptControls(neutral, whole(prompt.get("paraphrases", 2), "controls.prompt.paraphrases")),
+        PromptControls(
+            _switch(prompt, "neutral", "prompt"), whole(prompt.get("paraphrases", 2), "controls.prompt.paraphrases")
+        ),
+        ThoughtControls(_switch(thought, "reprefill", "thought"), _switch(thought, "neutral", "thought")),
     )
+
+
+def _switch(body: Mapping[str, object], key: str, kind: str) -> bool:
+    value = body.get(key, True)
+    if not isinstance(value, bool):
+        raise StudyError(f"controls.{kind}.{key} is {value!r}", expected="true or false", way_out="Write true")
+    return value
 
 
 def _arms_called(pattern: str, arms: Sequence[Arm]) -> Collection[str]:

@@ -15,7 +15,8 @@ from doxa.words.errors import StudyError, nearest
 from doxa.words.grammar import intervention_from_json, intervention_to_json
 from doxa.words.reading import mapping, number, one_of, sequence, shown, text, whole
 from doxa.words.safe_yaml import load_yaml
-from doxa.words.scope import PromptControls, SteerControls, read_controls
+from doxa.words.scope import PromptControls, SteerControls, ThoughtControls, read_controls
+from doxa.words.sources import thought_of
 from doxa.words.stopping import Stopping, read_runs, runs_to_json
 from doxa.words.store import content_hash
 
@@ -71,6 +72,7 @@ class Study:
     seeds: int = 1
     steer_controls: SteerControls = field(default_factory=SteerControls)
     prompt_controls: PromptControls = field(default_factory=PromptControls)
+    thought_controls: ThoughtControls = field(default_factory=ThoughtControls)
     roles: Mapping[str, str] | None = None
     generate: Mapping[str, Any] | None = None
     margins: Mapping[str, float] | None = None
@@ -140,7 +142,9 @@ def study_from_json(data: object, *, folder: Path | None = None) -> Study:
             raise StudyError(f"two arms are called {name!r}", expected="names of their own", way_out="Rename one")
     tasks = tuple(_task(task, f"tasks[{i}]") for i, task in enumerate(sequence(body["tasks"], "tasks")))
     _check_tasks(tasks)
-    steer_controls, prompt_controls = read_controls(body.get("controls", {}), arms, [task.name for task in tasks])
+    steer_controls, prompt_controls, thought_controls = read_controls(
+        body.get("controls", {}), arms, [task.name for task in tasks]
+    )
     contrasts = tuple(parse_contrast(one, arms) for one in sequence(body.get("contrasts", []), "contrasts"))
     primary = tuple(parse_contrast(one, arms).name for one in sequence(body.get("primary", []), "primary"))
     for name in primary:
@@ -168,6 +172,7 @@ def study_from_json(data: object, *, folder: Path | None = None) -> Study:
         seeds=whole(body.get("seeds", 1), "seeds", least=1),
         steer_controls=steer_controls,
         prompt_controls=prompt_controls,
+        thought_controls=thought_controls,
         roles=_texts(body["roles"], "roles") if "roles" in body else None,
         generate=_generate(body["generate"]) if "generate" in body else None,
         margins=_margins(body["margins"]) if "margins" in body else None,
@@ -190,7 +195,12 @@ def study_to_json(study: Study) -> dict[str, Any]:
         **({"margins": dict(study.margins)} if study.margins else {}),  # a study without is the one it was
         "runs": runs_to_json(study.runs, study.stopping),
         "seeds": study.seeds,
-        "controls": {"steer": _plain(study.steer_controls), "prompt": _plain(study.prompt_controls)},
+        "controls": {
+            "steer": _plain(study.steer_controls),
+            "prompt": _plain(study.prompt_controls),
+            # A study that edits no thoughts is the one it was.
+            **({"thought": _plain(study.thought_controls)} if any(map(thought_of, study.arms)) else {}),
+        },
         "roles": dict(study.roles or {}),
         "generate": dict(study.generate or {}),
         "limits": dict(study.limits or {}),
@@ -386,5 +396,5 @@ def _limits(value: object) -> Mapping[str, float]:
     return {key: number(one, f"limits.{key}") for key, one in mapping(value, "limits", allowed=LIMIT_KEYS).items()}
 
 
-def _plain(controls: SteerControls | PromptControls) -> dict[str, Any]:
+def _plain(controls: SteerControls | PromptControls | ThoughtControls) -> dict[str, Any]:
     return {key: list(value) if isinstance(value, tuple) else value for key, value in vars(controls).items()}
