@@ -63,6 +63,6 @@ def judge_of(decide: Callable[[str], str | None]) -> Callable[..., ModelOutput]:
     return answer
 
 
-def scripted_judge(decide: Callable[[str], str | None]) -> Model:
+def scripted_judge(decide: Callable[[str], str | None], name: str = "judge") -> Model:
     """A judge for `model_roles`."""
-    return get_model("mockllm/judge", custom_outputs=judge_of(decide), memoize=False)
+    return get_model(f"mockllm/{name}", custom_outputs=judge_of(decide), memoize=False)
