@@ -18,7 +18,7 @@ from doxa.bridge.judges import judge, judged, majority
 from doxa.cli import main
 from doxa.evals.catalogue import Value
 from doxa.evals.scores import means, sample_metadata, task_metadata, to_inspect_score
-from doxa.labelling import judged_rows, read_labels, write_labels
+from doxa.labelling import judged_rows, judges_agree, read_labels, write_labels
 from doxa.labels_file import MOST_IN_CELL
 from doxa.words.errors import ResultsError
 from doxa.words.rubrics import Rubric
@@ -168,7 +168,7 @@ def test_labels_of_everything_give_the_bias_of_the_judge(logs: Path, tmp_path: P
     write_labels(judged_rows(logs), path, n=1000)
     fill(path, lambda row: truth(row["answer"]).upper() + " ")
     found = read_labels(logs, path, ["'mockllm/bold' - 'mockllm/calm'"])
-    assert (found.labels, found.drawn, found.judged.missing) == (78, 78, 2)
+    assert (found.labels, found.drawn, len(found.judged.without)) == (78, 78, 2)
     missed = sum("certainly" in answer("bold", n) for n in range(ITEMS))
     assert missed == 4
     sure = sum("sure" in answer(arm, n) for arm in ("bold", "calm") for n in range(ITEMS))
@@ -293,7 +293,10 @@ def test_two_judges_are_held_against_each_other(tmp_path: Path) -> None:
     mild = scripted_judge(truth, name="mild")
     run(tmp_path / "logs", [strict, mild])
     judged_of = judged_rows(tmp_path / "logs")
-    assert judged_of.missing == 2 + 4  # told, and where the judges disagree
+    assert len(judged_of.without) == 2 + 4  # told, and where the judges disagree
+    (between,) = judges_agree(judged_of).values()
+    assert between.n == 78
+    assert between.observed.value == pytest.approx(74 / 78)  # those 4 count, though they have no score
     code, shown = doxa("labels", tmp_path / "logs", "--out", tmp_path / "labels.csv")
     assert code == 0
     assert "mockllm/judge and mockllm/mild" in shown

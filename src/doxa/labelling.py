@@ -40,7 +40,7 @@ class Judged:
         task: The task of the score.
         score: Its name.
         rows: Rows of named arms that have a value.
-        missing: How many have none.
+        without: Rows that have none: refusals of a judge, and those where judges disagree.
     """
 
     folder: Path
@@ -48,7 +48,7 @@ class Judged:
     task: str
     score: str
     rows: "tuple[Judgement, ...]"
-    missing: int
+    without: "tuple[Judgement, ...]"
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -129,8 +129,8 @@ def judged_rows(folder: Path, score: str | None = None, task: str | None = None)
         raise ResultsError(
             f"{wanted[0][1]} was judged by several versions of its rubric", way_out="Give the folder of one of them"
         )
-    given = tuple(one for one in rows if one.value is not None)
-    return Judged(folder, table, *wanted[0], given, len(rows) - len(given))
+    given, without = (tuple(one for one in rows if (one.value is None) is none) for none in (False, True))
+    return Judged(folder, table, *wanted[0], given, without)
 
 
 def write_labels(judged: Judged, path: Path, *, n: int = 60, seed: int = 0) -> int:
@@ -216,17 +216,17 @@ def read_labels(folder: Path, path: Path, contrasts: Sequence[str] = ()) -> Labe
 
 
 def judges_agree(judged: Judged) -> dict[tuple[str, str], Agreement]:
-    """Agreement of every two judges over all rows that both have judged; {} with one judge."""
+    """Agreement of every two judges over all rows that both have judged, however the score came out; {} with one."""
     from doxa.bridge.judges import majority
 
     said = []
-    for row in judged.rows:
+    for row in (*judged.rows, *judged.without):
         votes = defaultdict(list)
         for vote in row.verdicts:
             votes[vote.judge].append(vote)
         said.append({name: majority(own)[0] for name, own in votes.items()})
     names = sorted({name for one in said for name in one})
-    answers = tuple(judged.rows[0].answers) if judged.rows else ()
+    answers = tuple(next(iter((*judged.rows, *judged.without))).answers)
     found = {}
     for first, second in combinations(names, 2):
         pairs = Counter((one.get(first), one.get(second)) for one in said)

@@ -9,13 +9,13 @@ from doxa.words.numbers import counted, interval, number, percent
 
 
 def agreement_words(found: Agreement) -> str:
-    """`they agree in 92 % of 60 (95 % interval 83 % to 97 %); kappa .81 [.66, .91]`."""
+    """`they agree in 92 % (95 % interval 83 % to 97 %); kappa 0.81 [0.66, 0.91]`."""
     if found.observed.value is None:
         return "there is nothing to compare"
     low, high = found.observed.low, found.observed.high
     said = f"they agree in {percent(found.observed.value)}"
     if low is not None and high is not None:
-        said += f" ({percent(low)} to {percent(high)})"
+        said += f" (95 % interval {percent(low)} to {percent(high)})"
     kappa = found.kappa
     if kappa.value is None:
         return f"{said}, and only one answer was given: kappa says nothing"

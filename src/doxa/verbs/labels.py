@@ -54,11 +54,11 @@ def labels(
     if as_json:
         between = [{"judges": list(pair), **agreement_to_json(one)} for pair, one in judges.items()]
         facts = {"task": judged.task, "score": judged.score, "drawn": written, "rows": len(judged.rows)}
-        click.echo(json.dumps({**facts, "missing": judged.missing, "file": str(out), "judges": between}, indent=1))
+        click.echo(json.dumps({**facts, "missing": len(judged.without), "file": str(out), "judges": between}, indent=1))
         return
     click.echo(f"{written} of {len(judged.rows)} rows of {judged.score} ({judged.task}): {out}")
-    if judged.missing:
-        click.echo(f"{judged.missing} rows have no verdict; labels say nothing of them.")
+    if judged.without:
+        click.echo(f"{len(judged.without)} rows have no verdict; labels say nothing of them.")
     click.echo("\n".join(judges_words(judges)), nl=bool(judges))
     click.echo(f"Label without looking at {out.stem}.key.json; the question stands in {out.stem}.md. Then:")
     click.echo(f"  doxa labels {folder} --read {out}")
@@ -78,8 +78,8 @@ def _sentences(found: "Labelled") -> list[str]:
             f"  {arm}, n = {one.n}: {agreement_words(one)}; the judge's mean minus the labels': {bias_words(bias)}."
         )
     said += [_contrast_words(one) for one in found.contrasts]
-    if judged.missing:
-        said.append(f"{judged.missing} rows have no verdict; labels say nothing of them.")
+    if judged.without:
+        said.append(f"{len(judged.without)} rows have no verdict; labels say nothing of them.")
     return [*said, *judges_words(found.judges)]
 
 
@@ -110,7 +110,7 @@ def _to_json(found: "Labelled") -> dict[str, Any]:
         "task": found.judged.task,
         "score": found.judged.score,
         "rows": len(found.judged.rows),
-        "missing": found.judged.missing,
+        "missing": len(found.judged.without),
         "drawn": found.drawn,
         "labels": found.labels,
         "counts": [{"verdict": one, "label": two, "n": count} for (one, two), count in found.counts.items()],
