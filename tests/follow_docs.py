@@ -35,6 +35,7 @@ PAGES = (
     "docs/how-to-stop.md",
     "docs/how-to-thoughts.md",
     "docs/how-to-compare.md",
+    "docs/how-to-judge.md",
     "docs/how-to-check.md",
     "docs/how-to-serve.md",
 )

@@ -14,6 +14,7 @@ from doxa.verbs.check import check
 from doxa.verbs.comment import comment
 from doxa.verbs.compare import compare, table
 from doxa.verbs.in_words import PATH, in_words
+from doxa.verbs.labels import labels
 from doxa.verbs.lint import lint
 from doxa.verbs.power import power
 from doxa.words.errors import EnvironmentFault, ResultsError, StudyError, nearest
@@ -357,4 +358,5 @@ def _results(folder: Path) -> Path:
 main.add_command(check)
 main.add_command(comment)
 main.add_command(compare)
+main.add_command(labels)
 main.add_command(table)

@@ -25,6 +25,12 @@ def test_a_rubric_of_ones_own(tmp_path: Path) -> None:
         ((', "no": it does not', ""), "two answers or more"),
         (("Does it?", ""), "asks nothing"),
         (('"yes"', "yes"), "'verdicts' is neither"),
+        (("version: 2", "version: 2\nscale: [1, 10]"), "beside verdicts"),
+        (('verdicts: {"yes": it does, "no": it does not}', "scale: [10, 1]"), "the smaller first"),
+        (('verdicts: {"yes": it does, "no": it does not}', "scale: [0, 500]"), "at most 100 apart"),
+        (('verdicts: {"yes": it does, "no": it does not}', "scale: [false, true]"), "two whole numbers"),
+        (('verdicts: {"yes": it does, "no": it does not}', "scale: 10"), "two whole numbers"),
+        (('verdicts: {"yes": it does, "no": it does not}\n', ""), "verdicts is None"),
     ],
 )
 def test_what_is_no_rubric_is_refused(change: tuple[str, str], said: str, tmp_path: Path) -> None:
@@ -33,6 +39,14 @@ def test_what_is_no_rubric_is_refused(change: tuple[str, str], said: str, tmp_pa
     with pytest.raises(ProseError, match=r"mine\.md") as error:
         read_rubric(str(path))
     assert said in str(error.value)
+
+
+def test_a_scale_has_a_verdict_for_each_of_its_steps(tmp_path: Path) -> None:
+    path = tmp_path / "mine.md"
+    path.write_text(GOOD.replace('verdicts: {"yes": it does, "no": it does not}', "scale: [-1, 2]"))
+    rubric = read_rubric(str(path))
+    assert rubric.scale == (-1, 2)
+    assert list(rubric.verdicts) == ["-1", "0", "1", "2"]
 
 
 def test_unknown_names_and_shipped_ones() -> None:

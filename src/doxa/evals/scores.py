@@ -2,7 +2,7 @@
 
     sample.metadata["doxa"] = {"factors": {"kind": "story", ...}}
     eval.metadata["doxa"]   = {"task": "doxa/drift", "version": 1, "derivations": [...]}
-    Score(value={"length": 31}, metadata={"reasons": {"surprisal": "why it is missing"}})
+    Score(value={"length": 31}, metadata={"reasons": {"surprisal": "why it is missing"}, "judged": {"complied": ...}})
 
 A score without a value is left out of `Score.value` and named in the reasons: missing is a value, never a zero.
 Inspect's own metrics over dictionaries raise when a key is absent, hence `means`.
@@ -20,12 +20,15 @@ from doxa.evals.catalogue import Value
 from doxa.words.schema import Derivation
 
 
-def to_inspect_score(values: Sequence[Value], *, answer: str | None = None) -> Score:
+def to_inspect_score(
+    values: Sequence[Value], *, answer: str | None = None, judged: Mapping[str, Any] | None = None
+) -> Score:
     """Write values as one Inspect score.
 
     Args:
         values: Each score once.
         answer: What was scored, for Inspect's viewer.
+        judged: What judges said, by score; see `doxa.bridge.judges.judged`.
 
     Raises:
         ValueError: When a score occurs twice, or is missing without a reason.
@@ -39,7 +42,10 @@ def to_inspect_score(values: Sequence[Value], *, answer: str | None = None) -> S
     return Score(
         value={value.score: value.value for value in values if value.value is not None},
         answer=answer,
-        metadata={"reasons": {value.score: value.reason for value in values if value.value is None}},
+        metadata={
+            "reasons": {value.score: value.reason for value in values if value.value is None},
+            **({"judged": dict(judged)} if judged else {}),
+        },
     )
 
 
