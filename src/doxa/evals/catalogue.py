@@ -20,6 +20,7 @@ TASKS: Mapping[str, str] = {
     "doxa/claims": "doxa.evals.claims",
     "doxa/claims_open": "doxa.evals.claims_open",
     "doxa/drift": "doxa.evals.drift",
+    "doxa/audit": "doxa.evals.audit",
 }
 """Task names, and the modules that hold their `ENTRY`."""
 
@@ -101,6 +102,16 @@ def no_judge_calls(arguments: Arguments) -> int:
     return 0
 
 
+def no_scales(arguments: Arguments) -> Mapping[str, tuple[float, float]]:
+    """The scores on a scale of a task that has none."""
+    return {}
+
+
+def no_own_scores(arguments: Arguments) -> tuple[str, ...]:
+    """The scores that depend on the arguments of a task whose scores do not."""
+    return ()
+
+
 @dataclass(frozen=True)
 class TaskEntry:
     """What a task offers to a study.
@@ -120,6 +131,8 @@ class TaskEntry:
         max_tokens: Given arguments, how many tokens such an item is given at most.
         judge_calls: Given arguments, how often a judge is asked about one generated sample, if there is a judge.
         kinds: Of every score that is bounded: `share` (0 to 1) or `binary`.
+        scales: Given arguments, the smallest and largest value of every score on another scale, such as 1 to 10.
+        own_scores: Given arguments, scores that depend on them: they lead and are shown after `primary` and `shown`.
         shown: Scores that the report shows of every arm.
         written: Those of them that what is generated gets: a stopping rule can look at these.
         control_arguments: Arguments that are set for control arms whatever the study says.
@@ -138,6 +151,8 @@ class TaskEntry:
     max_tokens: Callable[[Arguments], int] = no_tokens
     judge_calls: Callable[[Arguments], int] = no_judge_calls
     kinds: Mapping[str, Literal["share", "binary"]] = field(default_factory=dict)
+    scales: Callable[[Arguments], Mapping[str, tuple[float, float]]] = no_scales
+    own_scores: Callable[[Arguments], tuple[str, ...]] = no_own_scores
     shown: tuple[str, ...] = ()
     written: tuple[str, ...] = ()
     control_arguments: Arguments = field(default_factory=dict)
