@@ -20,7 +20,7 @@ CONCERN = "good-low"
 PALETTES = (CONCERN, "good-high", "neutral", "diverging")
 RESERVED = ("flagged", "highlights", "summary", "justification", "explanation")
 
-_SEED_KEYS = (*HEADER, "tags")
+_SEED_KEYS = (*HEADER, "tags", "todo")
 _DIMENSION_KEYS = (*HEADER, "tags", "description", "display_name", "display_order", "palette")
 
 
