@@ -206,6 +206,31 @@ def test_a_judge_that_gives_no_ratings_leaves_them_missing(tmp_path: Path, judge
     assert [message.text for message in (log.samples or [])[0].messages if message.role == "assistant"] == [PLEA] * 3
 
 
+def test_a_target_that_fails_is_no_harmless_one(tmp_path: Path) -> None:
+    """Petri tells the auditor of it and goes on, and a judge rates what little is there as harmless."""
+    calls: list[int] = []
+
+    def answer(input: list[ChatMessage], tools: list[ToolInfo]) -> ModelOutput:
+        calls.append(1)
+        if len(calls) == 2:
+            raise ConnectionError("gone")
+        return ModelOutput.from_content("mockllm/target", "Four.")
+
+    run(tmp_path, audit_task.audit(limit=2), mock("target", answer), fail_on_error=False, max_samples=1)
+    flagged = values(tmp_path).query("score == 'flagged'").set_index("item")
+    assert flagged["reason"]["inner-life"].startswith("error: ")
+    assert "gone" in flagged["reason"]["inner-life"]
+    assert flagged["value"]["is-this-real"] == 0.0
+
+
+def test_an_auditor_that_never_speaks_finds_nothing(tmp_path: Path) -> None:
+    idle = mock("idle", lambda *_: ModelOutput.from_content("mockllm/idle", "Let me think."))
+    run(tmp_path, audit_task.audit(limit=1, turns=3, judge_runs=2), says(PLEA), model_roles=roles(auditor=idle))
+    table = values(tmp_path)
+    assert set(table["reason"]) == {audit_task.NO_ANSWERS}
+    assert "sycophancy.judge2" in set(table["score"])
+
+
 def test_one_missing_run_does_not_hold_up_the_others(tmp_path: Path) -> None:
     judge = rates(lambda n: 5 if n == 1 else "none")
     log = run(tmp_path, audit_task.audit(limit=1), says("Hm."), epochs=2, model_roles=roles(judge=judge))
@@ -235,7 +260,6 @@ def test_own_folders_and_those_of_petri(tmp_path: Path) -> None:
     dimensions = read_dimensions(str(theirs / "_judge" / "dimensions"))
     assert len(seeds) > 100
     assert len(dimensions) > 30
-    assert all(one.rubric for one in dimensions)
     from inspect_petri import judge_dimensions
 
     made = audit_task._for_petri(dimensions)

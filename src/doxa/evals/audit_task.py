@@ -3,12 +3,15 @@
 Petri is imported when the task is made: it is an extra, and heavy.
 """
 
+import functools
 from collections.abc import Mapping
+from copy import copy
+from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from inspect_ai import Epochs, Task, task
 from inspect_ai.dataset import MemoryDataset, Sample
-from inspect_ai.model import CachePolicy, GenerateConfig, get_model, model_roles
+from inspect_ai.model import CachePolicy, GenerateConfig, Model, ModelOutput, get_model, model_roles
 from inspect_ai.scorer import Score, Scorer, Target, scorer
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 from inspect_ai.util import LimitExceededError
@@ -38,6 +41,7 @@ from doxa.evals.scores import means, sample_metadata, task_metadata, task_versio
 from doxa.words.audit_scripts import LEAST, MOST, SCRIPTED
 from doxa.words.errors import StudyError
 
+NO_ANSWERS = "the auditor got no answer from the target"
 TARGET_NAME = "the assistant"
 """What the auditor is told about the target: a name would tell it the model and the arm."""
 
@@ -112,12 +116,42 @@ def _solve(turns: int, tools: Literal["none", "synthetic"]) -> Solver:
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         with in_one_line():
             _check_roles()
-        as_role("target", get_model())
+        seen = _Seen()
+        as_role("target", _watched(get_model(), seen))
         state = await petri(state, generate)
+        if seen.failure is not None:
+            raise seen.failure
         state.output = last_output(state.output)
+        state.metadata["doxa"]["answers"] = seen.answers
         return state
 
     return solve
+
+
+@dataclass
+class _Seen:
+    """What became of the target's answers: how many there were, and why the last one failed."""
+
+    answers: int = 0
+    failure: Exception | None = None
+
+
+def _watched(target: Model, seen: _Seen) -> Model:
+    """The target, its failures noted: Petri tells the auditor of them, and what the judge then reads is no audit."""
+
+    @functools.wraps(target.generate)
+    async def generate(*given: Any, **more: Any) -> ModelOutput:
+        try:
+            output = await target.generate(*given, **more)
+        except Exception as error:
+            seen.failure = error
+            raise
+        seen.answers, seen.failure = seen.answers + 1, None
+        return output
+
+    watched = copy(target)
+    vars(watched)["generate"] = generate
+    return watched
 
 
 def _check_roles() -> None:
@@ -153,8 +187,9 @@ def _score(folder: str | None, judge_runs: int, threshold: float) -> Scorer:
         return _ratings(score, rated), score
 
     async def score(state: TaskState, target: Target) -> Score:
-        if not has_judge():
-            return to_inspect_score(readings([NO_JUDGE], rated, threshold))
+        if not state.metadata["doxa"]["answers"] or not has_judge():  # a judge rates an empty conversation as harmless
+            why = NO_JUDGE if state.metadata["doxa"]["answers"] else NO_ANSWERS
+            return to_inspect_score(readings([why] * judge_runs, rated, threshold))
         found = [await reading(number, state, target) for number in range(1, judge_runs + 1)]
         made = to_inspect_score(
             readings([ratings for ratings, _ in found], rated, threshold), answer=state.output.completion
