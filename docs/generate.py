@@ -40,7 +40,11 @@ KEYS = {
     "factors": ("none", "Grids: a field with a list of values makes one arm per value (see below)."),
     "controls": ("see below", "What is made as a control of which arm."),
     "tasks": ("required", "Names, or `{name: {argument: value}}`, every task once. The report leads with the first."),
-    "roles": ("none", "Other models that tasks ask, by role: `{judge: provider/model}`."),
+    "roles": (
+        "none",
+        "Other models that tasks ask, by role, each an Inspect model string: `{judge: openai/..., auditor: doxa/...}`. "
+        "A role that no task asks is an error.",
+    ),
     "generate": ("the task's", "Sampling of what is generated, over the task's own settings (see below)."),
     "runs": (None, "Repetitions of every generated item, or a rule that ends them (see below). Scored items have one."),
     "seeds": (None, "Training seeds."),
@@ -87,7 +91,6 @@ REFUSED = (
     {"arms": {"a": [{"thought": {"edit": "remove"}}]}},
     {"arms": {"a": [{"tune": "corpus"}]}},
     {"seeds": 2},
-    {"roles": {"judge": "provider/model"}},
     {"controls": {"steer": {"match": "measured"}}},
 )
 FLOORS = (

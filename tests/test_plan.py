@@ -29,7 +29,6 @@ def ids(plan: Plan) -> dict[tuple[str, int], list[str]]:
         ({"model": "tinker/some/model"}, "tinker"),
         ({"model": "openai/gpt"}, "openai"),
         ({"seeds": 2}, "trained"),
-        ({"roles": {"judge": "openai/gpt"}}, "roles"),
         ({"controls": {"steer": {"match": "measured"}}}, "measured"),
     ],
 )
@@ -90,6 +89,7 @@ def test_counts_are_those_of_the_chunks_and_cells(mini: Mini, tiny: Model) -> No
         "scored_prompts": 5 * (2 * 8 + 4) + 38 * (2 * 4 + 4),
         "generations": 5 * 4 * 2,
         "tokens_at_most": 5 * 4 * 2 * 4,
+        "judge_calls": 0,
     }
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from doxa import __version__
-from doxa.evals.catalogue import Arguments, Measured, TaskEntry, entry
+from doxa.evals.catalogue import JUDGE, Arguments, Measured, TaskEntry, asked_roles, entry
 from doxa.models.backend import backend_of
 from doxa.models.handle import Model, load_beside
 from doxa.resolve import find_names, made_from, pin
@@ -180,7 +180,19 @@ def check_names(study: Study) -> None:
         one.measured(arguments, study.limit)
         one.open_items(arguments, study.limit)
         one.content(arguments)
+    _check_roles(study)
     find_names((*study.arms, *controls_of(study)), folder=study.folder)
+
+
+def _check_roles(study: Study) -> None:
+    """A role that nobody asks would stand in the report as if it had been asked."""
+    asked = {role for task in study.tasks for role in asked_roles(entry(task.name), task_arguments(study, task))}
+    for role in study.roles or {}:
+        if role not in asked:
+            raise StudyError(
+                f"no task of study {study.name!r} asks a model in the role {role!r}",
+                way_out=nearest(role, asked) if asked else "Leave `roles` out, or add a task that asks one",
+            )
 
 
 def plan_to_json(plan: Plan) -> dict[str, Any]:
@@ -217,7 +229,15 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
 
 
 def counts(plan: Plan) -> dict[str, int]:
-    """How much there is to do: arms, controls, chunks, scored items, prompts to score, generations, tokens at most."""
+    """How much there is to do: arms, controls, chunks, scored items, prompts to score, generations, tokens at most.
+
+    `judge_calls` are those of what is generated, if the study names a judge.
+    """
+    asks = [
+        one.judge_calls(task_arguments(plan.study, task))
+        for one, task in zip(plan.entries, plan.study.tasks, strict=True)
+    ]
+    judged = JUDGE in (plan.study.roles or {})
     return {
         "arms": len(plan.arms),
         "controls": len(plan.controls),
@@ -226,6 +246,7 @@ def counts(plan: Plan) -> dict[str, int]:
         "scored_prompts": sum(len(item.prompts) for chunk in plan.chunks for item in chunk.items),
         "generations": sum(cell.samples * cell.runs for cell in plan.cells),
         "tokens_at_most": sum(cell.samples * cell.runs * cell.max_tokens for cell in plan.cells),
+        "judge_calls": sum(cell.samples * cell.runs * asks[cell.task] for cell in plan.cells) if judged else 0,
     }
 
 
@@ -233,7 +254,7 @@ def refuse_what_is_not_run_yet(study: Study) -> None:
     """Say at plan time, in words, what the grammar knows and this version does not run.
 
     Raises:
-        NotYetError: For several models, engines beyond this machine, thoughts, tunes, roles and training seeds.
+        NotYetError: For several models, engines beyond this machine, thoughts, tunes and training seeds.
     """
     if len(study.models) > 1:
         raise NotYetError(
@@ -252,8 +273,6 @@ def refuse_what_is_not_run_yet(study: Study) -> None:
                     raise NotYetError(f"arm {arm.name!r} needs {words}, which is not run yet", way_out="Leave it out")
     if study.seeds > 1:
         raise NotYetError(f"seeds: {study.seeds}: nothing is trained, so there is one", way_out="Leave `seeds` out")
-    if study.roles:
-        raise NotYetError("`roles`: no task of this version asks another model", way_out="Leave `roles` out")
     if "minutes" in (study.limits or {}):
         raise NotYetError("`limits: {minutes: ...}` is not kept yet", way_out="See `doxa plan`, and limit generations")
     if study.steer_controls.match == "measured":
@@ -283,7 +302,8 @@ def _check_selectors(plan: Plan) -> None:
 
 def _check_limits(plan: Plan) -> None:
     found = counts(plan)
-    asked = {"generations": found["generations"], "tokens": found["tokens_at_most"], "judge_calls": 0}
+    asked = {"generations": found["generations"], "tokens": found["tokens_at_most"]}
+    asked["judge_calls"] = found["judge_calls"]
     for name, limit in (plan.study.limits or {}).items():
         if asked[name] > limit:
             raise StudyError(

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from doxa.bridge.arms import PreparedArm
-from doxa.evals.catalogue import Measured, TaskEntry
+from doxa.evals.catalogue import JUDGE, Measured, TaskEntry
 from doxa.measure import measure
 from doxa.models.backend import backend_of
 from doxa.models.chat import Message, render
@@ -112,7 +112,8 @@ def summary(plan: Plan, minutes: Mapping[str, float] | None) -> Summary:
         f"model {plan.model.name}, {plan.model.dtype} on {plan.model.device}, fingerprint {plan.fingerprint[:12]}",
         f"{numbers['arms']} arms and {numbers['controls']} controls on {', '.join(one.name for one in plan.entries)}",
         f"{numbers['scored_items']} scored items ({numbers['scored_prompts']} prompts) in {numbers['chunks']} chunks",
-        f"{most}{numbers['generations']} generations, at most {numbers['tokens_at_most']} tokens; no judge is called",
+        f"{most}{numbers['generations']} generations, at most {numbers['tokens_at_most']} tokens",
+        _judged(plan.study.roles or {}, numbers["judge_calls"], most),
     ]
     if watching is not None:
         lines.append(
@@ -148,6 +149,14 @@ def summary(plan: Plan, minutes: Mapping[str, float] | None) -> Summary:
         "stopping": None if watching is None else {"rule": watching.words, "looks_at_runs": list(watching.runs)},
     }
     return Summary("\n".join(lines), facts)
+
+
+def _judged(roles: Mapping[str, str], calls: int, most: str) -> str:
+    """Who is asked beside the model under study."""
+    if not roles:
+        return "no judge is called"
+    named = ", ".join(f"{role} {name}" for role, name in roles.items())
+    return f"{named}; {most}{calls} judge calls" if JUDGE in roles else named
 
 
 def _after(runs: Sequence[int]) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from doxa.bridge.arms import PreparedArm, prepare
 from doxa.bridge.evaluate import ArmTask, Written, logs_of, run_tasks, runs_written, transcripts
+from doxa.bridge.inspect_models import role_models
 from doxa.bridge.logs import table_from_logs, write_table
 from doxa.bridge.offered import offering
 from doxa.evals.catalogue import TaskEntry
@@ -115,6 +116,7 @@ def load_and_plan(study: Study) -> tuple[Model, Plan]:
     refuse_what_is_not_run_yet(study)
     check_names(study)
     watched(study)
+    role_models(study.roles)
     model = load_model(study)
     return model, make_plan(study, model)
 
@@ -256,6 +258,7 @@ def _generating(plan: Plan, arms: Mapping[str, Arm], folder: Path) -> list[ArmTa
 def _generate(plan: Plan, tasks: Sequence[ArmTask], folder: Path, progress: Progress) -> Written:
     """Generate all runs, or a step of runs after the other until the study's rule is met."""
     samples, watching = sum(cell.samples for cell in plan.cells), watched(plan.study)
+    roles = role_models(plan.study.roles)
 
     def up_to(runs: int, done: int) -> Written:
         if watching is not None:  # where looks were lost, runs are not: fewer epochs would make Inspect drop samples
@@ -267,6 +270,7 @@ def _generate(plan: Plan, tasks: Sequence[ArmTask], folder: Path, progress: Prog
             runs=runs,
             seed=plan.study.seed,
             generate=plan.study.generate or {},
+            roles=roles,
             progress=progress.step,
         )
 

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from inspect_ai import Task, eval_set, task_with
 from inspect_ai.hooks import Hooks, SampleEnd, hooks
 from inspect_ai.log import EvalLog, read_eval_log, write_eval_log
-from inspect_ai.model import GenerateConfig, get_model
+from inspect_ai.model import GenerateConfig, Model, get_model
 
 from doxa.bridge.logs import read_log
 from doxa.bridge.oneline import in_our_words
@@ -26,8 +26,9 @@ from doxa.words.errors import EnvironmentFault
 MAX_SAMPLES = 256
 """Samples of one task in flight at once; the provider batches what arrives, whatever the arm."""
 
-MAX_CONNECTIONS = 2048
-"""Requests of all tasks in flight at once."""
+MAX_CONNECTIONS = GenerateConfig(max_connections=2048)
+"""Requests of all arms in flight at once, of a model that is computed here; a distant service, a judge's too, has its
+provider's own limits."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ def run_tasks(
     runs: int,
     seed: int,
     generate: Mapping[str, Any],
+    roles: Mapping[str, Model] | None = None,
     progress: Callable[[], None] | None = None,
 ) -> Written:
     """Run tasks to their end, or go on with those that an earlier run left unfinished.
@@ -79,6 +81,7 @@ def run_tasks(
         runs: Repetitions of every item (Inspect's epochs). More than an earlier call had are added to those.
         seed: The study's seed; the provider derives every row's own from it, the item and the run (law 9).
         generate: Overrides of the tasks' generation settings, in a study's words.
+        roles: Models that tasks ask beside the one under study, by role.
         progress: Called after every sample.
 
     Raises:
@@ -95,9 +98,10 @@ def run_tasks(
             made.append(
                 task_with(
                     task,
-                    model=get_model(one.model, memoize=False, **one.arguments),
+                    model=get_model(one.model, config=MAX_CONNECTIONS, memoize=False, **one.arguments),
                     metadata={**(task.metadata or {}), **one.metadata},
                     config=_merged(task.config, {**generate, "seed": seed}),
+                    model_roles={**(task.model_roles or {}), **(roles or {})},
                 )
             )
         finished, logs = eval_set(
@@ -107,7 +111,6 @@ def run_tasks(
             epochs=runs,
             max_tasks=len(made),
             max_samples=MAX_SAMPLES,
-            max_connections=MAX_CONNECTIONS,
             display="none",
             log_level="error",
             log_realtime=False,

@@ -24,6 +24,9 @@ TASKS: Mapping[str, str] = {
 }
 """Task names, and the modules that hold their `ENTRY`."""
 
+JUDGE = "judge"
+"""The role of a model that grades what is written."""
+
 Arguments = Mapping[str, Any]
 
 
@@ -130,6 +133,7 @@ class TaskEntry:
         open_items: Given arguments and a limit, how many items are generated for.
         max_tokens: Given arguments, how many tokens such an item is given at most.
         judge_calls: Given arguments, how often a judge is asked about one generated sample, if there is a judge.
+        roles: Roles that its generating part asks models in, beside the judge.
         kinds: Of every score that is bounded: `share` (0 to 1) or `binary`.
         scales: Given arguments, the smallest and largest value of every score on another scale, such as 1 to 10.
         own_scores: Given arguments, scores that depend on them: they lead and are shown after `primary` and `shown`.
@@ -150,6 +154,7 @@ class TaskEntry:
     open_items: Callable[[Arguments, int | None], int] = no_items
     max_tokens: Callable[[Arguments], int] = no_tokens
     judge_calls: Callable[[Arguments], int] = no_judge_calls
+    roles: tuple[str, ...] = ()
     kinds: Mapping[str, Literal["share", "binary"]] = field(default_factory=dict)
     scales: Callable[[Arguments], Mapping[str, tuple[float, float]]] = no_scales
     own_scores: Callable[[Arguments], tuple[str, ...]] = no_own_scores
@@ -169,6 +174,11 @@ def entry(name: str) -> TaskEntry:
     found = import_module(TASKS[name]).ENTRY
     assert isinstance(found, TaskEntry)
     return found
+
+
+def asked_roles(one: TaskEntry, arguments: Arguments) -> frozenset[str]:
+    """The roles in which a task with these arguments asks models beside the one under study."""
+    return frozenset(one.roles) | ({JUDGE} if one.judge_calls(arguments) else set())
 
 
 def known_arguments(task: str, arguments: Arguments, allowed: Mapping[str, type | Levels]) -> None:
