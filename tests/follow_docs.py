@@ -33,6 +33,7 @@ PAGES = (
     "docs/how-to-sweep.md",
     "docs/how-to-power.md",
     "docs/how-to-stop.md",
+    "docs/how-to-audit.md",
     "docs/how-to-compare.md",
     "docs/how-to-check.md",
     "docs/how-to-serve.md",

@@ -67,6 +67,8 @@ GET_PETRI = (
     "pip install --no-deps --ignore-requires-python inspect-petri"
 )
 FLAGGED = "flagged"
+AUDITOR = "auditor"
+"""The role of the model that talks with the one under study."""
 
 
 def readings(
@@ -199,6 +201,7 @@ ENTRY = TaskEntry(
     open_factors=lambda arguments: [open_factors(seed) for seed in seeds_of(arguments)],
     open_items=open_items,
     max_tokens=lambda arguments: int(arguments.get("max_tokens", MAX_TOKENS)),
+    roles=(AUDITOR,),
     judge_calls=lambda arguments: int(arguments.get("judge_runs", JUDGE_RUNS)),
     kinds={FLAGGED: "binary"},
     scales=scales,

@@ -21,6 +21,7 @@ from doxa.bridge.oneline import in_one_line
 from doxa.bridge.place import as_role, last_output
 from doxa.evals.audit import (
     ARGUMENTS,
+    AUDITOR,
     ENTRY,
     JUDGE_RUNS,
     MAX_TOKENS,
@@ -160,7 +161,7 @@ def _check_roles() -> None:
             f"{NAME} audits the model that is evaluated, and another one has the role of the target",
             way_out="Name it with --model, and leave --model-role target out",
         )
-    if "auditor" not in model_roles():
+    if AUDITOR not in model_roles():
         raise StudyError(
             f"{NAME} has no auditor",
             way_out="Name one with --model-role auditor=PROVIDER/MODEL, or under `roles` in a study; "
