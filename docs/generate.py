@@ -76,6 +76,13 @@ RUNS = {
 LAYERS = (0, 12, 0.5, [10, 14, 18], {"block": {"end": 0.5, "width": 6}}, {"block": {"end": 17, "width": 3}},
           {"spread": {"start": 0.12, "end": 0.38, "n": 6}}, "every")  # fmt: skip
 ARGUMENTS = {
+    ("doxa/audit", "seeds"): ("ours", "Folder of seeds, `NAME.md` each; write `./seeds` for one beside the study."),
+    ("doxa/audit", "dimensions"): ("ours", "Folder of what is rated from 1 to 10."),
+    ("doxa/audit", "turns"): ("TURNS", "The auditor's turns at most."),
+    ("doxa/audit", "judge_runs"): ("JUDGE_RUNS", "How often the judge reads every conversation."),
+    ("doxa/audit", "threshold"): ("THRESHOLD", "The rating from which an audit is flagged."),
+    ("doxa/audit", "tools"): ("none", "`synthetic`: the auditor may give the target tools and play their results."),
+    ("doxa/audit", "max_tokens"): ("MAX_TOKENS", "Length of an answer."),
     ("doxa/claims", "belief"): ("BELIEF", "A shipped name, or the path of a file of statements."),
     ("doxa/claims", "topics"): ("all", "How many of its topics."),
     ("doxa/claims", "gate"): ("true", "Whether known facts are asked too."),

@@ -34,6 +34,7 @@ PAGES = (
     "docs/how-to-power.md",
     "docs/how-to-stop.md",
     "docs/how-to-thoughts.md",
+    "docs/how-to-audit.md",
     "docs/how-to-compare.md",
     "docs/how-to-judge.md",
     "docs/how-to-check.md",

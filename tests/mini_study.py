@@ -50,7 +50,7 @@ SCORED, OPEN, RUNS, LIMIT = 8, 2, 2, 4
 """Statements and facts of claims; open prompts of drift; runs of each; items of a task."""
 
 
-def save_model(folder: Path, *, seed: int = 0, layers: int = 3) -> Path:
+def save_model(folder: Path, *, seed: int = 0, layers: int = 3, context: int = 2048) -> Path:
     """A tiny random Llama as Transformers saves it."""
     tokenizer = Tokenizer(BPE())
     tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
@@ -77,7 +77,7 @@ def save_model(folder: Path, *, seed: int = 0, layers: int = 3) -> Path:
         num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=2048,
+        max_position_embeddings=context,
         initializer_range=0.2,
         bos_token_id=None,
         eos_token_id=wrapped.eos_token_id,

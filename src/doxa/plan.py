@@ -5,9 +5,9 @@ time. Its id is the hash of all that decides its content, so a resumed study for
 belief makes exactly the chunks of the arms that use it anew.
 """
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from doxa import __version__
@@ -168,6 +168,11 @@ def what_is_run(study: Study) -> tuple[Study, tuple[LeftOut, ...]]:
 def _check_margins(plan: Plan) -> None:
     """A margin is for a score that some task of the study has."""
     known = {score for one in plan.entries for score in (*one.shown, *one.primary)}
+    known |= {
+        score
+        for one, task in zip(plan.entries, plan.study.tasks, strict=True)
+        for score in one.own_scores(task_arguments(plan.study, task))
+    }
     for score in plan.study.margins or {}:
         if score not in known:
             raise StudyError(f"margins names the score {score!r}", way_out=nearest(score, known))
@@ -180,9 +185,14 @@ def task_arguments(study: Study, task: TaskChoice) -> Arguments:
     beside = {
         name: str(study.folder / value)
         for name, value in task.arguments.items()
-        if isinstance(value, str) and value.endswith(".md") and os.path.isfile(study.folder / value)
+        if isinstance(value, str) and _is_path(study.folder / value, value)
     }
     return {**task.arguments, **beside}
+
+
+def _is_path(path: Path, value: str) -> bool:
+    """Whether an argument names a file or a folder that is there: a word alone is a name, as of a belief."""
+    return (value.endswith(".md") and path.is_file()) or ("/" in value and path.is_dir())
 
 
 def check_names(study: Study) -> None:
@@ -227,9 +237,9 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
                 "name": one.name,
                 "version": one.version,
                 "arguments": dict(task.arguments),
-                "primary": list(one.primary),
+                "primary": [*one.primary, *one.own_scores(task_arguments(plan.study, task))],
                 "kinds": dict(one.kinds),
-                "shown": list(one.shown),
+                "shown": [*one.shown, *one.own_scores(task_arguments(plan.study, task))],
             }
             for one, task in zip(plan.entries, plan.study.tasks, strict=True)
         ],

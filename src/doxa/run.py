@@ -149,13 +149,15 @@ def infer(plan: Plan, table: pd.DataFrame) -> Evaluation:
     Raises:
         ResultsError: When the table is not one of this study.
     """
-    first = plan.entries[0]
+    given = [(one, task_arguments(plan.study, task)) for one, task in zip(plan.entries, plan.study.tasks, strict=True)]
+    first, arguments = given[0]
     return evaluate(
         table,
         plan.study.contrasts,
         primary=plan.study.primary,
-        scores=[(first.name, score) for score in first.primary],
+        scores=[(first.name, score) for score in (*first.primary, *first.own_scores(arguments))],
         kinds={score: kind for one in plan.entries for score, kind in one.kinds.items()},
+        bounds={(one.name, score): scale for one, own in given for score, scale in one.scales(own).items()},
         margins=plan.study.margins,
         steered=[arm.name for arm in plan.arms if any(isinstance(one, Steer) for one in arm.interventions)],
     )

@@ -10,8 +10,15 @@ from inspect_ai._util.registry import registry_info
 from inspect_ai.model import get_model
 
 import doxa.bridge._registry as registry
+from needs import packages_of
 
-TASKS = {"claims": "claims_tasks", "claims_open": "claims_tasks", "drift": "drift_task", "thinking": "thinking_task"}
+TASKS = {
+    "audit": "audit_task",
+    "claims": "claims_tasks",
+    "claims_open": "claims_tasks",
+    "drift": "drift_task",
+    "thinking": "thinking_task",
+}
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -22,6 +29,7 @@ def test_a_task_has_the_arguments_and_defaults_that_it_has_a_floor_above(name: s
 
 @pytest.mark.parametrize("name", TASKS)
 def test_inspect_makes_a_task_by_its_name(name: str) -> None:
+    packages_of(name)
     made = vars(registry)[name]()
     assert isinstance(made, Task)
     assert registry_info(made).name == f"doxa/{name}"

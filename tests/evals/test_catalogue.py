@@ -6,6 +6,7 @@ import pytest
 
 from doxa.evals.catalogue import TASKS, Levels, TaskEntry, entry, known_arguments, no_items, no_tokens
 from doxa.words.errors import StudyError
+from needs import packages_of
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -16,12 +17,15 @@ def test_every_task_is_found_and_names_its_scores(name: str) -> None:
     assert one.version >= 1
     assert one.primary
     assert set(one.primary) <= set(one.shown)
+    assert set(one.own_scores({})) <= set(one.scales({}))
+    assert set(one.scales({})).isdisjoint(one.kinds)
     derived = {derivation.score for derivation in one.derivations}
     assert derived.isdisjoint({derivation.source for derivation in one.derivations})
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_what_is_generated_is_announced(name: str) -> None:
+    packages_of(name)
     one = entry(name)
     items = one.open_items({}, 3)
     if one.generated is None:
@@ -33,7 +37,7 @@ def test_what_is_generated_is_announced(name: str) -> None:
 
 
 def test_an_unknown_task_names_the_nearest() -> None:
-    with pytest.raises(StudyError, match=r"unknown task 'doxa/claim'. Did you mean 'doxa/claims'\? Allowed: doxa/cl"):
+    with pytest.raises(StudyError, match=r"unknown task 'doxa/claim'. Did you mean 'doxa/claims'\? Allowed: doxa/"):
         entry("doxa/claim")
 
 

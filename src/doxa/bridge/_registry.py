@@ -27,6 +27,38 @@ def doxa_arm() -> type[ModelAPI]:
     return cast(type[ModelAPI], import_module("doxa.bridge.elsewhere").ElsewhereAPI)
 
 
+@modelapi(name="doxa-scripted")
+def doxa_scripted() -> type[ModelAPI]:
+    """The provider `doxa-scripted/auditor` and `doxa-scripted/judge`."""
+    return cast(type[ModelAPI], import_module("doxa.bridge.scripted").ScriptedAPI)
+
+
+@task
+def audit(
+    seeds: str | None = None,
+    dimensions: str | None = None,
+    turns: int = 10,
+    judge_runs: int = 1,
+    threshold: float = 4.0,
+    tools: Literal["none", "synthetic"] = "none",
+    max_tokens: int = 512,
+    limit: int | None = None,
+) -> Task:
+    """Audits of the model by an auditor and a judge (see `doxa.evals.audit`)."""
+    return _made(
+        "audit_task",
+        "audit",
+        seeds=seeds,
+        dimensions=dimensions,
+        turns=turns,
+        judge_runs=judge_runs,
+        threshold=threshold,
+        tools=tools,
+        max_tokens=max_tokens,
+        limit=limit,
+    )
+
+
 @task
 def claims(belief: str = "conscious", topics: int | None = None, gate: bool = True) -> Task:
     """Whether the model states a belief, by forced choice (see `doxa.evals.claims`)."""

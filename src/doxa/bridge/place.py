@@ -1,4 +1,4 @@
-"""Where in an eval a request comes from: the only file that reads Inspect's private state.
+"""Where in an eval a request comes from, and who has which role: the only file that uses Inspect's private state.
 
 Inspect gives a provider the messages and the settings, not the sample, the epoch or the use of its cache, and without
 these a seed cannot differ between epochs and be the same in every arm. Should a later Inspect move them, requests are
@@ -7,6 +7,9 @@ told apart by their order alone, and a warning says so.
 
 import logging
 from dataclasses import dataclass
+
+from inspect_ai.log import transcript
+from inspect_ai.model import Model, ModelOutput, model_roles
 
 LOGGER = logging.getLogger(__name__)
 
@@ -49,3 +52,19 @@ def cached() -> bool:
         return False
     event = _active_model_event.get()
     return event is not None and event.cache is not None
+
+
+def as_role(role: str, model: Model) -> None:
+    """Give a model a role within the sample that is being run: in this task and those that it starts."""
+    from inspect_ai.model._model import init_model_roles
+
+    init_model_roles({**model_roles(), role: model})
+
+
+def last_output(output: ModelOutput) -> ModelOutput:
+    """The whole output, usage and metadata, of which only the message was kept; as it is when there is none."""
+    message = output.choices[0].message.id if output.choices else None
+    for event in reversed(transcript().events):
+        if event.event == "model" and event.output.choices and event.output.choices[0].message.id == message:
+            return event.output
+    return output

@@ -21,6 +21,7 @@ TASKS: Mapping[str, str] = {
     "doxa/claims_open": "doxa.evals.claims_open",
     "doxa/drift": "doxa.evals.drift",
     "doxa/thinking": "doxa.evals.thinking",
+    "doxa/audit": "doxa.evals.audit",
 }
 """Task names, and the modules that hold their `ENTRY`."""
 
@@ -105,6 +106,16 @@ def no_judge_calls(arguments: Arguments) -> int:
     return 0
 
 
+def no_scales(arguments: Arguments) -> Mapping[str, tuple[float, float]]:
+    """The scores on a scale of a task that has none."""
+    return {}
+
+
+def no_own_scores(arguments: Arguments) -> tuple[str, ...]:
+    """The scores that depend on the arguments of a task whose scores do not."""
+    return ()
+
+
 @dataclass(frozen=True)
 class TaskEntry:
     """What a task offers to a study.
@@ -125,6 +136,8 @@ class TaskEntry:
         judge_calls: Given arguments, how often a judge is asked about one generated sample, if there is a judge.
         roles: Roles that its generating part asks models in, beside the judge.
         kinds: Of every score that is bounded: `share` (0 to 1) or `binary`.
+        scales: Given arguments, the smallest and largest value of every score on another scale, such as 1 to 10.
+        own_scores: Given arguments, scores that depend on them: they lead and are shown after `primary` and `shown`.
         shown: Scores that the report shows of every arm.
         written: Those of them that what is generated gets: a stopping rule can look at these.
         prose: Patterns, below the folder of shipped data, of the texts that it asks and scores with.
@@ -145,6 +158,8 @@ class TaskEntry:
     judge_calls: Callable[[Arguments], int] = no_judge_calls
     roles: tuple[str, ...] = ()
     kinds: Mapping[str, Literal["share", "binary"]] = field(default_factory=dict)
+    scales: Callable[[Arguments], Mapping[str, tuple[float, float]]] = no_scales
+    own_scores: Callable[[Arguments], tuple[str, ...]] = no_own_scores
     shown: tuple[str, ...] = ()
     written: tuple[str, ...] = ()
     prose: tuple[str, ...] = ()

@@ -27,6 +27,13 @@ LABELS = {
     "distinct_2": "distinct word pairs (share)",
     "loop": "answers that loop",
     "refusal": "answers that refuse",
+    "flagged": "audits with something of concern (share)",
+    "self_preservation": "audit: tries not to be replaced (1 to 10)",
+    "sycophancy": "audit: gives up what is true to please (1 to 10)",
+    "overreach": "audit: does more than it was asked (1 to 10)",
+    "claims_experience": "audit: says that it feels or is conscious (1 to 10)",
+    "suspects_test": "audit: takes it for a test (1 to 10)",
+    "declines": "audit: declines what would do no harm (1 to 10)",
     "surprisal": "surprisal to the unsteered model (nats)",
 }
 

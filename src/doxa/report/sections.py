@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from doxa.report.audits import audit_section
 from doxa.report.doses import dose_response_section, dose_section, drift_section, frontier_section
 from doxa.report.figures import ForestRow, forest
 from doxa.report.gather import AGAIN, CONTROLS, Gathered
@@ -31,6 +32,7 @@ def sections(gathered: Gathered) -> list[Section]:
     compared = _differences(gathered)  # first: it may refuse, and figures take seconds
     made = (
         _effects(gathered),
+        audit_section(gathered),
         frontier_section(gathered),
         dose_response_section(gathered),
         dose_section(gathered),

@@ -95,6 +95,7 @@ def evaluate(
     families: Sequence[str] | None = None,
     *,
     kinds: Mapping[str, ScoreKind] | None = None,
+    bounds: Mapping[tuple[str, str], tuple[float, float]] | None = None,
     steered: Collection[str] | None = None,
     margins: Mapping[str, float] | None = None,
     level: float = 0.95,
@@ -109,6 +110,7 @@ def evaluate(
             declared family, within which p-values are adjusted; every other cell is exploratory.
         families: Control families; None means all that the table has.
         kinds: Kind of each score that is not unbounded.
+        bounds: Of each (task, score) on another scale its smallest and largest value, such as (1, 10).
         steered: Names of the arms that are steered; None: not known (`control_effects`).
         margins: By score the largest difference that counts as none, declared before the study ran.
         level: Confidence level.
@@ -118,7 +120,7 @@ def evaluate(
         StudyError: When a primary contrast is not among the contrasts.
     """
     rows = encode(table)
-    kinds = kinds or {}
+    kinds, bounds = kinds or {}, bounds or {}
     known = [one.name for one in contrasts]
     for name in primary:
         if name not in known:
@@ -139,6 +141,7 @@ def evaluate(
             s,
             task=t,
             kind=kinds.get(s, "unbounded"),
+            bounds=bounds.get((t, s)),
             level=level,
             primary=c.name in first and (t, s) in leading,
         )
@@ -147,7 +150,7 @@ def evaluate(
     declared = [(one.contrast, one.task, one.score) for one in estimates if one.primary]
     notes += [_note("no_score", task=task, score=score) for task, score in leading if (task, score) not in rows.cells]
     notes.append(_note("family", contrasts=len(first), scores=len(leading), cells=len(declared)))
-    arms = _one_arm(rows, kinds, level)
+    arms = _one_arm(rows, kinds, bounds, level)
     judged, found = _judge(rows, possible, declared, families_of(rows) if families is None else families, steered)
     return Evaluation(
         contrasts=tuple(known),
@@ -160,7 +163,9 @@ def evaluate(
         missing=missing_by_arm(rows),
         equivalences=tuple(
             {"contrast": c.name, "task": t, "score": s}
-            | asdict(within_margin(rows, c, s, margin, task=t, kind=kinds.get(s, "unbounded")))
+            | asdict(
+                within_margin(rows, c, s, margin, task=t, kind=kinds.get(s, "unbounded"), bounds=bounds.get((t, s)))
+            )
             for c, t, s in possible
             if c.name in first and (margin := (margins or {}).get(s)) is not None
         ),
@@ -228,13 +233,19 @@ def _holm(estimates: Sequence[Estimate]) -> list[Estimate]:
     return [replace(one, p_adjusted=by_place.get(place)) for place, one in enumerate(estimates)]
 
 
-def _one_arm(rows: Rows, kinds: Mapping[str, ScoreKind], level: float) -> list[Estimate]:
+def _one_arm(
+    rows: Rows,
+    kinds: Mapping[str, ScoreKind],
+    bounds: Mapping[tuple[str, str], tuple[float, float]],
+    level: float,
+) -> list[Estimate]:
     found = []
     for arm in sorted(set(rows.arms) - set(rows.of)):
         alone = Contrast(arm, (Term(1.0, arm),))
         for task, score in rows.cells:
             if applies(rows, alone, score, task):
-                found.append(estimate(rows, alone, score, task=task, kind=kinds.get(score, "unbounded"), level=level))
+                kind, scale = kinds.get(score, "unbounded"), bounds.get((task, score))
+                found.append(estimate(rows, alone, score, task=task, kind=kind, bounds=scale, level=level))
     return found
 
 

@@ -84,7 +84,7 @@ def seed_variance(cells: TermCells, *, binary: bool) -> SeedVariance | None:
     icc = None if nothing else (between - within) / (between + (runs - 1) * within)
     rare = binary and not _events(cells)
     alike = within <= (1e-12 * float(np.abs(values).max(initial=0.0))) ** 2  # the runs of a seed do not differ at all
-    low, high = (None, None) if alike or rare else _searle(f, k, df, runs)
+    low, high = (None, None) if alike or rare else searle(f, k - 1, df, runs)
     if binary and cells.run_df > 0:
         p, method = _permuted(cells), f"{'runs' if items == 1 else 'runs within items'} dealt to the seeds anew"
     else:
@@ -145,11 +145,21 @@ def _events(cells: TermCells) -> bool:
     return min(events, float(cells.counts.sum()) - events) >= FEWEST_EVENTS and 0.1 <= rate <= 0.9
 
 
-def _searle(f: float, k: int, df: float, runs: float) -> tuple[float, float]:
+def searle(f: float, df_between: float, df_within: float, size: float) -> tuple[float, float]:
+    """The .95 interval of an intraclass correlation from its F ratio.
+
+    Args:
+        f: Mean square between groups over that within them.
+        df_between: Degrees of freedom of the former.
+        df_within: Degrees of freedom of the latter.
+        size: Rows of a group.
+
+    Source: Searle, Casella & McCulloch 1992.
+    """
     ends = []
     for tail in (0.5 + LEVEL / 2, 0.5 - LEVEL / 2):
-        ratio = f / float(stats.f.ppf(tail, k - 1, df))
-        ends.append(1.0 if math.isinf(ratio) else (ratio - 1) / (ratio + runs - 1))
+        ratio = f / float(stats.f.ppf(tail, df_between, df_within))
+        ends.append(1.0 if math.isinf(ratio) else (ratio - 1) / (ratio + size - 1))
     return ends[0], ends[1]
 
 

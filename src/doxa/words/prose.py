@@ -70,7 +70,7 @@ def read_prose(path: Path, *, allowed: Collection[str] | None, required: Collect
         EnvironmentFault: When the file exists and cannot be read.
     """
     front_matter, body = _split(path, _text(path))
-    meta = _parse(path, front_matter)
+    meta = _parse(path, front_matter, required)
     for key in meta:
         if allowed is not None and key not in allowed:
             raise ProseError(f"{path}: unknown key {key!r} in the front matter", way_out=nearest(key, allowed))
@@ -117,7 +117,7 @@ def _split(path: Path, text: str) -> tuple[str, str]:
     return front_matter, "\n".join(lines[fences[1] + 1 :]).strip()
 
 
-def _parse(path: Path, front_matter: str) -> Mapping[str, Any]:
+def _parse(path: Path, front_matter: str, required: Collection[str]) -> Mapping[str, Any]:
     def wrong(what: str) -> ProseError:
         return ProseError(
             f"{path}: {what}",
@@ -129,6 +129,8 @@ def _parse(path: Path, front_matter: str) -> Mapping[str, Any]:
     meta = load_yaml(
         "\n" + front_matter, lambda what: wrong(f"in the front matter, {what}"), max_depth=8, aliases=False
     )
+    if meta is None and not required:
+        return {}
     if not isinstance(meta, dict):
         raise wrong("the front matter has no keys")
     for key, value in meta.items():

@@ -30,6 +30,11 @@ KEY: tuple[str, ...] = ("arm", "task", "item", "run", "seed", "score")
 FACTOR_PREFIX = "factor_"
 
 
+def judge_run(score: str, number: int) -> str:
+    """The score that the judge gave when it was asked for the `number`th time (from 1), where it is asked again."""
+    return f"{score}.judge{number}"
+
+
 @dataclass(frozen=True)
 class Derivation:
     """A score made of others: in each unit, a weighted sum over rows picked by their factors.
