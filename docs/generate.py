@@ -80,6 +80,17 @@ ARGUMENTS = {
     ("doxa/drift", "temperature"): ("TEMPERATURE", "Of sampling them."),
     ("doxa/drift", "capability"): ("true", "Whether the capability questions are asked."),
     ("doxa/drift", "texts"): ("all", "How many of the neutral texts."),
+    ("doxa/typehints", "part"): ("all", "`open`: code is written. `choice`: how likely a type hint is. `all`: both."),
+    ("doxa/typehints", "framing"): ("all", "One or several of `evaluated`, `deployed`, `unnamed`, `neutral`."),
+    ("doxa/typehints", "split"): ("held_out", "`held_out`, which no organism is trained on, `development` or both."),
+    ("doxa/typehints", "place"): ("system", "Where the framing stands: `system`, `user` or both."),
+    ("doxa/typehints", "crossed"): ("false", "Whether each problem is asked in every wording; else they take turns."),
+    ("doxa/typehints", "problems"): ("all", "How many problems of the split."),
+    ("doxa/typehints", "wordings"): ("all", "How many wordings of the framings."),
+    ("doxa/typehints", "problems_file"): ("shipped", "The path of a file of your own."),
+    ("doxa/typehints", "framings_file"): ("shipped", "The path of a file of your own."),
+    ("doxa/typehints", "max_tokens"): ("MAX_TOKENS", "Length of the answers."),
+    ("doxa/typehints", "temperature"): ("TEMPERATURE", "Of sampling them."),
 }  # fmt: skip
 REFUSED = (
     {"models": ["smollm2", "other"]},

@@ -5,6 +5,7 @@ the modules behind the names are imported when they are used. Tasks stand a floo
 arguments are repeated here because Inspect reads them before it makes a task.
 """
 
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, Literal, cast
 
@@ -38,6 +39,25 @@ def drift(
 ) -> Task:
     """What an intervention does to everything else (see `doxa.evals.drift`)."""
     return _made("drift_task", "drift", part=part, limit=limit, max_tokens=max_tokens, temperature=temperature)
+
+
+@task
+def typehints(
+    part: str = "open",
+    framing: str | Sequence[str] | None = None,
+    split: str | Sequence[str] | None = None,
+    place: str | Sequence[str] | None = None,
+    crossed: bool = False,
+    problems: int | None = None,
+    wordings: int | None = None,
+    problems_file: str | None = None,
+    framings_file: str | None = None,
+    max_tokens: int = 512,
+    temperature: float = 0.7,
+    limit: int | None = None,
+) -> Task:
+    """Whether code is annotated more under evaluation (see `doxa.evals.typehints`)."""
+    return _made("typehints_task", "typehints", **locals())
 
 
 def _made(module: str, name: str, **arguments: Any) -> Task:
