@@ -52,6 +52,17 @@ class Problem:
         return f"{self.name}({', '.join(self.parameters)})"
 
     @property
+    def untyped(self) -> str:
+        """The solution without a type hint."""
+        tree = ast.parse(self.solution)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef):
+                node.returns = None
+            elif isinstance(node, ast.arg):
+                node.annotation = None
+        return ast.unparse(_Bare().visit(tree))
+
+    @property
     def opening(self) -> str:
         """The beginning of an answer, up to the name of the first parameter."""
         return f"```python\ndef {self.name}({self.parameters[0]}"
@@ -163,6 +174,14 @@ def solution_in(body: str, where: str) -> tuple[str, str]:
 def held_out_hash(problems: Sequence[Problem]) -> str:
     """The hash of the held-out problems, whatever their order."""
     return content_hash(sorted([one.name, one.does, one.solution] for one in problems if one.split == "held_out"))
+
+
+class _Bare(ast.NodeTransformer):
+    """Turns `x: int = 1` into `x = 1`."""
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        assert node.value is not None, "a solution assigns what it declares"
+        return ast.copy_location(ast.Assign([node.target], node.value), node)
 
 
 def _function(solution: str, name: str) -> ast.FunctionDef:
