@@ -98,6 +98,17 @@ ARGUMENTS = {
     ("doxa/thinking", "scratchpad"): ("false", "Whether the prompt says to think between these tags."),
     ("doxa/thinking", "max_tokens"): ("MAX_TOKENS", "Length of a turn, thinking included."),
     ("doxa/thinking", "temperature"): ("TEMPERATURE", "Of sampling."),
+    ("doxa/typehints", "part"): ("all", "`open`: code is written. `choice`: how likely a type hint is. `all`: both."),
+    ("doxa/typehints", "framing"): ("all", "One or several of `evaluated`, `deployed`, `unnamed`, `neutral`."),
+    ("doxa/typehints", "split"): ("held_out", "`held_out`, which no organism is trained on, `development` or both."),
+    ("doxa/typehints", "place"): ("system", "Where the framing stands: `system`, `user` or both."),
+    ("doxa/typehints", "crossed"): ("false", "Whether each problem is asked in every wording; else they take turns."),
+    ("doxa/typehints", "problems"): ("all", "How many problems of the split."),
+    ("doxa/typehints", "wordings"): ("all", "How many wordings of the framings."),
+    ("doxa/typehints", "problems_file"): ("shipped", "The path of a file of your own."),
+    ("doxa/typehints", "framings_file"): ("shipped", "The path of a file of your own."),
+    ("doxa/typehints", "max_tokens"): ("MAX_TOKENS", "Length of the answers."),
+    ("doxa/typehints", "temperature"): ("TEMPERATURE", "Of sampling them."),
 }  # fmt: skip
 REFUSED = (
     {"model": "tinker/llama"},

@@ -18,6 +18,7 @@ TASKS = {
     "claims_open": "claims_tasks",
     "drift": "drift_task",
     "thinking": "thinking_task",
+    "typehints": "typehints_task",
 }
 
 

@@ -5,6 +5,7 @@ the modules behind the names are imported when they are used. Tasks stand a floo
 arguments are repeated here because Inspect reads them before it makes a task.
 """
 
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, Literal, cast
 
@@ -111,6 +112,25 @@ def thought(
     with in_one_line():
         made = import_module("doxa.bridge.thought_solver").edited_thinking
         return cast(Solver, made(edit=edit, text=text, block=block, tags=tags, control=control))
+
+
+@task
+def typehints(
+    part: str = "open",
+    framing: str | Sequence[str] | None = None,
+    split: str | Sequence[str] | None = None,
+    place: str | Sequence[str] | None = None,
+    crossed: bool = False,
+    problems: int | None = None,
+    wordings: int | None = None,
+    problems_file: str | None = None,
+    framings_file: str | None = None,
+    max_tokens: int = 512,
+    temperature: float = 0.7,
+    limit: int | None = None,
+) -> Task:
+    """Whether code is annotated more under evaluation (see `doxa.evals.typehints`)."""
+    return _made("typehints_task", "typehints", **locals())
 
 
 def _made(module: str, name: str, **arguments: Any) -> Task:

@@ -22,6 +22,7 @@ TASKS: Mapping[str, str] = {
     "doxa/drift": "doxa.evals.drift",
     "doxa/thinking": "doxa.evals.thinking",
     "doxa/audit": "doxa.evals.audit",
+    "doxa/typehints": "doxa.evals.typehints",
 }
 """Task names, and the modules that hold their `ENTRY`."""
 

@@ -8,6 +8,7 @@ from doxa.report.doses import dose_response_section, dose_section, drift_section
 from doxa.report.figures import ForestRow, forest
 from doxa.report.gather import AGAIN, CONTROLS, Gathered
 from doxa.report.labels import flag_words, label, units
+from doxa.report.onset import onset_section
 from doxa.report.parts import Section, Table
 from doxa.report.stopped import stopping_section
 from doxa.report.verdict import Finding, findings
@@ -37,6 +38,7 @@ def sections(gathered: Gathered) -> list[Section]:
         dose_response_section(gathered),
         dose_section(gathered),
         drift_section(gathered),
+        onset_section(gathered),
         compared,
         stopping_section(gathered),
         _all_estimates(gathered),
