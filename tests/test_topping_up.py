@@ -237,6 +237,35 @@ def test_a_step_with_errors_is_not_looked_at_until_they_are_mended(
     assert not read_table(folder / "table.parquet")["reason"].str.startswith("error").any()
 
 
+def test_an_item_that_fails_every_time_holds_up_the_rule_once(
+    small: Callable[..., Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second run asks for it again and then looks, without its rows."""
+    study, folder, compute = small(runs=until("decided")), tmp_path / "out", queue.compute
+    monkeypatch.setattr(topping, "look", met_after(4))
+
+    def never(model: Any, requests: Any, progress: Any) -> Any:
+        if isinstance(requests[0], Row) and any(len(row.prompt.tokens) == longest[0] for row in requests):
+            raise RuntimeError("can't allocate memory")
+        return compute(model, requests, progress)
+
+    longest = [0]
+
+    def measured(model: Any, requests: Any, progress: Any) -> Any:
+        longest[0] = max([longest[0], *(len(row.prompt.tokens) for row in requests if isinstance(row, Row))])
+        return never(model, requests, progress)
+
+    monkeypatch.setattr(queue, "compute", measured)
+    with pytest.raises(EnvironmentFault, match="ended in an error"):
+        run(study, folder)
+    assert not (folder / "stopping.json").exists()
+    with pytest.raises(EnvironmentFault, match="ended in an error"):
+        run(study, folder)
+    assert [one["runs"] for one in looks(folder)["looks"]] == [2, 4]
+    assert looks(folder)["met"]
+    assert read_table(folder / "table.parquet")["reason"].str.startswith("error").any()
+
+
 @pytest.mark.parametrize("damage", ["", "{", '{"digest": 1}', '{"digest": "x", "looks": []}'])
 def test_looks_that_cannot_be_read_are_made_again(
     small: Callable[..., Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str

@@ -14,6 +14,7 @@ from doxa.verbs.check import check
 from doxa.verbs.comment import comment
 from doxa.verbs.compare import compare, table
 from doxa.verbs.in_words import PATH, in_words
+from doxa.verbs.lint import lint
 from doxa.verbs.power import power
 from doxa.words.errors import EnvironmentFault, ResultsError, StudyError, nearest
 from doxa.words.reading import listed_numbers
@@ -32,6 +33,7 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # a terminal that has no dash or arrow shows a question mark
 
 
+main.add_command(lint)
 main.add_command(power)
 
 

@@ -4,7 +4,8 @@ Inspect's epochs are raised: a log goes on where its last step ended, and finish
 again. A run has the random stream of its number, whatever the steps (law 9), and every arm has the same runs. Each look
 is committed to `stopping.json` before the next step begins, so that a run that was killed goes on with the looks that
 were made and never makes one of them again. A step in which samples ended in an error is not looked at: the run ends
-with that, and the next one asks for them and then looks.
+with that, and the next one asks for them and then looks, whatever fails again: one item that always fails would hold up
+all others, and its rows are missing, which every look and the report count.
 """
 
 import json
@@ -18,6 +19,9 @@ from doxa.stats.stopping import Look, look, look_from_json, look_to_json
 from doxa.watched import Watched
 from doxa.words.errors import DoxaError
 from doxa.words.store import write_json
+
+ASKED_AGAIN = "asked-again.json"
+"""Says under which plan samples have ended in an error and are asked for again."""
 
 
 def top_up(watching: Watched, digest: str, folder: Path, up_to: Callable[[int, int], Written]) -> Written:
@@ -41,7 +45,8 @@ def top_up(watching: Watched, digest: str, folder: Path, up_to: Callable[[int, i
     written = Written(frozenset(), (), 0)
     for runs in watching.runs[len(looks) :]:
         written = up_to(runs, looks[-1].runs if looks else 0)
-        if written.errors:
+        if written.errors and not _asked_again(digest, folder):
+            write_json(folder / ASKED_AGAIN, {"digest": digest})
             break
         table = table_from_logs([folder / LOGS / name for name in sorted(written.logs)])
         looks.append(
@@ -59,6 +64,13 @@ def top_up(watching: Watched, digest: str, folder: Path, up_to: Callable[[int, i
         if looks[-1].met:
             break
     return written
+
+
+def _asked_again(digest: str, folder: Path) -> bool:
+    try:
+        return bool(json.loads((folder / ASKED_AGAIN).read_text(encoding="utf-8"))["digest"] == digest)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def read_looks(watching: Watched, digest: str, folder: Path) -> list[Look]:

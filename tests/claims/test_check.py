@@ -284,7 +284,8 @@ def test_a_printed_interval_beside_groups_is_recognised() -> None:
     assert shares.methods == ("Wald",)
     none = said("26/520 vs 14/520 unpaired [1.0, 3.6]")
     assert (
-        "none of those that were compared with it at 95 %, which is assumed: Newcombe, Agresti-Caffo and Wald" in none
+        "none of those that were compared with it at 95 %, which is assumed: Newcombe, Agresti-Caffo, Wald, "
+        "Miettinen-Nurminen and Wald with continuity correction" in none
     )
     pairs = checked("26/520 vs 14/520 [0.39, 4.20]").stated  # 18 against 6 pairs
     assert pairs is not None

@@ -12,6 +12,7 @@ from doxa.stats.boschloo import boschloo
 from doxa.stats.controls import ALPHA
 from doxa.stats.intervals import Interval
 from doxa.stats.rates import bonett_price_of_counts, one_rate, wilson
+from doxa.stats.score_interval import miettinen_nurminen, wald_corrected
 from doxa.stats.two_rates import (
     Count,
     TestResult,
@@ -41,6 +42,8 @@ TESTS: tuple[Callable[[Count, Count], TestResult], ...] = (
 )
 
 OF_TWO = (newcombe, agresti_caffo, wald_interval)
+RECOGNISED = (*OF_TWO, miettinen_nurminen, wald_corrected)
+"""Intervals of a difference that a printed one is compared with."""
 
 
 def group_of(one: Proportion) -> Group | None:
@@ -102,7 +105,7 @@ def intervals_by_method(groups: tuple[Group, ...], level: float, *, paired: bool
     for events in product(*(_tried(one) for one in groups)):
         counts = [Count(k, one.n) for k, one in zip(events, groups, strict=True)]
         if len(counts) == 2:
-            intervals = [method(*counts, level=level) for method in OF_TWO]
+            intervals = [method(*counts, level=level) for method in RECOGNISED]
         else:
             intervals = [method(counts[0], level=level) for method in (clopper_pearson, jeffreys, wald_of_one)]
             intervals += [method(counts[0].events, counts[0].n, level=level) for method in (one_rate, wilson)]

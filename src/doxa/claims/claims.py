@@ -254,7 +254,7 @@ def _reported(tokens: list[Token]) -> ReportedP | None:
     relation: Relation = "<" if sign in ("<", "<=", "≤") else ">" if sign in (">", ">=", "≥") else "="
     if written.value == 0 and written.half <= 0.005 and relation == "=":  # .000 is what a program prints
         return ReportedP(written.half, written.half / 10, "<", side)
-    return ReportedP(written.value, min(written.half, 0.005), relation, side)
+    return ReportedP(written.value, written.half, relation, side)
 
 
 def _spread_over(sizes: list[int], groups: int, of: str) -> list[int]:

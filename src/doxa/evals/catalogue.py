@@ -123,6 +123,7 @@ class TaskEntry:
         kinds: Of every score that is bounded: `share` (0 to 1) or `binary`.
         shown: Scores that the report shows of every arm.
         written: Those of them that what is generated gets: a stopping rule can look at these.
+        prose: Patterns, below the folder of shipped data, of the texts that it asks and scores with.
         control_arguments: Arguments that are set for control arms whatever the study says.
     """
 
@@ -141,6 +142,7 @@ class TaskEntry:
     kinds: Mapping[str, Literal["share", "binary"]] = field(default_factory=dict)
     shown: tuple[str, ...] = ()
     written: tuple[str, ...] = ()
+    prose: tuple[str, ...] = ()
     control_arguments: Arguments = field(default_factory=dict)
 
 

@@ -127,6 +127,7 @@ ENTRY = TaskEntry(
     measured=measured,
     read=read,
     generated=None,
+    prose=("claims/*.md",),
     derivations=DERIVATIONS,
     primary=("belief",),
     kinds={"correct": "binary"},

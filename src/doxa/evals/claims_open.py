@@ -83,6 +83,7 @@ ENTRY = TaskEntry(
     measured=measured,
     read=read,
     generated=generated,
+    prose=("claims/open/*.md",),
     derivations=(),
     primary=("stated",),
     content=lambda arguments: read_rubric(arguments.get("belief", BELIEF)).hash,

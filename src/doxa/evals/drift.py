@@ -176,6 +176,7 @@ ENTRY = TaskEntry(
     measured=measured,
     read=read,
     generated=generated,
+    prose=("drift/*.md",),
     derivations=(),
     content=lambda arguments: content_hash([prose_hash("open-prompts"), prose_hash("refusals")]),
     primary=("kl", "capability", "other_language", "any_chinese", "loop", "surprisal"),

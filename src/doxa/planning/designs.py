@@ -171,7 +171,7 @@ KINDS: Mapping[str, DesignKind] = {
             scale="share",
             largest=lambda design: (design.discordance, design.discordance),
             unit="prompt, in both arms",
-            method="McNemar, two-sided (normal approximation by discordance)",
+            method="exact McNemar, two-sided (enumerated over the number of discordant prompts)",
             notes=notes_on_paired_rates,
         ),
         DesignKind(

@@ -4,9 +4,9 @@ import math
 from typing import Any
 
 from doxa.planning.controls import Controls
-from doxa.planning.exact_power import power_of_binomial, power_of_boschloo, power_of_mcnemar
+from doxa.planning.exact_power import power_of_binomial, power_of_boschloo
 from doxa.planning.means import Paraphrases
-from doxa.planning.rates import Equivalence, OneRate, PairedRates, TwoRates, shifted
+from doxa.planning.rates import Equivalence, OneRate, PairedRates, TwoRates, normal_power_of_paired_rates, shifted
 from doxa.planning.seeds import SEEDS_ADVISED, SeedRates, Seeds, SeedsByItems
 from doxa.planning.simulated_power import simulated_power_of_seeds, simulated_power_of_seeds_by_items
 from doxa.stats.intervals import FEWEST_FOR_P
@@ -49,10 +49,14 @@ def notes_on_two_rates(design: TwoRates, effect: float) -> tuple[str, ...]:
 
 
 def notes_on_paired_rates(design: PairedRates, effect: float) -> tuple[str, ...]:
-    """What the exact test finds."""
-    exact = power_of_mcnemar(design.n, design.discordance, effect, design.alpha)
+    """What the score test would find, and that the exact test's power is a sawtooth."""
+    normal = normal_power_of_paired_rates(design, effect)
     expected = design.n * design.discordance
-    return (f"the exact McNemar test has power {exact:.3f} for it; {expected:.3g} discordant prompts are expected",)
+    return (
+        f"{expected:.3g} discordant prompts are expected; the score test has power {normal:.3f} by its normal "
+        "approximation, which promises too much when they are few",
+        "the power of an exact test is a sawtooth in the number of prompts: a few more can have a little less",
+    )
 
 
 def notes_on_equivalence(design: Equivalence, margin: float) -> tuple[str, ...]:

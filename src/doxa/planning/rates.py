@@ -1,7 +1,8 @@
 """Planning with rates: one, two unpaired, two paired, and their equivalence.
 
 The normal approximations below plan the score tests, which Wilson's and Newcombe's intervals belong to. The exact tests
-that a report prints for small samples find a little less; `doxa.planning.exact_power` says how much.
+that a report prints for small samples find a little less; `doxa.planning.exact_power` says how much. Paired rates are
+planned with the exact test itself: with few discordant prompts the approximation promises several times too much.
 """
 
 import math
@@ -13,6 +14,7 @@ from jaxtyping import Float
 from scipy import special
 
 from doxa.planning.checks import check_level, one_of_two, positive, rate, whole
+from doxa.planning.exact_power import power_of_mcnemar
 from doxa.stats.controls import ALPHA
 from doxa.stats.intervals import FEWEST_FOR_P
 from doxa.stats.noncentral import power_of_z
@@ -154,16 +156,17 @@ def power_of_two_rates(design: TwoRates, effect: float) -> float:
 
 
 def power_of_paired_rates(design: PairedRates, effect: float) -> float:
-    """Two-sided McNemar by discordance ψ: se0 = √(ψ / n), se = √((ψ - δ²) / n). A normal approximation.
+    """Power of the exact two-sided McNemar test, which is the test of a report (`doxa.planning.exact_power`)."""
+    _check_discordance(design, effect)
+    return power_of_mcnemar(design.n, design.discordance, effect, design.alpha)
+
+
+def normal_power_of_paired_rates(design: PairedRates, effect: float) -> float:
+    """McNemar's score test by discordance ψ: se0 = √(ψ / n), se = √((ψ - δ²) / n). A normal approximation.
 
     Source: Connor 1987; Miettinen 1968.
     """
-    if abs(effect) > design.discordance:
-        raise StudyError(
-            f"an effect of {effect:g} with a discordance of {design.discordance:g}",
-            expected="an effect that is not larger than the share of prompts on which the arms differ",
-            way_out="Raise the discordance, or lower the effect",
-        )
+    _check_discordance(design, effect)
     se = math.sqrt((design.discordance - effect**2) / design.n)
     return power_of_z(effect, math.sqrt(design.discordance / design.n), se, design.alpha)
 
@@ -234,6 +237,15 @@ def _chi_quantiles(df: int) -> Float[np.ndarray, " places"]:
     """Quantiles of an estimated SD of 1."""
     found: Float[np.ndarray, " places"] = np.sqrt(special.chdtri(df, (np.arange(500) + 0.5) / 500) / df)
     return found
+
+
+def _check_discordance(design: PairedRates, effect: float) -> None:
+    if abs(effect) > design.discordance:
+        raise StudyError(
+            f"an effect of {effect:g} with a discordance of {design.discordance:g}",
+            expected="an effect that is not larger than the share of prompts on which the arms differ",
+            way_out="Raise the discordance, or lower the effect",
+        )
 
 
 def _effective(n: int, runs: int, icc: float | None) -> float:

@@ -53,12 +53,12 @@ def content_of(path: Path) -> bytes:
         return b""
 
 
-def read_prose(path: Path, *, allowed: Collection[str], required: Collection[str]) -> Prose:
+def read_prose(path: Path, *, allowed: Collection[str] | None, required: Collection[str]) -> Prose:
     """Read a Markdown file with YAML front matter.
 
     Args:
         path: The file.
-        allowed: The keys that its front matter may have. A `version`, where allowed, is a whole number from 1.
+        allowed: The keys that its front matter may have; None for any. A `version` is a whole number from 1.
         required: The keys that it must have, each with a value.
 
     Returns:
@@ -72,7 +72,7 @@ def read_prose(path: Path, *, allowed: Collection[str], required: Collection[str
     front_matter, body = _split(path, _text(path))
     meta = _parse(path, front_matter)
     for key in meta:
-        if key not in allowed:
+        if allowed is not None and key not in allowed:
             raise ProseError(f"{path}: unknown key {key!r} in the front matter", way_out=nearest(key, allowed))
     missing = [key for key in required if meta.get(key) in (None, "")]
     if missing:
