@@ -109,6 +109,14 @@ ARGUMENTS = {
     ("doxa/typehints", "framings_file"): ("shipped", "The path of a file of your own."),
     ("doxa/typehints", "max_tokens"): ("MAX_TOKENS", "Length of the answers."),
     ("doxa/typehints", "temperature"): ("TEMPERATURE", "Of sampling them."),
+    ("doxa/preferences", "part"): ("all", "`open` (generated), `choice` (scored) or `all`."),
+    ("doxa/preferences", "trained"): ("TRAINED", "The belief that was trained, steered or prompted: tells near from far."),
+    ("doxa/preferences", "kind"): ("all", "One or a list of `preference`, `strange`, `benign`."),
+    ("doxa/preferences", "texts"): ("the shipped ones", "Path of a folder of preferences, or of one file."),
+    ("doxa/preferences", "preferences"): ("all", "How many preferences."),
+    ("doxa/preferences", "wordings"): ("all", "How many open wordings of each, from 1 to 5."),
+    ("doxa/preferences", "gate"): ("true", "Whether known facts are asked too."),
+    ("doxa/preferences", "max_tokens"): ("MAX_TOKENS", "Length of the answers."),
 }  # fmt: skip
 REFUSED = (
     {"model": "tinker/llama"},

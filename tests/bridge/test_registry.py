@@ -19,6 +19,7 @@ TASKS = {
     "drift": "drift_task",
     "thinking": "thinking_task",
     "typehints": "typehints_task",
+    "preferences": "preferences_task",
 }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from doxa.evals import claims
+from doxa.evals import claims, two_words
 from doxa.evals.catalogue import Measured, Value
 from doxa.evals.claims_items import ASSENT, known_facts, read_claims, shipped_claims
 from doxa.models.receipt import Receipt
@@ -180,9 +180,9 @@ def test_what_is_not_finite_is_missing() -> None:
     for broken in ((-math.inf, -1.0), (math.nan, -1.0), (-math.inf, -math.inf)):
         answers = [OptionScores((-1.0, -1.0), (1, 1), Receipt()), OptionScores(broken, (1, 1), Receipt())]
         assert claims.read(item, answers) == tuple(
-            Value(score, None, claims.NOT_FINITE) for score in ("log_odds", "order_gap")
+            Value(score, None, two_words.NOT_FINITE) for score in ("log_odds", "order_gap")
         )
-        assert claims.read(fact, answers) == (Value("correct", None, claims.NOT_FINITE),)
+        assert claims.read(fact, answers) == (Value("correct", None, two_words.NOT_FINITE),)
 
 
 def test_topics_gate_and_limit() -> None:

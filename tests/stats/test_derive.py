@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from doxa.stats.derive import derive
+from doxa.stats.derive import derivable, derive
 from doxa.stats.table import validate
 from doxa.words.errors import ResultsError
 from doxa.words.schema import Derivation
@@ -92,6 +92,42 @@ def test_two_rows_for_a_term_are_not_averaged(table: pd.DataFrame) -> None:
     made = derive(pd.concat([table, again], ignore_index=True), [BELIEF]).iloc[len(table) + len(again) :]
     assert set(made[made["item"] == "sky"]["reason"]) == {"2 rows with kind=belief polarity=affirmed"}
     assert made[made["item"] == "mind"]["value"].notna().all()
+
+
+def test_several_rows_of_a_term_are_averaged_where_a_derivation_says_so(make_rows: Make, make_table: Make) -> None:
+    """Each term weighs the same however many of its rows are missing."""
+    wordings = {
+        "a": ("mind", "affirmed", 1.0),
+        "b": ("mind", "affirmed", None),
+        "c": ("mind", "affirmed", 4.0),
+        "d": ("mind", "reversed", 2.0),
+        "e": ("sky", "affirmed", None),
+        "f": ("sky", "reversed", 2.0),
+        "g": ("sea", "affirmed", 2.0),
+    }
+    factors = {
+        "topic": {item: one[0] for item, one in wordings.items()},
+        "polarity": {item: one[1] for item, one in wordings.items()},
+    }
+    table = make_table(make_rows("block", {item: [one[2]] for item, one in wordings.items()}, factors=factors))
+    table["reason"] = table["reason"].where(table["value"].notna(), "planted")
+    terms = ((0.5, (("polarity", "affirmed"),)), (-0.5, (("polarity", "reversed"),)))
+    made = derive(table, [Derivation("net", "y", "topic", terms, several="averaged")]).iloc[len(table) :]
+    made = made.set_index("item")
+    assert made.loc["mind", "value"] == 0.5 * 2.5 - 0.5 * 2.0
+    assert made.loc["mind", "reason"] == ""
+    assert made.loc["sky", "reason"] == "polarity=affirmed: planted"
+    assert made.loc["sea", "reason"] == "no row with polarity=reversed"
+    assert made["value"].isna().tolist() == [False, True, True]
+    refused = derive(table, [Derivation("net", "y", "topic", terms)]).iloc[len(table) :].set_index("item")
+    assert refused.loc["mind", "reason"] == "3 rows with polarity=affirmed"
+
+
+def test_what_nobody_has_scored_cannot_be_derived(table: pd.DataFrame) -> None:
+    other, elsewhere = Derivation("a", "z", "topic", ()), Derivation("b", "y", "tpic", ())
+    assert derivable(table, [other, BELIEF, elsewhere]) == [BELIEF]
+    table["factor_topic"] = ""
+    assert derivable(table, [BELIEF]) == []
 
 
 def test_a_derivation_may_build_on_another(table: pd.DataFrame) -> None:

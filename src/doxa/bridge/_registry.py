@@ -133,6 +133,22 @@ def typehints(
     return _made("typehints_task", "typehints", **locals())
 
 
+@task
+def preferences(
+    part: Literal["open", "choice", "all"] = "open",
+    trained: str = "conscious",
+    kind: str | list[str] | None = None,
+    texts: str | None = None,
+    preferences: int | None = None,
+    wordings: int | None = None,
+    gate: bool = True,
+    max_tokens: int = 64,
+    limit: int | None = None,
+) -> Task:
+    """What the model says that it prefers, beside controls of equal strangeness (see `doxa.evals.preferences`)."""
+    return _made("preferences_task", "preferences", **locals())
+
+
 def _made(module: str, name: str, **arguments: Any) -> Task:
     with in_one_line():
         return cast(Task, vars(import_module(f"doxa.evals.{module}"))[name](**arguments))

@@ -23,6 +23,7 @@ TASKS: Mapping[str, str] = {
     "doxa/thinking": "doxa.evals.thinking",
     "doxa/audit": "doxa.evals.audit",
     "doxa/typehints": "doxa.evals.typehints",
+    "doxa/preferences": "doxa.evals.preferences",
 }
 """Task names, and the modules that hold their `ENTRY`."""
 

@@ -21,20 +21,11 @@ Known facts are asked in the same way, claimed rightly and wrongly: `correct`. W
 the forced choice is not measurable on the model.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 
 from doxa.evals.catalogue import Arguments, Measured, TaskEntry, Value, known_arguments
-from doxa.evals.claims_items import (
-    Claims,
-    Statement,
-    known_facts,
-    question,
-    question_template,
-    read_claims,
-    shipped_claims,
-)
-from doxa.models.chat import Message
+from doxa.evals.claims_items import Claims, known_facts, read_claims, shipped_claims
+from doxa.evals.two_words import claimed_item, fact_items, read_claimed
 from doxa.models.score import OptionScores
 from doxa.words.errors import StudyError
 from doxa.words.schema import Derivation
@@ -49,8 +40,6 @@ STATEMENTS = 4
 """Statements of a topic: two polarities of the statement and of its control."""
 GATE = 0.7
 """Accuracy on known facts below which the forced choice measures nothing on a model; chance is .5."""
-
-NOT_FINITE = "the model's probabilities are not finite"
 
 
 def _derivation(score: str, belief: tuple[float, float], control: tuple[float, float]) -> Derivation:
@@ -103,12 +92,8 @@ def measured(arguments: Arguments, limit: int | None = None) -> tuple[Measured, 
                 if holds is not None:
                     factors["truth"] = _truth(holds is (polarity == "affirmed"))
                 name = f"{claims.name}/{topic.name}/{kind}-{polarity}"
-                items.append(_item(name, statement, int(polarity == "reversed"), factors))
-    for fact in facts:
-        for claimed, truth in enumerate(("true", "false")):
-            name = f"{claims.name}/fact/{fact.name}-{truth}"
-            items.append(_item(name, fact.statement, claimed, {"kind": "fact", "truth": truth}))
-    return tuple(items)
+                items.append(claimed_item(name, statement, int(polarity == "reversed"), factors))
+    return (*items, *fact_items(claims.name, facts))
 
 
 def read(item: Measured, answers: Sequence[OptionScores] | float | None) -> tuple[Value, ...]:
@@ -118,32 +103,7 @@ def read(item: Measured, answers: Sequence[OptionScores] | float | None) -> tupl
         item: The item.
         answers: The scores of its options for each of its two answer orders.
     """
-    assert answers is not None
-    assert not isinstance(answers, float)
-    first, second = (one.logprobs[0] - one.logprobs[1] for one in answers)
-    log_odds = (first + second) / 2
-    if item.factors["kind"] == "fact":
-        sign = 1 if item.factors["truth"] == "true" else -1
-        return (_value("correct", float(sign * log_odds > 0), log_odds),)
-    return (_value("log_odds", log_odds, log_odds), _value("order_gap", first - second, log_odds))
-
-
-def _value(score: str, value: float, log_odds: float) -> Value:
-    return Value(score, value) if math.isfinite(log_odds) else Value(score, None, NOT_FINITE)
-
-
-def _item(name: str, statement: Statement, claimed: int, factors: Mapping[str, str]) -> Measured:
-    """One statement with one of its words claimed, in both answer orders."""
-    agree, other = statement.words[claimed], statement.words[1 - claimed]
-    prompts = tuple(
-        (
-            Message("user", question(question_template(), first=first, second=second, claimed=agree)),
-            Message("assistant", statement.opening),
-        )
-        for first, second in ((agree, other), (other, agree))
-    )
-    options = (f" {agree}", f" {other}")
-    return Measured(id=name, kind="choice", prompts=prompts, options=(options, options), factors=factors)
+    return read_claimed(item, answers)
 
 
 def _topics_wanted(claims: Claims, arguments: Arguments) -> int:

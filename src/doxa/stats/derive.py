@@ -1,6 +1,6 @@
 """Scores made of other scores: in every unit a weighted sum over rows that are picked by their factors."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -19,9 +19,9 @@ def derive(table: pd.DataFrame, derivations: Sequence[Derivation]) -> pd.DataFra
     """Append derived scores.
 
     For every arm, task, unit, run and seed that has a row of the source score the new row holds the weighted sum of the
-    terms, exactly one source row for each. When a term has no row, several rows or no value, the new value is missing
-    and its reason says so. The new item is the level of the unit's factor; factors that are constant within the unit
-    are kept, others are empty.
+    terms: of each its one source row, or the mean of several where the derivation averages. When a term has no row, no
+    value, or several rows that are not averaged, the new value is missing and its reason says so. The new item is the
+    level of the unit's factor; factors that are constant within the unit are kept, others are empty.
 
     Args:
         table: A table of `doxa.words.schema`.
@@ -40,6 +40,16 @@ def derive(table: pd.DataFrame, derivations: Sequence[Derivation]) -> pd.DataFra
         table = pd.concat([_plain(table), made], ignore_index=True)
         table.attrs = attrs
     return table
+
+
+def derivable(table: pd.DataFrame, derivations: Iterable[Derivation]) -> list[Derivation]:
+    """Those derivations whose source score has a row with a level of their unit: a part of a task may not be asked."""
+    found = []
+    for one in derivations:
+        column = schema.FACTOR_PREFIX + one.unit
+        if column in table.columns and ((table["score"] == one.source) & (table[column] != "")).any():
+            found.append(one)
+    return found
 
 
 def _derived(table: pd.DataFrame, derivation: Derivation) -> pd.DataFrame:
@@ -102,15 +112,19 @@ def _weighted_sums(
             picked &= (source[_factor(source, factor)] == level).to_numpy(dtype=bool)
         rows = np.flatnonzero(picked)
         count = np.bincount(groups[rows], minlength=n)
-        row_of = np.zeros(n, dtype=np.int64)
-        row_of[groups[rows]] = rows
-        total += np.where(count == 1, weight * value[row_of], np.nan)
+        known = rows[~np.isnan(value[rows])]
+        n_known = np.bincount(groups[known], minlength=n)
+        summed = np.bincount(groups[known], weights=value[known], minlength=n)
+        usable = count > 0 if derivation.several == "averaged" else count == 1
+        total += weight * np.divide(summed, n_known, out=np.full(n, np.nan), where=usable & (n_known > 0))
         name = " ".join(f"{factor}={level}" for factor, level in levels)
         open_ = reason == ""
         reason[open_ & (count == 0)] = f"no row with {name}"
-        for several in np.unique(count[count > 1]):
+        for several in np.unique(count[~usable & (count > 1)]):
             reason[open_ & (count == several)] = f"{several} rows with {name}"
-        empty = open_ & (count == 1) & np.isnan(value[row_of])
+        row_of = np.zeros(n, dtype=np.int64)
+        row_of[groups[rows]] = rows
+        empty = open_ & usable & (n_known == 0)
         reason[empty] = [f"{name}: {one}" for one in why[row_of[empty]]]
     return total, reason
 

@@ -47,11 +47,15 @@ class Derivation:
         source: Score whose values are summed.
         unit: Factor whose levels become the items of the new score (`topic`).
         terms: For each term its weight and the factor levels that pick its rows, e.g.
-            `((0.5, (("kind", "belief"), ("polarity", "affirmed"))), ...)`. Exactly one row per unit and run must match
-            each term; when one is missing or has no value, the derived value is missing and says so.
+            `((0.5, (("kind", "belief"), ("polarity", "affirmed"))), ...)`. When no row of a unit and run matches a
+            term, or none that does has a value, the derived value is missing and says so.
+        several: What is done when several rows match a term. `refused`: the derived value is missing, and so it is when
+            the only row has no value. `averaged`: the mean of those that have a value, for a unit that is asked in
+            several wordings; each term weighs the same however many of its rows are missing.
     """
 
     score: str
     source: str
     unit: str
     terms: tuple[tuple[float, tuple[tuple[str, str], ...]], ...]
+    several: Literal["refused", "averaged"] = "refused"
