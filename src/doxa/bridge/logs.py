@@ -353,7 +353,8 @@ def derivation_from_json(value: Mapping[str, Any]) -> Derivation:
         (float(weight), tuple((str(factor), str(level)) for factor, level in levels))
         for weight, levels in value["terms"]
     )
-    return Derivation(str(value["score"]), str(value["source"]), str(value["unit"]), terms)
+    matched = tuple(str(factor) for factor in value.get("matched", ()))
+    return Derivation(str(value["score"]), str(value["source"]), str(value["unit"]), terms, matched)
 
 
 def _derived(table: pd.DataFrame, derivations: Mapping[str, Mapping[str, Derivation]]) -> pd.DataFrame:

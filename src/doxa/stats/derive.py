@@ -21,7 +21,8 @@ def derive(table: pd.DataFrame, derivations: Sequence[Derivation]) -> pd.DataFra
     For every arm, task, unit, run and seed that has a row of the source score the new row holds the weighted sum of the
     terms, exactly one source row for each. When a term has no row, several rows or no value, the new value is missing
     and its reason says so. The new item is the level of the unit's factor; factors that are constant within the unit
-    are kept, others are empty.
+    are kept, others are empty. Of a derivation that matches rows by factors, the value is the mean over the sets of
+    matched rows that have one; it is missing when none has, with the reason of the first.
 
     Args:
         table: A table of `doxa.words.schema`.
@@ -61,7 +62,12 @@ def _derived(table: pd.DataFrame, derivation: Derivation) -> pd.DataFrame:
             way_out="Name the factor whose levels are the units",
         )
     groups, first = _groups(source, unit)
-    value, reason = _weighted_sums(source, groups, len(first), derivation)
+    if derivation.matched:
+        sets, of_set = _groups(source, unit, *(_factor(table, factor) for factor in derivation.matched))
+        value, reason = _weighted_sums(source, sets, len(of_set), derivation)
+        value, reason = _means(value, reason, groups[of_set], len(first))
+    else:
+        value, reason = _weighted_sums(source, groups, len(first), derivation)
     head = source.iloc[first]
     columns: dict[str, object] = {name: head[name].to_numpy() for name in _KEPT}
     columns |= {
@@ -79,10 +85,10 @@ def _derived(table: pd.DataFrame, derivation: Derivation) -> pd.DataFrame:
     return made.astype({name: _plain(table.iloc[:0])[name].dtype for name in table.columns})
 
 
-def _groups(source: pd.DataFrame, unit: str) -> tuple[Int[np.ndarray, " rows"], Int[np.ndarray, " groups"]]:
+def _groups(source: pd.DataFrame, *units: str) -> tuple[Int[np.ndarray, " rows"], Int[np.ndarray, " groups"]]:
     """The group of every row, and the first row of every group in the order of the groups."""
     key = np.zeros(len(source), dtype=np.int64)
-    for name in (*_GROUP, unit):
+    for name in (*_GROUP, *units):
         codes, unique = pd.factorize(source[name], sort=True)
         key = key * len(unique) + codes
     _, first, groups = np.unique(key, return_index=True, return_inverse=True)
@@ -113,6 +119,20 @@ def _weighted_sums(
         empty = open_ & (count == 1) & np.isnan(value[row_of])
         reason[empty] = [f"{name}: {one}" for one in why[row_of[empty]]]
     return total, reason
+
+
+def _means(
+    value: Float[np.ndarray, " sets"], reason: np.ndarray, groups: Int[np.ndarray, " sets"], n: int
+) -> tuple[Float[np.ndarray, " groups"], np.ndarray]:
+    """The mean over the sets of each group that have a value; without one, why the first of them has none."""
+    known = ~np.isnan(value)
+    count = np.bincount(groups[known], minlength=n)
+    total = np.bincount(groups[known], weights=value[known], minlength=n)
+    why = np.full(n, "", dtype=object)
+    last_first = np.arange(len(groups))[::-1]
+    why[groups[last_first]] = reason[last_first]
+    why[count > 0] = ""
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan), why
 
 
 def _constant_levels(column: pd.Series, groups: Int[np.ndarray, " rows"], n: int) -> np.ndarray:

@@ -44,9 +44,13 @@ class Derivation:
         terms: For each term its weight and the factor levels that pick its rows, e.g.
             `((0.5, (("kind", "belief"), ("polarity", "affirmed"))), ...)`. Exactly one row per unit and run must match
             each term; when one is missing or has no value, the derived value is missing and says so.
+        matched: Factors by whose levels rows are matched before they are summed: there is a sum for each combination
+            of them that the unit has, and the value is the mean of those where every term has its row and value. (One
+            of a pair says something about its own combination and nothing about the difference.)
     """
 
     score: str
     source: str
     unit: str
     terms: tuple[tuple[float, tuple[tuple[str, str], ...]], ...]
+    matched: tuple[str, ...] = ()
