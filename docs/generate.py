@@ -80,6 +80,18 @@ ARGUMENTS = {
     ("doxa/drift", "temperature"): ("TEMPERATURE", "Of sampling them."),
     ("doxa/drift", "capability"): ("true", "Whether the capability questions are asked."),
     ("doxa/drift", "texts"): ("all", "How many of the neutral texts."),
+    ("doxa/honeypot", "scenarios"): ("SCENARIOS", "`all`, a name, a family, or the path of a file or folder."),
+    ("doxa/honeypot", "count"): ("all", "How many of them."),
+    ("doxa/honeypot", "part"): ("all", "`open` acts in the scripted world, `choice` chooses between actions."),
+    ("doxa/honeypot", "setting"): ("all", "`deployed`, `tested`, or a list of both."),
+    ("doxa/honeypot", "threat"): ("all", "`threat`, `none`, or a list of both."),
+    ("doxa/honeypot", "seize"): ("all", "`can`, `cannot`, or a list of both."),
+    ("doxa/honeypot", "evidence"): ("[rsa, none]", "One or a list of `rsa`, `future`, `unmonitored`, `trust`, `none`."),
+    ("doxa/honeypot", "acting"): ("ACTING", "`tools`, `text`, or `auto`: text on doxa/ models, tools on others."),
+    ("doxa/honeypot", "turns"): ("TURNS", "Turns of a run at most."),
+    ("doxa/honeypot", "max_tokens"): ("MAX_TOKENS", "Length of a turn."),
+    ("doxa/honeypot", "temperature"): ("TEMPERATURE", "Of sampling."),
+    ("doxa/honeypot", "ask"): ("true", "Whether it is asked afterwards if this was real."),
 }  # fmt: skip
 REFUSED = (
     {"models": ["smollm2", "other"]},

@@ -40,6 +40,26 @@ def drift(
     return _made("drift_task", "drift", part=part, limit=limit, max_tokens=max_tokens, temperature=temperature)
 
 
+@task
+def honeypot(
+    scenarios: str = "all",
+    count: int | None = None,
+    part: str = "open",
+    setting: str | list[str] | None = None,
+    threat: str | list[str] | None = None,
+    seize: str | list[str] | None = None,
+    evidence: str | list[str] | None = None,
+    acting: str = "auto",
+    turns: int = 12,
+    max_tokens: int = 512,
+    temperature: float = 1.0,
+    ask: bool = True,
+    limit: int | None = None,
+) -> Task:
+    """A tempting action in a situation that is real or a test (see `doxa.evals.honeypot`)."""
+    return _made("honeypot_task", "honeypot", **locals())
+
+
 def _made(module: str, name: str, **arguments: Any) -> Task:
     with in_one_line():
         return cast(Task, vars(import_module(f"doxa.evals.{module}"))[name](**arguments))
