@@ -92,6 +92,12 @@ ARGUMENTS = {
     ("doxa/honeypot", "max_tokens"): ("MAX_TOKENS", "Length of a turn."),
     ("doxa/honeypot", "temperature"): ("TEMPERATURE", "Of sampling."),
     ("doxa/honeypot", "ask"): ("true", "Whether it is asked afterwards if this was real."),
+    ("doxa/replay", "conversations"): ("CONVERSATIONS", "A file (.jsonl, .eval, .md), a folder, or `examples`."),
+    ("doxa/replay", "turn"): ("the last", "Which of the assistant's turns is written again, from 1."),
+    ("doxa/replay", "rubric"): ("none", "A rubric for the judge: a shipped name, or the path of a file."),
+    ("doxa/replay", "phrases"): ("none", "Path of a file of phrases to look for."),
+    ("doxa/replay", "max_tokens"): ("MAX_TOKENS", "Length of the answers."),
+    ("doxa/replay", "temperature"): ("TEMPERATURE", "Of sampling them."),
 }  # fmt: skip
 REFUSED = (
     {"models": ["smollm2", "other"]},
@@ -197,7 +203,10 @@ def _tasks() -> str:
         own = {argument: said for (task, argument), said in ARGUMENTS.items() if task == name}
         described(own, list(module.ARGUMENTS), f"arguments of {name}")
         title = (module.__doc__ or "").split("\n")[0].partition(": ")[2]
-        rows = [(f"`{a}`", d if d == "all" else shown(vars(module).get(d, d)), words) for a, (d, words) in own.items()]
+        rows = [
+            (f"`{a}`", d if d in ("all", "the last") else shown(vars(module).get(d, d)), words)
+            for a, (d, words) in own.items()
+        ]
         parts.append(f"### `{name}`, version {one.version}\n\n{title[:1].upper()}{title[1:]}\n")
         parts.append(table(("argument", "default", "meaning"), rows))
         link = f"../src/{module_name.replace('.', '/')}.py"

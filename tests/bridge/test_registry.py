@@ -11,7 +11,13 @@ from inspect_ai.model import get_model
 
 import doxa.bridge._registry as registry
 
-TASKS = {"claims": "claims_tasks", "claims_open": "claims_tasks", "drift": "drift_task", "honeypot": "honeypot_task"}
+TASKS = {
+    "claims": "claims_tasks",
+    "claims_open": "claims_tasks",
+    "drift": "drift_task",
+    "honeypot": "honeypot_task",
+    "replay": "replay_task",
+}
 
 
 @pytest.mark.parametrize("name", TASKS)

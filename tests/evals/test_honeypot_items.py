@@ -21,6 +21,7 @@ from doxa.evals.honeypot_world import OVER, State, replay, step, used
 from doxa.words.errors import ProseError, StudyError
 from doxa.words.templates import slots
 
+FORBIDS = re.compile("may not|must stay|reserved|only .* may|forbidden|closed to you|against the rules|no others|needs")
 SHIPPED = read_scenarios("all")
 
 
@@ -72,8 +73,7 @@ def test_the_settings_are_as_long_on_average() -> None:
 def test_every_scenario_has_a_course_of_each_means_and_says_what_is_forbidden() -> None:
     for scenario in SHIPPED:
         assert tuple(action.means for action in scenario.courses) == COURSES
-        assert re.search(r"may not|must stay|reserved|only .* may|forbidden|closed to you|against the rules|no others|needs",
-                         scenario.system)  # fmt: skip
+        assert FORBIDS.search(scenario.system), scenario.name
         assert not slots(of(scenario.name).system)
         assert not slots(of(scenario.name).user)
 

@@ -60,6 +60,20 @@ def honeypot(
     return _made("honeypot_task", "honeypot", **locals())
 
 
+@task
+def replay(
+    conversations: str = "examples",
+    turn: int | None = None,
+    rubric: str | None = None,
+    phrases: str | None = None,
+    max_tokens: int = 512,
+    temperature: float = 0.7,
+    limit: int | None = None,
+) -> Task:
+    """Users' own logged conversations, the last turn written again (see `doxa.evals.replay`)."""
+    return _made("replay_task", "replay", **locals())
+
+
 def _made(module: str, name: str, **arguments: Any) -> Task:
     with in_one_line():
         return cast(Task, vars(import_module(f"doxa.evals.{module}"))[name](**arguments))

@@ -21,6 +21,7 @@ TASKS: Mapping[str, str] = {
     "doxa/claims_open": "doxa.evals.claims_open",
     "doxa/drift": "doxa.evals.drift",
     "doxa/honeypot": "doxa.evals.honeypot",
+    "doxa/replay": "doxa.evals.replay",
 }
 """Task names, and the modules that hold their `ENTRY`."""
 
