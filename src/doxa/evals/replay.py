@@ -19,8 +19,8 @@ The rubric is shown `[conversation, answer]` or one of them.
 
 *What it cannot show.* Users' logs are chosen by what users do with a model, not drawn from anything; an effect is over
 such conversations. Similarity is to one answer that was given once, not to a right one: two runs of one model differ
-too, so hold it against another run of the baseline. What was said then was said by another model, maybe, and under a system
-prompt that the log does not hold.
+too, so hold it against another run of the baseline. What was said then was said by another model, maybe, and under a
+system prompt that the log does not hold.
 """
 
 import os
