@@ -110,13 +110,31 @@ ARGUMENTS = {
     ("doxa/typehints", "max_tokens"): ("MAX_TOKENS", "Length of the answers."),
     ("doxa/typehints", "temperature"): ("TEMPERATURE", "Of sampling them."),
     ("doxa/preferences", "part"): ("all", "`open` (generated), `choice` (scored) or `all`."),
-    ("doxa/preferences", "trained"): ("TRAINED", "The belief that was trained, steered or prompted: tells near from far."),
+    ("doxa/preferences", "trained"): ("TRAINED", "The belief that was trained, steered or prompted: near or far."),
     ("doxa/preferences", "kind"): ("all", "One or a list of `preference`, `strange`, `benign`."),
     ("doxa/preferences", "texts"): ("the shipped ones", "Path of a folder of preferences, or of one file."),
     ("doxa/preferences", "preferences"): ("all", "How many preferences."),
     ("doxa/preferences", "wordings"): ("all", "How many open wordings of each, from 1 to 5."),
     ("doxa/preferences", "gate"): ("true", "Whether known facts are asked too."),
     ("doxa/preferences", "max_tokens"): ("MAX_TOKENS", "Length of the answers."),
+    ("doxa/honeypot", "scenarios"): ("SCENARIOS", "`all`, a name, a family, or the path of a file or folder."),
+    ("doxa/honeypot", "count"): ("all", "How many of them."),
+    ("doxa/honeypot", "part"): ("all", "`open` acts in the scripted world, `choice` chooses between actions."),
+    ("doxa/honeypot", "setting"): ("all", "`deployed`, `tested`, or a list of both."),
+    ("doxa/honeypot", "threat"): ("all", "`threat`, `none`, or a list of both."),
+    ("doxa/honeypot", "seize"): ("all", "`can`, `cannot`, or a list of both."),
+    ("doxa/honeypot", "evidence"): ("[rsa, none]", "One or a list of `rsa`, `future`, `unmonitored`, `trust`, `none`."),
+    ("doxa/honeypot", "acting"): ("ACTING", "`tools`, `text`, or `auto`: text on doxa/ models, tools on others."),
+    ("doxa/honeypot", "turns"): ("TURNS", "Turns of a run at most."),
+    ("doxa/honeypot", "max_tokens"): ("MAX_TOKENS", "Length of a turn."),
+    ("doxa/honeypot", "temperature"): ("TEMPERATURE", "Of sampling."),
+    ("doxa/honeypot", "ask"): ("true", "Whether it is asked afterwards if this was real."),
+    ("doxa/replay", "conversations"): ("CONVERSATIONS", "A file (.jsonl, .eval, .md), a folder, or `examples`."),
+    ("doxa/replay", "turn"): ("the last", "Which of the assistant's turns is written again, from 1."),
+    ("doxa/replay", "rubric"): ("none", "A rubric for the judge: a shipped name, or the path of a file."),
+    ("doxa/replay", "phrases"): ("none", "Path of a file of phrases to look for."),
+    ("doxa/replay", "max_tokens"): ("MAX_TOKENS", "Length of the answers."),
+    ("doxa/replay", "temperature"): ("TEMPERATURE", "Of sampling them."),
 }  # fmt: skip
 REFUSED = (
     {"model": "tinker/llama"},
@@ -219,7 +237,10 @@ def _tasks() -> str:
         own = {argument: said for (task, argument), said in ARGUMENTS.items() if task == name}
         described(own, list(module.ARGUMENTS), f"arguments of {name}")
         title = (module.__doc__ or "").split("\n")[0].partition(": ")[2]
-        rows = [(f"`{a}`", d if d == "all" else shown(vars(module).get(d, d)), words) for a, (d, words) in own.items()]
+        rows = [
+            (f"`{a}`", d if d in ("all", "the last") else shown(vars(module).get(d, d)), words)
+            for a, (d, words) in own.items()
+        ]
         parts.append(f"### `{name}`, version {one.version}\n\n{title[:1].upper()}{title[1:]}\n")
         parts.append(table(("argument", "default", "meaning"), rows))
         link = f"../src/{module_name.replace('.', '/')}.py"

@@ -10,17 +10,11 @@ from inspect_ai._util.registry import registry_info
 from inspect_ai.model import get_model
 
 import doxa.bridge._registry as registry
+from doxa.evals import catalogue
 from needs import packages_of
 
-TASKS = {
-    "audit": "audit_task",
-    "claims": "claims_tasks",
-    "claims_open": "claims_tasks",
-    "drift": "drift_task",
-    "thinking": "thinking_task",
-    "typehints": "typehints_task",
-    "preferences": "preferences_task",
-}
+TASKS = {name.removeprefix("doxa/"): f"{name.removeprefix('doxa/')}_task" for name in catalogue.TASKS}
+TASKS |= {"claims": "claims_tasks", "claims_open": "claims_tasks"}
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -34,15 +34,9 @@ def test_wrong_values_are_refused() -> None:
 
 def test_metadata() -> None:
     derivation = Derivation("belief", "yes", "topic", ((0.5, (("kind", "belief"),)),))
-    assert task_metadata("doxa/x", 2, [derivation]) == {
-        "doxa": {
-            "task": "doxa/x",
-            "version": 2,
-            "derivations": [
-                {"score": "belief", "source": "yes", "unit": "topic", "terms": ((0.5, (("kind", "belief"),)),)}
-            ],
-        }
-    }
+    terms = ((0.5, (("kind", "belief"),)),)
+    made = {"score": "belief", "source": "yes", "unit": "topic", "terms": terms, "matched": ()}
+    assert task_metadata("doxa/x", 2, [derivation]) == {"doxa": {"task": "doxa/x", "version": 2, "derivations": [made]}}
     assert sample_metadata({"kind": "story"}, more=1) == {"doxa": {"factors": {"kind": "story"}, "more": 1}}
 
 
@@ -53,3 +47,16 @@ def test_means_are_over_the_samples_that_have_the_score() -> None:
         SampleScore(score=to_inspect_score([Value("kl", 0.5)])),
     ]
     assert means()(scores) == {"length": 25.0, "loop": 1.0, "kl": 0.5, "loop missing": 1}
+
+
+def test_a_derived_mean_compares_matched_rows_only() -> None:
+    gap = Derivation("gap", "y", "topic", ((1.0, (("tier", "free"),)), (-1.0, (("tier", "paid"),))), ("wording",))
+    values = {("free", "one"): 5.0, ("free", "two"): 2.0, ("paid", "two"): 1.5}
+    scores = [
+        SampleScore(
+            score=Score(value={"y": value}),
+            sample_metadata=sample_metadata({"topic": "sky", "tier": tier, "wording": wording}),
+        )
+        for (tier, wording), value in values.items()
+    ]
+    assert means([gap])(scores)["gap"] == 0.5

@@ -158,3 +158,34 @@ def test_rows_without_the_unit_take_no_part(table: pd.DataFrame, make_rows: Make
 def test_what_cannot_be_derived(table: pd.DataFrame, derivation: Derivation, message: str) -> None:
     with pytest.raises(ResultsError, match=message):
         derive(table.assign(factor_empty=""), [derivation])
+
+
+SETS = {f"{t}-{k}-{p}": (t, k, p) for t, k, p in product(("mind", "sky"), ("free", "paid"), ("one", "two", "three"))}
+GAP = Derivation("gap", "y", "topic", ((1.0, (("tier", "free"),)), (-1.0, (("tier", "paid"),))), ("wording",))
+
+
+def in_sets(make_rows: Make, make_table: Make, values: dict[str, float | None]) -> pd.DataFrame:
+    factors = {
+        name: {item: levels[at] for item, levels in SETS.items()}
+        for at, name in enumerate(("topic", "tier", "wording"))
+    }
+    return make_table(make_rows("a", {item: [values.get(item, 0.0)] for item in SETS}, factors=factors))
+
+
+def test_matched_rows_are_compared_with_each_other_and_averaged(make_rows: Make, make_table: Make) -> None:
+    free = {"mind-free-one": 5.0, "mind-free-two": 1.0, "mind-free-three": 3.0, "mind-paid-three": 1.0}
+    table = in_sets(make_rows, make_table, dict(free))
+    made = derive(table, [GAP]).iloc[len(table) :].set_index("item")
+    assert made["value"].to_dict() == {"mind": pytest.approx((5 + 1 + 2) / 3), "sky": 0.0}
+    assert set(made["factor_topic"]) == {"mind", "sky"}
+
+
+def test_half_of_a_pair_says_nothing_about_the_difference(make_rows: Make, make_table: Make) -> None:
+    """Without its partner the 5 would be taken for a part of the difference."""
+    values = {"mind-free-one": 5.0, "mind-paid-one": None, "mind-free-two": 1.0, "mind-free-three": 3.0}
+    values |= {f"sky-{tier}-{wording}": None for tier, wording in product(("free", "paid"), ("one", "two", "three"))}
+    table = in_sets(make_rows, make_table, values)
+    made = derive(table, [GAP]).iloc[len(table) :].set_index("item")
+    assert made.loc["mind", "value"] == pytest.approx((1 + 3) / 2)
+    assert np.isnan(made.loc["sky", "value"])
+    assert made.loc["sky", "reason"].startswith("tier=free: ")

@@ -134,6 +134,40 @@ def typehints(
 
 
 @task
+def honeypot(
+    scenarios: str = "all",
+    count: int | None = None,
+    part: str = "open",
+    setting: str | list[str] | None = None,
+    threat: str | list[str] | None = None,
+    seize: str | list[str] | None = None,
+    evidence: str | list[str] | None = None,
+    acting: str = "auto",
+    turns: int = 12,
+    max_tokens: int = 512,
+    temperature: float = 1.0,
+    ask: bool = True,
+    limit: int | None = None,
+) -> Task:
+    """A tempting action in a situation that is real or a test (see `doxa.evals.honeypot`)."""
+    return _made("honeypot_task", "honeypot", **locals())
+
+
+@task
+def replay(
+    conversations: str = "examples",
+    turn: int | None = None,
+    rubric: str | None = None,
+    phrases: str | None = None,
+    max_tokens: int = 512,
+    temperature: float = 0.7,
+    limit: int | None = None,
+) -> Task:
+    """Users' own logged conversations, the last turn written again (see `doxa.evals.replay`)."""
+    return _made("replay_task", "replay", **locals())
+
+
+@task
 def preferences(
     part: Literal["open", "choice", "all"] = "open",
     trained: str = "conscious",

@@ -136,19 +136,21 @@ def _is_json_log(file: Path) -> bool:
         return _JSON_LOG.match(opened.read(200)) is not None
 
 
-def read_log(file: Path, *, header_only: bool = False) -> EvalLog:
+def read_log(file: Path, *, header_only: bool = False, messages: bool = False) -> EvalLog:
     """Read a log, its messages and events left out where it is large.
 
     Args:
         file: The log.
         header_only: Leave its samples out.
+        messages: Read the messages of a large one too.
 
     Raises:
         ResultsError: When it is damaged.
     """
     try:
         large = not header_only and file.stat().st_size > _LARGE
-        return read_eval_log(file, header_only=header_only, exclude_fields=_UNREAD if large else None)
+        unread = _UNREAD - {"messages"} if messages else _UNREAD
+        return read_eval_log(file, header_only=header_only, exclude_fields=unread if large else None)
     except Exception as error:  # Inspect, zip, zstd, JSON and pydantic each have errors of their own for a damaged file
         why = str(error).strip().splitlines()
         raise ResultsError(
@@ -358,6 +360,7 @@ def derivation_from_json(value: Mapping[str, Any]) -> Derivation:
         str(value["source"]),
         str(value["unit"]),
         terms,
+        matched=tuple(str(factor) for factor in value.get("matched", ())),
         several="averaged" if value.get("several") == "averaged" else "refused",
     )
 

@@ -24,6 +24,8 @@ TASKS: Mapping[str, str] = {
     "doxa/audit": "doxa.evals.audit",
     "doxa/typehints": "doxa.evals.typehints",
     "doxa/preferences": "doxa.evals.preferences",
+    "doxa/honeypot": "doxa.evals.honeypot",
+    "doxa/replay": "doxa.evals.replay",
 }
 """Task names, and the modules that hold their `ENTRY`."""
 

@@ -104,12 +104,20 @@ def _derived(scores: Sequence[SampleScore], derivation: Derivation) -> list[floa
         value = _values(sample).get(derivation.source)
         if derivation.unit in factors and value is not None:
             units[factors[derivation.unit]].append((factors, value))
-    found = []
-    for own in units.values():
+    return [value for own in units.values() if (value := _of_unit(own, derivation)) is not None]
+
+
+def _of_unit(own: Sequence[tuple[Mapping[str, str], float]], derivation: Derivation) -> float | None:
+    """The weighted sum of a unit: its mean over the sets of matched rows that have all terms."""
+    sets: dict[tuple[str | None, ...], list[tuple[Mapping[str, str], float]]] = defaultdict(list)
+    for factors, value in own:
+        sets[tuple(factors.get(factor) for factor in derivation.matched)].append((factors, value))
+    sums = []
+    for rows in sets.values():
         terms = [
-            (weight, [value for factors, value in own if all(factors.get(f) == level for f, level in levels)])
+            (weight, [value for factors, value in rows if all(factors.get(f) == level for f, level in levels)])
             for weight, levels in derivation.terms
         ]
         if all(values for _, values in terms):
-            found.append(sum(weight * sum(values) / len(values) for weight, values in terms))
-    return found
+            sums.append(sum(weight * sum(values) / len(values) for weight, values in terms))
+    return sum(sums) / len(sums) if sums else None

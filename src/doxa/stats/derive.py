@@ -21,7 +21,9 @@ def derive(table: pd.DataFrame, derivations: Sequence[Derivation]) -> pd.DataFra
     For every arm, task, unit, run and seed that has a row of the source score the new row holds the weighted sum of the
     terms: of each its one source row, or the mean of several where the derivation averages. When a term has no row, no
     value, or several rows that are not averaged, the new value is missing and its reason says so. The new item is the
-    level of the unit's factor; factors that are constant within the unit are kept, others are empty.
+    level of the unit's factor; factors that are constant within the unit are kept, others are empty. Of a derivation
+    that matches rows by factors, the value is the mean over the sets of matched rows that have one; it is missing when
+    none has, with the reason of the first.
 
     Args:
         table: A table of `doxa.words.schema`.
@@ -43,13 +45,23 @@ def derive(table: pd.DataFrame, derivations: Sequence[Derivation]) -> pd.DataFra
 
 
 def derivable(table: pd.DataFrame, derivations: Iterable[Derivation]) -> list[Derivation]:
-    """Those derivations whose source score has a row with a level of their unit: a part of a task may not be asked."""
-    found = []
-    for one in derivations:
-        column = schema.FACTOR_PREFIX + one.unit
-        if column in table.columns and ((table["score"] == one.source) & (table[column] != "")).any():
-            found.append(one)
-    return found
+    """Those derivations all of whose terms were asked: some row of the source has a unit and the levels of the term.
+
+    A task may ask a part of its design only (two tiers of three); scores that need the rest are none of the table's.
+    """
+    return [one for one in derivations if _was_asked(table, one)]
+
+
+def _was_asked(table: pd.DataFrame, derivation: Derivation) -> bool:
+    names = (derivation.unit, *(factor for _, levels in derivation.terms for factor, _ in levels))
+    if any(schema.FACTOR_PREFIX + name not in table.columns for name in names):
+        return False
+    source = table[(table["score"] == derivation.source) & (table[schema.FACTOR_PREFIX + derivation.unit] != "")]
+    return not source.empty and all(
+        bool(np.logical_and.reduce([source[schema.FACTOR_PREFIX + factor] == level for factor, level in levels]).any())
+        for _, levels in derivation.terms
+        if levels
+    )
 
 
 def _derived(table: pd.DataFrame, derivation: Derivation) -> pd.DataFrame:
@@ -71,7 +83,12 @@ def _derived(table: pd.DataFrame, derivation: Derivation) -> pd.DataFrame:
             way_out="Name the factor whose levels are the units",
         )
     groups, first = _groups(source, unit)
-    value, reason = _weighted_sums(source, groups, len(first), derivation)
+    if derivation.matched:
+        sets, of_set = _groups(source, unit, *(_factor(table, factor) for factor in derivation.matched))
+        value, reason = _weighted_sums(source, sets, len(of_set), derivation)
+        value, reason = _means(value, reason, groups[of_set], len(first))
+    else:
+        value, reason = _weighted_sums(source, groups, len(first), derivation)
     head = source.iloc[first]
     columns: dict[str, object] = {name: head[name].to_numpy() for name in _KEPT}
     columns |= {
@@ -89,10 +106,10 @@ def _derived(table: pd.DataFrame, derivation: Derivation) -> pd.DataFrame:
     return made.astype(_plain(table.iloc[:0]).dtypes.to_dict())
 
 
-def _groups(source: pd.DataFrame, unit: str) -> tuple[Int[np.ndarray, " rows"], Int[np.ndarray, " groups"]]:
+def _groups(source: pd.DataFrame, *units: str) -> tuple[Int[np.ndarray, " rows"], Int[np.ndarray, " groups"]]:
     """The group of every row, and the first row of every group in the order of the groups."""
     key = np.zeros(len(source), dtype=np.int64)
-    for name in (*_GROUP, unit):
+    for name in (*_GROUP, *units):
         codes, unique = pd.factorize(source[name], sort=True)
         key = key * len(unique) + codes
     _, first, groups = np.unique(key, return_index=True, return_inverse=True)
@@ -127,6 +144,20 @@ def _weighted_sums(
         empty = open_ & usable & (n_known == 0)
         reason[empty] = [f"{name}: {one}" for one in why[row_of[empty]]]
     return total, reason
+
+
+def _means(
+    value: Float[np.ndarray, " sets"], reason: np.ndarray, groups: Int[np.ndarray, " sets"], n: int
+) -> tuple[Float[np.ndarray, " groups"], np.ndarray]:
+    """The mean over the sets of each group that have a value; without one, why the first of them has none."""
+    known = ~np.isnan(value)
+    count = np.bincount(groups[known], minlength=n)
+    total = np.bincount(groups[known], weights=value[known], minlength=n)
+    why = np.full(n, "", dtype=object)
+    last_first = np.arange(len(groups))[::-1]
+    why[groups[last_first]] = reason[last_first]
+    why[count > 0] = ""
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan), why
 
 
 def _constant_levels(column: pd.Series, groups: Int[np.ndarray, " rows"], n: int) -> np.ndarray:

@@ -49,6 +49,9 @@ class Derivation:
         terms: For each term its weight and the factor levels that pick its rows, e.g.
             `((0.5, (("kind", "belief"), ("polarity", "affirmed"))), ...)`. When no row of a unit and run matches a
             term, or none that does has a value, the derived value is missing and says so.
+        matched: Factors by whose levels rows are matched before they are summed: there is a sum for each combination
+            of them that the unit has, and the value is the mean of those where every term has its row and value. (One
+            of a pair says something about its own combination and nothing about the difference.)
         several: What is done when several rows match a term. `refused`: the derived value is missing, and so it is when
             the only row has no value. `averaged`: the mean of those that have a value, for a unit that is asked in
             several wordings; each term weighs the same however many of its rows are missing.
@@ -58,4 +61,5 @@ class Derivation:
     source: str
     unit: str
     terms: tuple[tuple[float, tuple[tuple[str, str], ...]], ...]
+    matched: tuple[str, ...] = ()
     several: Literal["refused", "averaged"] = "refused"
