@@ -11,7 +11,7 @@ import pandas as pd
 from doxa.bridge.tables import typed
 from doxa.plan import Plan
 from doxa.results import CHUNKS
-from doxa.stats.derive import derive
+from doxa.stats.derive import derivable, derive
 from doxa.words import schema
 
 
@@ -40,5 +40,6 @@ def table_from_chunks(plan: Plan, done: Mapping[str, Mapping[str, Any]]) -> pd.D
     frame = pd.DataFrame(rows)
     text = [name for name in frame.columns if schema.COLUMNS.get(str(name), "text") == "text"]
     frame[text] = frame[text].fillna("")
-    table = typed(derive(typed(frame), plan.entries[0].derivations))
+    frame = typed(frame)
+    table = typed(derive(frame, [one for one in plan.entries[0].derivations if derivable(frame, one)]))
     return table.sort_values(list(schema.KEY), ignore_index=True)

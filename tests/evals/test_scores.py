@@ -39,7 +39,13 @@ def test_metadata() -> None:
             "task": "doxa/x",
             "version": 2,
             "derivations": [
-                {"score": "belief", "source": "yes", "unit": "topic", "terms": ((0.5, (("kind", "belief"),)),)}
+                {
+                    "score": "belief",
+                    "source": "yes",
+                    "unit": "topic",
+                    "terms": ((0.5, (("kind", "belief"),)),),
+                    "within": (),
+                }
             ],
         }
     }

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from doxa.stats.derive import derive
+from doxa.stats.derive import derivable, derive
 from doxa.stats.table import validate
 from doxa.words.errors import ResultsError
 from doxa.words.schema import Derivation
@@ -122,3 +122,53 @@ def test_rows_without_the_unit_take_no_part(table: pd.DataFrame, make_rows: Make
 def test_what_cannot_be_derived(table: pd.DataFrame, derivation: Derivation, message: str) -> None:
     with pytest.raises(ResultsError, match=message):
         derive(table.assign(factor_empty=""), [derivation])
+
+
+TIERS = Derivation(
+    "gap", "y", "query", ((1.0, (("tier", "free"),)), (-1.0, (("tier", "paid"),))), within=("prompt", "not-there")
+)
+
+
+def tiers(make_rows: Make, make_table: Make, values: dict[tuple[str, str, str], float]) -> pd.DataFrame:
+    """One run of items (query, tier, prompt)."""
+    items = {"-".join(levels): levels for levels in values}
+    factors = {
+        name: {item: levels[place] for item, levels in items.items()}
+        for place, name in enumerate(("query", "tier", "prompt"))
+    }
+    return make_table(
+        make_rows("base", {"-".join(levels): [value] for levels, value in values.items()}, factors=factors)
+    )
+
+
+def test_a_unit_asked_in_several_cells_is_the_mean_over_them(make_rows: Make, make_table: Make) -> None:
+    nan = float("nan")
+    found = derive(
+        tiers(
+            make_rows,
+            make_table,
+            {
+                ("a", "free", "p"): 1.0, ("a", "paid", "p"): 0.0, ("a", "free", "q"): 0.5, ("a", "paid", "q"): 0.25,
+                ("b", "free", "p"): 1.0, ("b", "paid", "p"): nan, ("b", "free", "q"): 1.0, ("b", "paid", "q"): 0.25,
+                ("c", "free", "p"): nan, ("c", "paid", "p"): 1.0, ("c", "free", "q"): 1.0,
+            },
+        ),
+        [TIERS],
+    )  # fmt: skip
+    gap = found[found["score"] == "gap"].set_index("item")
+    assert gap["value"].to_dict() == pytest.approx({"a": 0.625, "b": 0.75, "c": nan}, nan_ok=True)
+    assert gap.loc[["a", "b"], "reason"].tolist() == ["", ""]
+    assert gap.loc["c", "reason"].startswith("tier=free:")
+    assert gap["factor_query"].tolist() == ["a", "b", "c"]
+    assert set(gap["factor_prompt"]) == {""}
+
+
+def test_what_was_asked_in_no_row_cannot_be_derived(make_rows: Make, make_table: Make) -> None:
+    values = {("a", "free", "p"): 1.0, ("a", "paid", "p"): 0.0}
+    table = tiers(make_rows, make_table, values)
+    assert derivable(table, TIERS)
+    assert not derivable(table[table["factor_tier"] == "free"], TIERS)
+    assert not derivable(table.drop(columns="factor_tier"), TIERS)
+    assert not derivable(table.drop(columns="factor_query"), TIERS)
+    assert not derivable(table, Derivation("gap", "z", "query", TIERS.terms))
+    assert not derivable(table.assign(factor_query=""), TIERS)

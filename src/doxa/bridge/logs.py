@@ -22,7 +22,7 @@ from inspect_ai.log import EvalLog, EvalSample, read_eval_log
 
 from doxa.bridge.tables import read_table, typed, write_table
 from doxa.bridge.values import SampleScore, scores_of
-from doxa.stats.derive import derive
+from doxa.stats.derive import derivable, derive
 from doxa.words import schema
 from doxa.words.errors import ResultsError, nearest
 from doxa.words.schema import Derivation
@@ -353,14 +353,15 @@ def derivation_from_json(value: Mapping[str, Any]) -> Derivation:
         (float(weight), tuple((str(factor), str(level)) for factor, level in levels))
         for weight, levels in value["terms"]
     )
-    return Derivation(str(value["score"]), str(value["source"]), str(value["unit"]), terms)
+    within = tuple(str(factor) for factor in value.get("within", ()))
+    return Derivation(str(value["score"]), str(value["source"]), str(value["unit"]), terms, within)
 
 
 def _derived(table: pd.DataFrame, derivations: Mapping[str, Mapping[str, Derivation]]) -> pd.DataFrame:
-    """Apply every task's derivations to its own rows; one whose source nobody has scored yet is left out."""
+    """Apply every task's derivations to its own rows; one that needs what nobody was asked is left out."""
     for task, known in derivations.items():
         for one in known.values():
             rows = table[table["task"] == task]
-            if (rows["score"] == one.source).any():
+            if derivable(rows, one):
                 table = pd.concat([table, derive(rows, [one]).iloc[len(rows) :]], ignore_index=True)
     return table

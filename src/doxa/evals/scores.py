@@ -92,18 +92,19 @@ def _values(sample: SampleScore) -> dict[str, float]:
 
 def _derived(scores: Sequence[SampleScore], derivation: Derivation) -> list[float]:
     """The derived score of every unit that has all its terms (runs of a term are averaged)."""
-    units: dict[str, list[tuple[Mapping[str, str], float]]] = defaultdict(list)
+    parts: dict[tuple[str, ...], list[tuple[Mapping[str, str], float]]] = defaultdict(list)
     for sample in scores:
         factors = (sample.sample_metadata or {}).get("doxa", {}).get("factors", {})
         value = _values(sample).get(derivation.source)
         if derivation.unit in factors and value is not None:
-            units[factors[derivation.unit]].append((factors, value))
-    found = []
-    for own in units.values():
+            key = (factors[derivation.unit], *(factors.get(name, "") for name in derivation.within))
+            parts[key].append((factors, value))
+    units: dict[str, list[float]] = defaultdict(list)
+    for (unit, *_), own in parts.items():
         terms = [
             (weight, [value for factors, value in own if all(factors.get(f) == level for f, level in levels)])
             for weight, levels in derivation.terms
         ]
         if all(values for _, values in terms):
-            found.append(sum(weight * sum(values) / len(values) for weight, values in terms))
-    return found
+            units[unit].append(sum(weight * sum(values) / len(values) for weight, values in terms))
+    return [sum(own) / len(own) for own in units.values()]

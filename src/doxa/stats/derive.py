@@ -21,7 +21,7 @@ def derive(table: pd.DataFrame, derivations: Sequence[Derivation]) -> pd.DataFra
     For every arm, task, unit, run and seed that has a row of the source score the new row holds the weighted sum of the
     terms, exactly one source row for each. When a term has no row, several rows or no value, the new value is missing
     and its reason says so. The new item is the level of the unit's factor; factors that are constant within the unit
-    are kept, others are empty.
+    are kept, others are empty. `Derivation.within` tells what becomes of a unit that is asked in several cells.
 
     Args:
         table: A table of `doxa.words.schema`.
@@ -42,6 +42,22 @@ def derive(table: pd.DataFrame, derivations: Sequence[Derivation]) -> pd.DataFra
     return table
 
 
+def derivable(table: pd.DataFrame, derivation: Derivation) -> bool:
+    """Whether every term of a derivation has been asked: some row of its source has the term's levels.
+
+    A task may ask part of its design only (two tiers of three); scores that need the rest are then none of the table's.
+    """
+    names = (derivation.unit, *(factor for _, levels in derivation.terms for factor, _ in levels))
+    if any(schema.FACTOR_PREFIX + name not in table.columns for name in names):
+        return False
+    source = table[(table["score"] == derivation.source) & (table[schema.FACTOR_PREFIX + derivation.unit] != "")]
+    return not source.empty and all(
+        bool(np.logical_and.reduce([source[schema.FACTOR_PREFIX + factor] == level for factor, level in levels]).any())
+        for _, levels in derivation.terms
+        if levels
+    )
+
+
 def _derived(table: pd.DataFrame, derivation: Derivation) -> pd.DataFrame:
     scores = {str(name) for name in pd.unique(table["score"])}
     if derivation.source not in scores:
@@ -60,8 +76,12 @@ def _derived(table: pd.DataFrame, derivation: Derivation) -> pd.DataFrame:
             f"no row of {derivation.source!r} has a level of {derivation.unit!r}",
             way_out="Name the factor whose levels are the units",
         )
-    groups, first = _groups(source, unit)
-    value, reason = _weighted_sums(source, groups, len(first), derivation)
+    groups, first = _groups(source, (unit,))
+    parted = [name for one in derivation.within if (name := schema.FACTOR_PREFIX + one) in source.columns]
+    parts, part_first = _groups(source, (unit, *parted))
+    value, reason = _weighted_sums(source, parts, len(part_first), derivation)
+    if parted:
+        value, reason = _over_parts(value, reason, groups[part_first], len(first))
     head = source.iloc[first]
     columns: dict[str, object] = {name: head[name].to_numpy() for name in _KEPT}
     columns |= {
@@ -79,14 +99,27 @@ def _derived(table: pd.DataFrame, derivation: Derivation) -> pd.DataFrame:
     return made.astype({name: _plain(table.iloc[:0])[name].dtype for name in table.columns})
 
 
-def _groups(source: pd.DataFrame, unit: str) -> tuple[Int[np.ndarray, " rows"], Int[np.ndarray, " groups"]]:
+def _groups(source: pd.DataFrame, units: Sequence[str]) -> tuple[Int[np.ndarray, " rows"], Int[np.ndarray, " groups"]]:
     """The group of every row, and the first row of every group in the order of the groups."""
     key = np.zeros(len(source), dtype=np.int64)
-    for name in (*_GROUP, unit):
+    for name in (*_GROUP, *units):
         codes, unique = pd.factorize(source[name], sort=True)
         key = key * len(unique) + codes
     _, first, groups = np.unique(key, return_index=True, return_inverse=True)
     return groups, first
+
+
+def _over_parts(
+    value: Float[np.ndarray, " parts"], reason: np.ndarray, unit_of: Int[np.ndarray, " parts"], n: int
+) -> tuple[Float[np.ndarray, " units"], np.ndarray]:
+    """The mean over those parts of each unit that have a value; without any, the reason of the first."""
+    has = ~np.isnan(value)
+    count = np.bincount(unit_of, weights=has, minlength=n)
+    total = np.bincount(unit_of, weights=np.where(has, value, 0.0), minlength=n)
+    mean = np.full(n, np.nan)
+    np.divide(total, count, out=mean, where=count > 0)
+    _, first = np.unique(unit_of, return_index=True)
+    return mean, np.where(count > 0, "", reason[first])
 
 
 def _weighted_sums(

@@ -44,9 +44,13 @@ class Derivation:
         terms: For each term its weight and the factor levels that pick its rows, e.g.
             `((0.5, (("kind", "belief"), ("polarity", "affirmed"))), ...)`. Exactly one row per unit and run must match
             each term; when one is missing or has no value, the derived value is missing and says so.
+        within: Factors whose levels part a unit, for designs that ask a unit in several cells (a query under several
+            prompts). The sum is then made in each part, exactly one row for each term, and the unit's value is the mean
+            over those parts that have one. A factor that the table lacks parts nothing.
     """
 
     score: str
     source: str
     unit: str
     terms: tuple[tuple[float, tuple[tuple[str, str], ...]], ...]
+    within: tuple[str, ...] = ()
