@@ -11,7 +11,12 @@ from inspect_ai.model import get_model
 
 import doxa.bridge._registry as registry
 
-TASKS = {"claims": "claims_tasks", "claims_open": "claims_tasks", "drift": "drift_task"}
+TASKS = {
+    "claims": "claims_tasks",
+    "claims_open": "claims_tasks",
+    "drift": "drift_task",
+    "compliance": "compliance_task",
+}
 
 
 @pytest.mark.parametrize("name", TASKS)

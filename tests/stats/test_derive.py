@@ -129,7 +129,7 @@ TIERS = Derivation(
 )
 
 
-def tiers(make_rows: Make, make_table: Make, values: dict[tuple[str, str, str], float]) -> pd.DataFrame:
+def tiers(make_rows: Make, make_table: Make, values: dict[tuple[str, str, str], float | None]) -> pd.DataFrame:
     """One run of items (query, tier, prompt)."""
     items = {"-".join(levels): levels for levels in values}
     factors = {
@@ -142,21 +142,20 @@ def tiers(make_rows: Make, make_table: Make, values: dict[tuple[str, str, str], 
 
 
 def test_a_unit_asked_in_several_cells_is_the_mean_over_them(make_rows: Make, make_table: Make) -> None:
-    nan = float("nan")
     found = derive(
         tiers(
             make_rows,
             make_table,
             {
                 ("a", "free", "p"): 1.0, ("a", "paid", "p"): 0.0, ("a", "free", "q"): 0.5, ("a", "paid", "q"): 0.25,
-                ("b", "free", "p"): 1.0, ("b", "paid", "p"): nan, ("b", "free", "q"): 1.0, ("b", "paid", "q"): 0.25,
-                ("c", "free", "p"): nan, ("c", "paid", "p"): 1.0, ("c", "free", "q"): 1.0,
+                ("b", "free", "p"): 1.0, ("b", "paid", "p"): None, ("b", "free", "q"): 1.0, ("b", "paid", "q"): 0.25,
+                ("c", "free", "p"): None, ("c", "paid", "p"): 1.0, ("c", "free", "q"): 1.0,
             },
         ),
         [TIERS],
     )  # fmt: skip
     gap = found[found["score"] == "gap"].set_index("item")
-    assert gap["value"].to_dict() == pytest.approx({"a": 0.625, "b": 0.75, "c": nan}, nan_ok=True)
+    assert gap["value"].to_dict() == pytest.approx({"a": 0.625, "b": 0.75, "c": float("nan")}, nan_ok=True)
     assert gap.loc[["a", "b"], "reason"].tolist() == ["", ""]
     assert gap.loc["c", "reason"].startswith("tier=free:")
     assert gap["factor_query"].tolist() == ["a", "b", "c"]
@@ -164,7 +163,7 @@ def test_a_unit_asked_in_several_cells_is_the_mean_over_them(make_rows: Make, ma
 
 
 def test_what_was_asked_in_no_row_cannot_be_derived(make_rows: Make, make_table: Make) -> None:
-    values = {("a", "free", "p"): 1.0, ("a", "paid", "p"): 0.0}
+    values: dict[tuple[str, str, str], float | None] = {("a", "free", "p"): 1.0, ("a", "paid", "p"): 0.0}
     table = tiers(make_rows, make_table, values)
     assert derivable(table, TIERS)
     assert not derivable(table[table["factor_tier"] == "free"], TIERS)

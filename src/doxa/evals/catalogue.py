@@ -20,6 +20,7 @@ TASKS: Mapping[str, str] = {
     "doxa/claims": "doxa.evals.claims",
     "doxa/claims_open": "doxa.evals.claims_open",
     "doxa/drift": "doxa.evals.drift",
+    "doxa/compliance": "doxa.evals.compliance",
 }
 """Task names, and the modules that hold their `ENTRY`."""
 
