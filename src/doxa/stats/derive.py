@@ -96,7 +96,7 @@ def _derived(table: pd.DataFrame, derivation: Derivation) -> pd.DataFrame:
         if str(name).startswith(schema.FACTOR_PREFIX):
             columns[str(name)] = _constant_levels(source[name], groups, len(first))
     made = pd.DataFrame(columns)[list(table.columns)]
-    return made.astype({name: _plain(table.iloc[:0])[name].dtype for name in table.columns})
+    return made.astype(_plain(table.iloc[:0]).dtypes.to_dict())
 
 
 def _groups(source: pd.DataFrame, units: Sequence[str]) -> tuple[Int[np.ndarray, " rows"], Int[np.ndarray, " groups"]]:
