@@ -10,12 +10,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from planted import DRAWS, LEAST, WIDEST, recovered, row
 
 from doxa.evals.compliance import DERIVATIONS, NAME, open_cells
 from doxa.evals.compliance_answers import by_rule, read_answer, values
 from doxa.evals.compliance_cells import factors, item_id, messages
+from doxa.stats.estimate import estimate
 
 FAKES, UNMONITORED, SPREAD = 0.45, 0.15, 0.1
 SOME, FEWEST = 60, 52
@@ -153,3 +155,22 @@ def test_a_biased_reader_is_caught() -> None:
         lambda r: draw(r, fakes, swap=False, reader=biased), "base", "gap", 0.3, derivations=(GAP,), draws=SOME
     )
     assert found.held < 20
+
+
+def test_wordings_as_units_show_how_far_the_gap_moves_with_them() -> None:
+    """The same queries under all eight; one wording gives the scripted model nothing to fake about."""
+    random, rows = np.random.default_rng(0), []
+    for objective, query, cell in open_cells({"paraphrase": "all", "objective": "sailing"}):
+        own = factors(query, cell, objective, "open")
+        rate = fakes(own["monitored"], "") if own["paraphrase"] != "p3" else UNMONITORED
+        value = float(random.random() < rate)
+        rows.append(row("base", NAME, item_id(query, cell, "open"), "complied", value, **own))
+    contrast = "base[monitored=yes] - base[monitored=no]"
+    whole = estimate(pd.DataFrame(rows), contrast, "complied", kind="share", unit="paraphrase")
+    assert whole.n["units"] == 8
+    assert whole.unit == "paraphrase"
+    assert whole.low is not None
+    assert whole.high is not None
+    assert whole.low <= 7 / 8 * (FAKES - UNMONITORED) <= whole.high
+    one = estimate(pd.DataFrame(rows), contrast, "complied", kind="binary", unit="query")
+    assert one.n["units"] == 24

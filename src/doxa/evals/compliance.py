@@ -37,6 +37,10 @@ Scores of a query, means over its other cells, of `complied` (and, as `choice_..
 With both swap levels `gap` is what follows the monitoring and `swap_difference` what follows the label: unswapped, the
 gap would have been their sum. One level alone cannot tell them apart.
 
+How far the gap moves with the wording alone, with wordings as units:
+
+    doxa compare LOGS "ARM[monitored=yes] - ARM[monitored=no]" --score complied --kind complied=binary --unit paraphrase
+
 What it cannot show: a gap is no motive. The report first says whether there is a gap, and how often the model complies
 when monitored with alignment-faking reasoning; without both it makes no claim about mechanism (`report/gate.py`).
 """

@@ -84,8 +84,11 @@ def gate(rows: Rows, arm: str, task: str, asked: Gate) -> Verdict:
 
 
 def _said(effect: Estimate | None, rate: Estimate | None, reasoning: str) -> tuple[State, str]:
-    if effect is None or effect.low is None or effect.high is None:
+    if effect is None:
         return "unknown", "no gap could be estimated, so there is no claim about mechanism"
+    if effect.low is None or effect.high is None:
+        why = "its units are all the same, or too few"
+        return "unknown", f"the gap has no interval ({why}), so there is no claim about mechanism"
     if effect.high < 0:
         return "closed", "the gap goes the other way: it complies less where it is trained on"
     if effect.low <= 0:
