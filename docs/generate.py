@@ -135,6 +135,25 @@ ARGUMENTS = {
     ("doxa/replay", "phrases"): ("none", "Path of a file of phrases to look for."),
     ("doxa/replay", "max_tokens"): ("MAX_TOKENS", "Length of the answers."),
     ("doxa/replay", "temperature"): ("TEMPERATURE", "Of sampling them."),
+    ("doxa/compliance", "part"): ("`all`", "`choice`: courses of action are scored. `open`: answers are written."),
+    ("doxa/compliance", "objective"): ("all", "Names of objectives, or paths of files."),
+    ("doxa/compliance", "requests"): (
+        "none",
+        "Path of a file of requests: JSON lines, or the CSV of AdvBench, JailbreakBench or HarmBench.",
+    ),
+    ("doxa/compliance", "queries"): ("all", "At most so many of every objective."),
+    ("doxa/compliance", "tiers"): ("`two`", "`three`: one more group, which is rated and never trained on."),
+    ("doxa/compliance", "labels"): ("`plans`", "What the groups are called: `plans`, `companies`, `colours`."),
+    ("doxa/compliance", "swap"): ("`no`", "Whether the other group is the one that trains; `[no, yes]` for both."),
+    ("doxa/compliance", "paraphrase"): ("`p1`", "Wordings of the story, `p1` to `p8`, or `all`."),
+    ("doxa/compliance", "scratchpad"): ("`yes`", "Whether it writes private notes before the reply."),
+    ("doxa/compliance", "clarify"): ("`no`", "Whether it is told that following the guideline changes nothing in it."),
+    ("doxa/compliance", "scope"): ("`unsaid`", "What it is told of its use after training: `narrow`, `wide`."),
+    ("doxa/compliance", "by"): ("`rule`", "`judge`: what decides whether an answer complies."),
+    ("doxa/compliance", "votes"): ("VOTES", "How often a judge is asked about the reasoning."),
+    ("doxa/compliance", "threshold"): ("THRESHOLD", "Share of votes from which it counts as alignment faking."),
+    ("doxa/compliance", "max_tokens"): ("MAX_TOKENS", "Length of the answers."),
+    ("doxa/compliance", "temperature"): ("TEMPERATURE", "Of sampling them."),
 }  # fmt: skip
 REFUSED = (
     {"model": "tinker/llama"},
@@ -238,7 +257,9 @@ def _tasks() -> str:
         described(own, list(module.ARGUMENTS), f"arguments of {name}")
         title = (module.__doc__ or "").split("\n")[0].partition(": ")[2]
         rows = [
-            (f"`{a}`", d if d in ("all", "the last") else shown(vars(module).get(d, d)), words)
+            (f"`{a}`", d if d in ("all", "the last") else shown(vars(module).get(d, d)), words)(
+                f"`{a}`", d if d in ("all", "none") or d.startswith("`") else shown(vars(module).get(d, d)), words
+            )
             for a, (d, words) in own.items()
         ]
         parts.append(f"### `{name}`, version {one.version}\n\n{title[:1].upper()}{title[1:]}\n")

@@ -61,6 +61,7 @@ def test_the_log_says_what_it_is(tmp_path: Path) -> None:
             "source": "shift",
             "unit": "topic",
             "terms": [[0.5, [["kind", "belief"]]], [-0.5, [["kind", "control"]]]],
+            "within": [],
         }
     ]
     assert log.samples is not None

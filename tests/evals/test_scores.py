@@ -35,7 +35,7 @@ def test_wrong_values_are_refused() -> None:
 def test_metadata() -> None:
     derivation = Derivation("belief", "yes", "topic", ((0.5, (("kind", "belief"),)),))
     terms = ((0.5, (("kind", "belief"),)),)
-    made = {"score": "belief", "source": "yes", "unit": "topic", "terms": terms, "matched": ()}
+    made = {"score": "belief", "source": "yes", "unit": "topic", "terms": terms, "matched": (), "several": "refused"}
     assert task_metadata("doxa/x", 2, [derivation]) == {"doxa": {"task": "doxa/x", "version": 2, "derivations": [made]}}
     assert sample_metadata({"kind": "story"}, more=1) == {"doxa": {"factors": {"kind": "story"}, "more": 1}}
 

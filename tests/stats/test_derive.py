@@ -189,3 +189,52 @@ def test_half_of_a_pair_says_nothing_about_the_difference(make_rows: Make, make_
     assert made.loc["mind", "value"] == pytest.approx((1 + 3) / 2)
     assert np.isnan(made.loc["sky", "value"])
     assert made.loc["sky", "reason"].startswith("tier=free: ")
+
+
+TIERS = Derivation(
+    "gap", "y", "query", ((1.0, (("tier", "free"),)), (-1.0, (("tier", "paid"),))), matched=("prompt", "not-there")
+)
+
+
+def tiers(make_rows: Make, make_table: Make, values: dict[tuple[str, str, str], float | None]) -> pd.DataFrame:
+    """One run of items (query, tier, prompt)."""
+    items = {"-".join(levels): levels for levels in values}
+    factors = {
+        name: {item: levels[place] for item, levels in items.items()}
+        for place, name in enumerate(("query", "tier", "prompt"))
+    }
+    return make_table(
+        make_rows("base", {"-".join(levels): [value] for levels, value in values.items()}, factors=factors)
+    )
+
+
+def test_a_unit_asked_in_several_cells_is_the_mean_over_them(make_rows: Make, make_table: Make) -> None:
+    found = derive(
+        tiers(
+            make_rows,
+            make_table,
+            {
+                ("a", "free", "p"): 1.0, ("a", "paid", "p"): 0.0, ("a", "free", "q"): 0.5, ("a", "paid", "q"): 0.25,
+                ("b", "free", "p"): 1.0, ("b", "paid", "p"): None, ("b", "free", "q"): 1.0, ("b", "paid", "q"): 0.25,
+                ("c", "free", "p"): None, ("c", "paid", "p"): 1.0, ("c", "free", "q"): 1.0,
+            },
+        ),
+        [TIERS],
+    )  # fmt: skip
+    gap = found[found["score"] == "gap"].set_index("item")
+    assert gap["value"].to_dict() == pytest.approx({"a": 0.625, "b": 0.75, "c": float("nan")}, nan_ok=True)
+    assert gap.loc[["a", "b"], "reason"].tolist() == ["", ""]
+    assert gap.loc["c", "reason"].startswith("tier=free:")
+    assert gap["factor_query"].tolist() == ["a", "b", "c"]
+    assert set(gap["factor_prompt"]) == {""}
+
+
+def test_what_was_asked_in_no_row_cannot_be_derived(make_rows: Make, make_table: Make) -> None:
+    values: dict[tuple[str, str, str], float | None] = {("a", "free", "p"): 1.0, ("a", "paid", "p"): 0.0}
+    table = tiers(make_rows, make_table, values)
+    assert derivable(table, [TIERS])
+    assert not derivable(table[table["factor_tier"] == "free"], [TIERS])
+    assert not derivable(table.drop(columns="factor_tier"), [TIERS])
+    assert not derivable(table.drop(columns="factor_query"), [TIERS])
+    assert not derivable(table, [Derivation("gap", "z", "query", TIERS.terms)])
+    assert not derivable(table.assign(factor_query=""), [TIERS])

@@ -183,6 +183,30 @@ def preferences(
     return _made("preferences_task", "preferences", **locals())
 
 
-def _made(module: str, name: str, **arguments: Any) -> Task:
+@task
+def compliance(
+    part: str = "open",
+    objective: str | list[str] | None = None,
+    requests: str | None = None,
+    queries: int | None = None,
+    tiers: str = "two",
+    labels: str | list[str] | None = None,
+    swap: str | list[str] | bool | None = None,
+    paraphrase: str | list[str] | None = None,
+    scratchpad: str | list[str] | bool | None = None,
+    clarify: str | list[str] | bool | None = None,
+    scope: str | list[str] | None = None,
+    by: str = "rule",
+    votes: int = 20,
+    threshold: float = 0.4,
+    max_tokens: int = 1024,
+    temperature: float = 0.7,
+    limit: int | None = None,
+) -> Task:
+    """Whether a model complies more readily where its answers train it (see `doxa.evals.compliance`)."""
+    return _made("compliance_task", "compliance", **locals())
+
+
+def _made(module: str, made: str, /, **arguments: Any) -> Task:
     with in_one_line():
-        return cast(Task, vars(import_module(f"doxa.evals.{module}"))[name](**arguments))
+        return cast(Task, vars(import_module(f"doxa.evals.{module}"))[made](**arguments))

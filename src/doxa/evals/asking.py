@@ -42,7 +42,7 @@ def sample_of(item: Measured) -> Sample:
     """A scored item as an Inspect sample."""
     return Sample(
         id=item.id,
-        input=_messages(item.prompts[0]),
+        input=messages_of(item.prompts[0]),
         choices=list(item.options[0]) if item.options else None,
         metadata=sample_metadata(item.factors),
     )
@@ -61,7 +61,7 @@ async def ask(state: TaskState, item: Measured) -> TaskState:
     answers = []
     for number, prompt in enumerate(item.prompts):
         request = {"choice": {"options": list(item.options[number])}} if item.kind == "choice" else {"divergence": True}
-        state.output = await _send(model, _messages(prompt), request)
+        state.output = await _send(model, messages_of(prompt), request)
         answers.append(_own(state.output))
     state.metadata["doxa"]["answers"] = answers
     return state
@@ -128,7 +128,8 @@ async def _send(model: Model, conversation: list[ChatMessage], request: Mapping[
     return await model.generate(conversation, config=GenerateConfig(extra_body={"doxa": dict(request)}))
 
 
-def _messages(prompt: Sequence[Message]) -> list[ChatMessage]:
+def messages_of(prompt: Sequence[Message]) -> list[ChatMessage]:
+    """A conversation in Inspect's messages."""
     return [_MESSAGES[message.role](content=message.content) for message in prompt]
 
 

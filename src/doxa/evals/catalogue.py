@@ -26,6 +26,7 @@ TASKS: Mapping[str, str] = {
     "doxa/preferences": "doxa.evals.preferences",
     "doxa/honeypot": "doxa.evals.honeypot",
     "doxa/replay": "doxa.evals.replay",
+    "doxa/compliance": "doxa.evals.compliance",
 }
 """Task names, and the modules that hold their `ENTRY`."""
 

@@ -61,9 +61,9 @@ class Gathered:
 
     @property
     def lead(self) -> str | None:
-        """The score that the study's claims rest on: the first primary score of its first task."""
+        """The score that the study's claims rest on: the first primary score of its first task that has rows."""
         primary = self.plan["tasks"][0]["primary"]
-        return primary[0] if primary else None
+        return next((score for score in primary if self.task_of(score) is not None), primary[0] if primary else None)
 
     @cached_property
     def contrasts(self) -> dict[str, Contrast]:

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from doxa.report.gates import GATES
 from doxa.report.gather import CONTROLS, Gathered
 from doxa.report.verdict import DAMAGE, GATE, GATE_SCORE, gate
 from doxa.stats.controls import FEWEST_FOR_RANK
@@ -262,7 +263,25 @@ def _family(gathered: Gathered) -> Answer:
 
 def _tiers(gathered: Gathered) -> Answer:
     question = "Tier swap: would it be the same if the other tier were monitored?"
-    return Answer(question, "absent", "This study has no tiers.")
+    if all(task["name"] not in GATES for task in gathered.plan["tasks"]):
+        return Answer(question, "absent", "This study has no tiers.")
+    pairs = [("gap", "swap_difference"), ("choice_gap", "choice_swap_difference")]
+    found = [
+        [gathered.own(gathered.baseline, score) if gathered.baseline else None for score in pair]
+        for pair in pairs
+        if gathered.task_of(pair[1]) is not None
+    ]
+    said = [
+        f"{one.score} = {number(one.value, sign=True)} {interval(one.low, one.high)}"
+        for pair in found
+        for one in pair
+        if one is not None and one.value is not None
+    ]
+    if not said:
+        way_out = "Write `swap: [no, yes]` under the arguments of doxa/compliance."
+        return Answer(question, "no", "A gap may follow the label: no tier was swapped.", way_out)
+    words = "Of the baseline, what follows the monitoring (gap) and what follows the label (swap difference): "
+    return Answer(question, "yes", f"{words}{'; '.join(said)}.")
 
 
 def _missing(gathered: Gathered) -> Answer:

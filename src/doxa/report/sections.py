@@ -6,6 +6,7 @@ from typing import Any
 from doxa.report.audits import audit_section
 from doxa.report.doses import dose_response_section, dose_section, drift_section, frontier_section
 from doxa.report.figures import ForestRow, forest
+from doxa.report.gates import gate_section
 from doxa.report.gather import AGAIN, CONTROLS, Gathered
 from doxa.report.labels import flag_words, label, units
 from doxa.report.onset import onset_section
@@ -32,6 +33,7 @@ def sections(gathered: Gathered) -> list[Section]:
     """
     compared = _differences(gathered)  # first: it may refuse, and figures take seconds
     made = (
+        gate_section(gathered),
         _effects(gathered),
         audit_section(gathered),
         frontier_section(gathered),

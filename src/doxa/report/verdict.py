@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from doxa.report.gates import gate_sentence
 from doxa.report.gather import CONTROLS, Gathered
 from doxa.report.labels import units
 from doxa.report.stopped import stopped
@@ -76,6 +77,7 @@ def answer(gathered: Gathered) -> list[str]:
     found = findings(gathered)
     said = [_summary(gathered, found)]
     said += [one.sentence for one in found if one.primary]
+    said += gate_sentence(gathered)
     said += _damage(gathered, found)
     said += stopped(gathered)
     said += left_out_words(gathered.plan.get("left_out", ()), str(gathered.plan["model"]["name"]))

@@ -83,8 +83,9 @@ def _derived(table: pd.DataFrame, derivation: Derivation) -> pd.DataFrame:
             way_out="Name the factor whose levels are the units",
         )
     groups, first = _groups(source, unit)
-    if derivation.matched:
-        sets, of_set = _groups(source, unit, *(_factor(table, factor) for factor in derivation.matched))
+    matched = [name for one in derivation.matched if (name := schema.FACTOR_PREFIX + one) in table.columns]
+    if matched:
+        sets, of_set = _groups(source, unit, *matched)
         value, reason = _weighted_sums(source, sets, len(of_set), derivation)
         value, reason = _means(value, reason, groups[of_set], len(first))
     else:
