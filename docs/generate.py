@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import get_args
 
 import click
@@ -249,6 +250,12 @@ def _layers() -> str:
     return table(("layers", f"of a model with {EXAMPLE_LAYERS} decoder blocks"), rows)
 
 
+def default_of(said: str, module: ModuleType) -> str:
+    """A task's default as a study writes it: a constant of its module by name, a value, or words."""
+    in_words = said in ("all", "none") or " " in said.strip("[]").replace(", ", "") or said.startswith("`")
+    return said if in_words else shown(vars(module).get(said, said))
+
+
 def _tasks() -> str:
     parts = []
     for name, module_name in TASKS.items():
@@ -256,12 +263,7 @@ def _tasks() -> str:
         own = {argument: said for (task, argument), said in ARGUMENTS.items() if task == name}
         described(own, list(module.ARGUMENTS), f"arguments of {name}")
         title = (module.__doc__ or "").split("\n")[0].partition(": ")[2]
-        rows = [
-            (f"`{a}`", d if d in ("all", "the last") else shown(vars(module).get(d, d)), words)(
-                f"`{a}`", d if d in ("all", "none") or d.startswith("`") else shown(vars(module).get(d, d)), words
-            )
-            for a, (d, words) in own.items()
-        ]
+        rows = [(f"`{argument}`", default_of(default, module), words) for argument, (default, words) in own.items()]
         parts.append(f"### `{name}`, version {one.version}\n\n{title[:1].upper()}{title[1:]}\n")
         parts.append(table(("argument", "default", "meaning"), rows))
         link = f"../src/{module_name.replace('.', '/')}.py"

@@ -7,7 +7,7 @@ scores with, to the letter, with version and hash.
 from importlib import import_module
 from pathlib import Path
 
-from generate import ARGUMENTS, WRITTEN, shown, table
+from generate import ARGUMENTS, WRITTEN, default_of, table
 
 from doxa.evals.catalogue import TASKS, TaskEntry, entry
 from doxa.lint import DATA
@@ -33,7 +33,7 @@ def page(name: str) -> str:
     parts = [f"{mark}\n\n# `{name}`\n", f"{title[:1].upper()}{title[1:]} (version {one.version})\n"]
     parts += ["## Method\n", f"{method.rstrip()}\n", "## Arguments\n"]
     known = [(argument, *said) for (task, argument), said in ARGUMENTS.items() if task == name]
-    rows = [(f"`{a}`", d if d == "all" else shown(vars(module).get(d, d)), words) for a, d, words in known]
+    rows = [(f"`{argument}`", default_of(default, module), words) for argument, default, words in known]
     parts.append(table(("argument", "default", "meaning"), rows))
     parts += ["## Scores\n", table(("score", "values", "leads the report", "made of"), scores(one))]
     found = texts(one)
