@@ -20,10 +20,12 @@ from doxa.cli import main
 from doxa.evals.catalogue import TASKS, entry
 from doxa.plan import refuse_what_is_not_run_yet
 from doxa.vectors.pairs import shipped_pairs
+from doxa.verbs.models import pace_words, rows_of
 from doxa.words import contrasts, grammar, interventions, scope, stopping, study
 from doxa.words.beliefs import shipped_beliefs
 from doxa.words.errors import NotYetError
 from doxa.words.layers import Share
+from doxa.words.roster import read_roster
 from doxa.words.wordings import shipped_wordings
 
 DOCS = Path(__file__).parent
@@ -36,7 +38,7 @@ KEYS = {
     "study": ("required", "Name of the study; it names the results folder."),
     "question": ("none", "The question in one sentence: the report's title."),
     "model": ("required", "A name, or `{name, dtype, device}`."),
-    "models": ("none", "Several models, instead of `model`."),
+    "models": ("none", "Several models, instead of `model`: a run of each, and a page that puts them side by side."),
     "seed": (None, "Decides every random draw: sampling, twins. The same in every arm."),
     "arms": ("required", "Names, each with a list of interventions. `[]` is the model as it is."),
     "factors": ("none", "Grids: a field with a list of values makes one arm per value (see below)."),
@@ -317,10 +319,11 @@ def reference() -> str:
         _keys(),
         _smallest(),
         "## Model\n",
-        f"`model: smollm2`, or `model: {{name: NAME, dtype: DTYPE, device: DEVICE}}` with a dtype of "
+        f"`model: smollm2`, or `model: {{name: NAME, dtype: DTYPE, device: DEVICE, reasoning: on}}` with a dtype of "
         f"{_listed(study.DTYPES)} (default {shown(study.ModelChoice('m').dtype)}) and a device of `cpu`, `cuda` "
-        f"(default {shown(study.ModelChoice('m').device)}). What a name can be: "
-        "[own models](how-to-model.md).\n",
+        f"(default {shown(study.ModelChoice('m').device)}). `reasoning` is `on` or "
+        "`off`; without it the model does as it does by itself. What a name can be: [own models](how-to-model.md); "
+        "models that are served elsewhere, several models, reasoning: [many models](how-to-models.md).\n",
         "## Interventions\n",
         f"An arm is a list of interventions, each with one of the keys {_listed(grammar.INTERVENTIONS)}. They "
         "act together.\n",
@@ -429,6 +432,31 @@ def _first_line(path: Path) -> str:
     return first.rstrip(":")
 
 
+def roster() -> str:
+    """The page of the roster."""
+    found = read_roster()
+    head, *rows = rows_of(list(found.models))
+    notes = [(one.name, one.source or "–", one.note or "–") for one in found.models if one.source or one.note]
+    parts = [
+        f"{WRITTEN}\n\n# Models of many makers\n",
+        "Whose, released when, whether it reasons, and where it runs: `doxa models`, from `src/doxa/data/models.yaml`. "
+        "A day stands here only where a source names it. How a study names a model, and what can be done on which: "
+        "[how to run many models](how-to-models.md).\n",
+        table(head, rows),
+        "![Releases over time](figures/timeline.svg)\n",
+        "Made with `doxa models --timeline docs/figures/timeline.svg`. One line a maker; hollow marks are days that "
+        "are doubted or that sources give differently; models without a known day are not drawn.\n",
+        "## Pace\n",
+        *(f"{pace_words(one)}\n" for one in found.lists),
+        "A rate and its interval suppose that releases come independently at one rate. A window that was chosen "
+        "because it is full shows nothing by being full: the last probability says how often one steady rate makes "
+        "some last window look so.\n",
+        "## Sources and doubts\n",
+        table(("model", "source of the day", "note"), notes),
+    ]
+    return "\n".join(parts)
+
+
 def pages() -> dict[str, str]:
     """Every generated page by name, as it should be."""
     architecture = (DOCS / "architecture.md").read_text(encoding="utf-8")
@@ -439,6 +467,7 @@ def pages() -> dict[str, str]:
     return {
         "architecture.md": f"{before}{BEGIN}\n\n{modules()}\n{END}{after}",
         "cli.md": commands(),
+        "models.md": roster(),
         "study-reference.md": reference(),
     }
 

@@ -90,14 +90,14 @@ def generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["architecture.md", "cli.md", "study-reference.md"])
+@pytest.mark.parametrize("name", ["architecture.md", "cli.md", "models.md", "study-reference.md"])
 def test_generated_pages_are_fresh(generator: ModuleType, name: str) -> None:
     written = (ROOT / "docs" / name).read_text(encoding="utf-8")
     assert written == generator.pages()[name], "stale: run `python docs/generate.py`"
 
 
 def test_every_generated_page_is_checked(generator: ModuleType) -> None:
-    assert sorted(generator.pages()) == ["architecture.md", "cli.md", "study-reference.md"]
+    assert sorted(generator.pages()) == ["architecture.md", "cli.md", "models.md", "study-reference.md"]
 
 
 def test_a_key_that_is_not_described_stops_the_generator(generator: ModuleType) -> None:

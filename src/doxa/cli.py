@@ -16,6 +16,7 @@ from doxa.verbs.compare import compare, table
 from doxa.verbs.in_words import PATH, in_words
 from doxa.verbs.labels import labels
 from doxa.verbs.lint import lint
+from doxa.verbs.models import models
 from doxa.verbs.power import power
 from doxa.words.errors import EnvironmentFault, ResultsError, StudyError, nearest
 from doxa.words.reading import listed_numbers
@@ -301,20 +302,6 @@ def vector(pairs: str, model_name: str, method: str, out: Path, gguf: Path | Non
 
 
 @main.command()
-def models() -> None:
-    """List how a model can be named.
-
-    \b
-    Example:
-        doxa models
-    """
-    click.echo("smollm2          SmolLM2-135M-Instruct, embedded: fetched once from the package index, no key, no hub")
-    click.echo("FOLDER           a local folder in Transformers' layout (safetensors)")
-    click.echo("FILE.gguf        a local GGUF file, converted once")
-    click.echo("ORGANISATION/ID  a Hugging Face id, downloaded by Transformers")
-
-
-@main.command()
 @in_words
 def tasks() -> None:
     """List the tasks that a study can name.
@@ -359,4 +346,5 @@ main.add_command(check)
 main.add_command(comment)
 main.add_command(compare)
 main.add_command(labels)
+main.add_command(models)
 main.add_command(table)

@@ -69,51 +69,48 @@ def _answer(study: Mapping[str, Any], models: Sequence[Mapping[str, Any]], found
         if estimate is not None:
             said.append(
                 f"{one['name']}: {first} on {estimate.score} {number(estimate.value, sign=True)} "
-                f"{interval(estimate.low, estimate.high)} (n = {units(estimate)})."
+                f"{interval(estimate.low, estimate.high) if estimate.low is not None else 'without an interval'} "
+                f"(n = {units(estimate)})."
             )
         said += left_out_words(gathered.plan.get("left_out", ()), one["name"])
     return [*said, NOT_TESTED]
 
 
 def _lead(gathered: Gathered, contrast: str) -> Estimate | None:
-    score = gathered.lead
-    task = gathered.task_of(score) if score is not None else None
-    own = (
-        one for one in gathered.evaluation.estimates if (one.contrast, one.task, one.score) == (contrast, task, score)
-    )
-    return next(own, None)
+    return None if gathered.lead is None else _on(gathered, contrast, gathered.lead)
+
+
+def _on(gathered: Gathered, contrast: str, score: str) -> Estimate | None:
+    wanted = (contrast, gathered.task_of(score), score)
+    return next((one for one in gathered.evaluation.estimates if (one.contrast, one.task, one.score) == wanted), None)
 
 
 def _contrast(name: str, models: Sequence[Mapping[str, Any]], found: Mapping[str, Gathered]) -> Section | None:
-    """A contrast on the leading scores of the models; a model that leads with another score has a figure of its own."""
-    leads = list(dict.fromkeys(gathered.lead for gathered in found.values() if gathered.lead is not None))
+    """A contrast on every score that some model leads with: all models on one scale, as far as they have it."""
     drawings, tables = [], []
-    for score in leads:
-        rows, cells = [], []
-        for one in models:
-            gathered = found.get(one["name"])
-            if gathered is None or gathered.lead != score:
-                continue
-            estimate = _lead(gathered, name)
-            rows.append(_row(one["name"], gathered, name, estimate))
-            cells.append(
-                [one["name"], *(_cells(estimate) if estimate is not None else (_why(gathered, name), *6 * ("–",)))]
+    for score in dict.fromkeys(gathered.lead for gathered in found.values() if gathered.lead is not None):
+        own = [(one["name"], found[one["name"]]) for one in models if one["name"] in found]
+        estimates = {model: _on(gathered, name, score) for model, gathered in own}
+        if any(one is not None and one.value is not None for one in estimates.values()):
+            drawings.append(
+                forest(
+                    [_row(model, gathered, name, estimates[model]) for model, gathered in own],
+                    name=f"{_slug(name)}-{_slug(score)}",
+                    axis=f"{name} on the {label(score)}",
+                    caption=f"{name}, a line for each model with its 95 % interval over items; each item is a faint "
+                    "point, and the grey bands are what other vectors of the same size do on that model.",
+                )
             )
-        drawings.append(
-            forest(
-                rows,
-                name=f"{_slug(name)}-{_slug(score)}",
-                axis=f"{name} on the {label(score)}",
-                caption=f"{name}, a line for each model with its 95 % interval over items; each item is a faint point, "
-                "and the grey bands are what other vectors of the same size do on that model.",
-            )
-        )
-        tables.append(Table(HEAD, cells, wrap=(1, 5)))
-    return Section(_slug(name), name, drawings=drawings, tables=tables) if drawings else None
+        cells = []
+        for model, gathered in own:
+            one = estimates[model]
+            cells.append([model, *(_cells(one) if one is not None else (_why(gathered, name), *6 * ("–",)))])
+        tables.append(Table(HEAD, cells, f"On the {label(score)}, in numbers", wrap=(1, 5)))
+    return Section(_slug(name), name, drawings=drawings, tables=tables) if tables else None
 
 
 def _row(model: str, gathered: Gathered, contrast: str, one: Estimate | None) -> ForestRow:
-    if one is None:
+    if one is None or one.value is None:
         return ForestRow(model, None, None, None)
     points = per_item(gathered.rows, gathered.contrasts[contrast], one.score, task=one.task)
     controls = {
