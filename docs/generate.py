@@ -18,7 +18,7 @@ import yaml
 
 from doxa.cli import main
 from doxa.evals.catalogue import TASKS, entry
-from doxa.plan import refuse_what_is_not_run_yet
+from doxa.not_yet import refuse_what_is_not_run_yet
 from doxa.vectors.pairs import shipped_pairs
 from doxa.verbs.models import pace_words, rows_of
 from doxa.words import contrasts, grammar, interventions, scope, stopping, study

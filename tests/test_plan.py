@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from doxa.models.handle import Model
-from doxa.plan import CHUNK_ITEMS, Plan, counts, make_plan, plan_to_json, refuse_what_is_not_run_yet
+from doxa.not_yet import refuse_what_is_not_run_yet
+from doxa.plan import CHUNK_ITEMS, Plan, counts, make_plan, plan_to_json
 from doxa.resolve import made_from, pin
 from doxa.words.errors import NotYetError, ProseError, StudyError, UserError
 from doxa.words.interventions import Tune

@@ -19,7 +19,8 @@ from doxa.bridge.evaluate import reasoned
 from doxa.bridge.inspect_models import role_models
 from doxa.bridge.logs import read_table, write_table
 from doxa.evals.catalogue import entry
-from doxa.plan import check_names, refuse_what_is_not_run_yet, what_is_run
+from doxa.not_yet import refuse_what_is_not_run_yet
+from doxa.plan import check_names, what_is_run
 from doxa.report.models_page import MODELS, SUMMARY, write_models_page
 from doxa.results import LOGS, held_by
 from doxa.run import Progress, Silent

@@ -15,19 +15,19 @@ from doxa.evals.catalogue import JUDGE, Arguments, Measured, TaskEntry, asked_ro
 from doxa.left_out import without_scoring
 from doxa.models.backend import backend_of
 from doxa.models.handle import Model
+from doxa.not_yet import refuse_what_is_not_run_yet
 from doxa.resolve import find_names, made_from, pin
 from doxa.subject import Distant, Subject, is_distant, pin_texts
 from doxa.words.arms import Arm
 from doxa.words.controls import controls_of, edit_of, edits_thoughts
-from doxa.words.errors import NotYetError, StudyError, nearest
-from doxa.words.interventions import Prompt, Steer, Tune, Where
+from doxa.words.errors import StudyError, nearest
+from doxa.words.interventions import Prompt, Steer, Where
 from doxa.words.left_out import LeftOut
 from doxa.words.store import content_hash
 from doxa.words.study import ModelChoice, Study, TaskChoice, model_to_json, study_to_json
 
 FORMAT = 2
 CHUNK_ITEMS = 96
-NOT_YET = {Tune: "fine-tuning (`tune`)"}
 
 
 @dataclass(frozen=True)
@@ -276,37 +276,6 @@ def counts(plan: Plan) -> dict[str, int]:
         "tokens_at_most": sum(cell.samples * cell.runs * cell.max_tokens for cell in plan.cells),
         "judge_calls": sum(cell.samples * cell.runs * asks[cell.task] for cell in plan.cells) if judged else 0,
     }
-
-
-def refuse_what_is_not_run_yet(study: Study) -> None:
-    """Say at plan time, in words, what the grammar knows and this version does not run.
-
-    Raises:
-        NotYetError: For several models, engines beyond this machine, tunes and training seeds.
-    """
-    if len(study.models) > 1:
-        raise NotYetError(
-            f"study {study.name!r} names {len(study.models)} models",
-            expected="one here: `doxa run`, `doxa plan` and `doxa report` take several",
-            way_out="Keep one",
-        )
-    engine, slash, _ = study.models[0].name.partition("/")
-    if slash and engine == "tinker":
-        raise NotYetError(
-            f"model {study.models[0].name!r} runs on {engine}, which this version does not drive",
-            way_out="Name a local folder, a Hugging Face id or smollm2; `vllm/` and one of these; or an Inspect model",
-        )
-    for arm in study.arms:
-        for intervention in arm.interventions:
-            for kind, words in NOT_YET.items():
-                if isinstance(intervention, kind):
-                    raise NotYetError(f"arm {arm.name!r} needs {words}, which is not run yet", way_out="Leave it out")
-    if study.seeds > 1:
-        raise NotYetError(f"seeds: {study.seeds}: nothing is trained, so there is one", way_out="Leave `seeds` out")
-    if "minutes" in (study.limits or {}):
-        raise NotYetError("`limits: {minutes: ...}` is not kept yet", way_out="See `doxa plan`, and limit generations")
-    if study.steer_controls.match == "measured":
-        raise NotYetError("`match: measured` is not run yet", way_out="Write `match: planned`")
 
 
 def _check_selectors(plan: Plan) -> None:

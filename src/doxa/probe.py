@@ -20,7 +20,8 @@ from doxa.models.handle import Model, load
 from doxa.models.receipt import Receipt
 from doxa.models.score import OptionScores
 from doxa.models.steering import SteeringPlan
-from doxa.plan import Plan, counts, plan_to_json, refuse_what_is_not_run_yet, task_arguments
+from doxa.not_yet import refuse_what_is_not_run_yet
+from doxa.plan import Plan, counts, plan_to_json, task_arguments
 from doxa.stats.controls import ALPHA, BOTH
 from doxa.stats.intervals import FEWEST_FOR_P
 from doxa.stats.power import detectable, detectable_against_controls

@@ -16,7 +16,8 @@ from doxa.evals.catalogue import TaskEntry
 from doxa.evals.scores import task_metadata
 from doxa.measure import measure
 from doxa.models.handle import Model
-from doxa.plan import Plan, check_names, make_plan, refuse_what_is_not_run_yet, task_arguments, what_is_run
+from doxa.not_yet import refuse_what_is_not_run_yet
+from doxa.plan import Plan, check_names, make_plan, task_arguments, what_is_run
 from doxa.report.page import write_report
 from doxa.resolve import arm_path, materialise, vector_of
 from doxa.results import (

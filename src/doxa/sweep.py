@@ -10,7 +10,8 @@ import pandas as pd
 from doxa.bridge.tables import write_table
 from doxa.evals.catalogue import TaskEntry, entry
 from doxa.models.handle import Model
-from doxa.plan import Plan, check_names, make_plan, refuse_what_is_not_run_yet
+from doxa.not_yet import refuse_what_is_not_run_yet
+from doxa.plan import Plan, check_names, make_plan
 from doxa.report.sweep_page import RESULT, write_sweep_page
 from doxa.results import held, open_folder
 from doxa.run import Progress, Silent, materialise_arms, score_chunks

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from doxa.bridge.arms import PreparedArm, prepare
 from doxa.models.handle import Model
-from doxa.plan import Plan, check_names, make_plan, refuse_what_is_not_run_yet
+from doxa.not_yet import refuse_what_is_not_run_yet
+from doxa.plan import Plan, check_names, make_plan
 from doxa.resolve import arm_path, materialise, vector_of
 from doxa.results import held, open_folder, read_plan
 from doxa.server.refusals import Refused
