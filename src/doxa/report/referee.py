@@ -281,7 +281,10 @@ def _tiers(gathered: Gathered) -> Answer:
         way_out = "Write `swap: [no, yes]` under the arguments of doxa/compliance."
         return Answer(question, "no", "A gap may follow the label: no tier was swapped.", way_out)
     words = "Of the baseline, what follows the monitoring (gap) and what follows the label (swap difference): "
-    return Answer(question, "yes", f"{words}{'; '.join(said)}.")
+    words += f"{'; '.join(said)}."
+    if all(pair[1] is None or pair[1].low is None for pair in found):
+        return Answer(question, "no", f"{words} No swap difference has an interval.", "Ask more queries.")
+    return Answer(question, "yes", words)
 
 
 def _missing(gathered: Gathered) -> Answer:
