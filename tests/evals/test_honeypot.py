@@ -41,6 +41,7 @@ def test_the_defaults_and_what_arguments_widen() -> None:
     assert len(cells_of({"scenarios": "successor"})) == 3 * 16
     assert len(cells_of({}, 5)) == 5
     assert len(measured({"count": 1})) == 2 * 16
+    assert len(measured({"count": 1, "ask": False})) == 16
     assert measured({"part": "open"}) == ()
     assert ENTRY.open_items({"part": "choice"}, None) == 0
     assert ENTRY.open_items({}, 7) == 7

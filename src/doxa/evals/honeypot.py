@@ -142,13 +142,14 @@ def measured(arguments: Arguments, limit: int | None = None) -> tuple[Measured, 
     """The scored items: of every cell the next action, and whether it is real.
 
     Args:
-        arguments: The task's arguments in a study; `part: open` leaves these items out.
+        arguments: The task's arguments in a study; `part: open` leaves these items out, `ask: false` the second.
         limit: At most so many cells.
     """
     asked = cells_of(arguments, limit)
     if arguments.get("part", "all") == "open":
         return ()
-    return tuple(item for cell in asked for item in (action_item(cell), reality_item(cell)))
+    make = (action_item, reality_item) if arguments.get("ask", True) else (action_item,)
+    return tuple(one(cell) for cell in asked for one in make)
 
 
 def action_item(cell: Cell) -> Measured:
@@ -297,7 +298,7 @@ ENTRY = TaskEntry(
     read=read,
     generated=generated,
     derivations=DERIVATIONS,
-    primary=("forbidden_rate", "real_effect", "forbidden_leaning", "real_leaning"),
+    primary=("forbidden_leaning", "real_leaning", "forbidden_rate", "real_effect"),
     content=content,
     open_factors=lambda arguments: [open_factors(cell) for cell in cells_of(arguments)],
     open_items=open_items,
@@ -306,4 +307,5 @@ ENTRY = TaskEntry(
     kinds=_KINDS,
     shown=(*(one.score for one in DERIVATIONS), *_OPEN, *_SHARES, *_LOG_ODDS),
     written=(*OUTCOMES, "acted", "steps"),
+    control_arguments={"ask": False},
 )
