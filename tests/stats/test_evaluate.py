@@ -200,3 +200,25 @@ def test_a_declared_margin_is_held_against_primary_contrasts(table: pd.DataFrame
     assert (one["low"], one["high"]) == (alone.low, alone.high)
     assert evaluate(table, contrasts, primary=[name]).equivalences == ()
     assert from_json(json.loads(json.dumps(to_json(found)))) == found
+
+
+def test_a_score_on_a_scale_has_intervals_within_it_in_its_own_task_only(
+    make_rows: Make, make_table: Make, minus: Minus
+) -> None:
+    parts = []
+    for arm, low in (("a", 1.0), ("b", 2.0)):
+        rated: dict[str, float | None] = {item: low + (place % 3) * 4 for place, item in enumerate(ITEMS)}
+        right: dict[str, float | None] = {item: float(place % 2) for place, item in enumerate(ITEMS)}
+        parts.append(make_rows(arm, rated, score="refusal", task="rated"))
+        parts.append(make_rows(arm, right, score="refusal", task="other"))
+    bounds = {("rated", "refusal"): (1.0, 10.0)}
+    found = evaluate(make_table(*parts), [minus("b", "a")], kinds={"refusal": "binary"}, bounds=bounds)
+    on_scale = {one.contrast: one for one in (*found.arms, *found.estimates) if one.task == "rated"}
+    assert {one.kind for one in on_scale.values()} == {"scale"}
+    assert {one.kind for one in found.arms if one.task == "other"} == {"binary"}
+    low, value, high = on_scale["a"].low, on_scale["a"].value, on_scale["b"].high
+    assert low is not None
+    assert high is not None
+    assert value == pytest.approx(5.0)
+    assert 1 <= low < 5 < high <= 10
+    assert on_scale["b - a"].value == pytest.approx(1.0)
