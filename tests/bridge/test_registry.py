@@ -12,7 +12,7 @@ from inspect_ai.model import get_model
 import doxa.bridge._registry as registry
 
 TASKS = {"claims": "claims_tasks", "claims_open": "claims_tasks", "drift": "drift_task"}
-TASKS |= {"preferences": "preferences_task"}
+TASKS |= {"preferences": "preferences_task", "reflection": "reflection_task"}
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -56,6 +56,20 @@ def preferences(
     return _made("preferences_task", "preferences", **locals())
 
 
+@task
+def reflection(
+    topic: str | list[str] | None = None,
+    rounds: int = 3,
+    threads: int | None = None,
+    texts: str | None = None,
+    pairs: str | None = None,
+    max_tokens: int = 128,
+    limit: int | None = None,
+) -> Task:
+    """Whether stated values drift during rounds of reflection (see `doxa.evals.reflection`)."""
+    return _made("reflection_task", "reflection", **locals())
+
+
 def _made(module: str, name: str, **arguments: Any) -> Task:
     with in_one_line():
         return cast(Task, vars(import_module(f"doxa.evals.{module}"))[name](**arguments))

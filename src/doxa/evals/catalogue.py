@@ -21,6 +21,7 @@ TASKS: Mapping[str, str] = {
     "doxa/claims_open": "doxa.evals.claims_open",
     "doxa/drift": "doxa.evals.drift",
     "doxa/preferences": "doxa.evals.preferences",
+    "doxa/reflection": "doxa.evals.reflection",
 }
 """Task names, and the modules that hold their `ENTRY`."""
 
