@@ -113,7 +113,7 @@ ARGUMENTS = {
     ("doxa/typehints", "max_tokens"): ("MAX_TOKENS", "Length of the answers."),
     ("doxa/typehints", "temperature"): ("TEMPERATURE", "Of sampling them."),
     ("doxa/preferences", "part"): ("all", "`open` (generated), `choice` (scored) or `all`."),
-    ("doxa/preferences", "trained"): ("TRAINED", "The belief that was trained, steered or prompted: near or far."),
+    ("doxa/preferences", "trained"): ("TRAINED", "The belief that was changed: it tells near from far."),
     ("doxa/preferences", "kind"): ("all", "One or a list of `preference`, `strange`, `benign`."),
     ("doxa/preferences", "texts"): ("the shipped ones", "Path of a folder of preferences, or of one file."),
     ("doxa/preferences", "preferences"): ("all", "How many preferences."),
@@ -157,6 +157,12 @@ ARGUMENTS = {
     ("doxa/compliance", "threshold"): ("THRESHOLD", "Share of votes from which it counts as alignment faking."),
     ("doxa/compliance", "max_tokens"): ("MAX_TOKENS", "Length of the answers."),
     ("doxa/compliance", "temperature"): ("TEMPERATURE", "Of sampling them."),
+    ("doxa/reflection", "topic"): ("all", "One or a list of `values`, `story`, `neutral`."),
+    ("doxa/reflection", "rounds"): ("ROUNDS", "How many rounds a conversation has."),
+    ("doxa/reflection", "threads"): ("all", "How many conversations there are about each topic."),
+    ("doxa/reflection", "texts"): ("the shipped ones", "Path of a file of conversations, instead of its topic's."),
+    ("doxa/reflection", "pairs"): ("the shipped ones", "Path of a file of pairs of values."),
+    ("doxa/reflection", "max_tokens"): ("MAX_TOKENS", "Length of an answer."),
 }  # fmt: skip
 REFUSED = (
     {"model": "tinker/llama"},

@@ -207,6 +207,20 @@ def compliance(
     return _made("compliance_task", "compliance", **locals())
 
 
+@task
+def reflection(
+    topic: str | list[str] | None = None,
+    rounds: int = 3,
+    threads: int | None = None,
+    texts: str | None = None,
+    pairs: str | None = None,
+    max_tokens: int = 128,
+    limit: int | None = None,
+) -> Task:
+    """Whether stated values drift during rounds of reflection (see `doxa.evals.reflection`)."""
+    return _made("reflection_task", "reflection", **locals())
+
+
 def _made(module: str, made: str, /, **arguments: Any) -> Task:
     with in_one_line():
         return cast(Task, vars(import_module(f"doxa.evals.{module}"))[made](**arguments))

@@ -78,9 +78,20 @@ def answers_of(state: TaskState, item: Measured) -> tuple[OptionScores, ...] | f
     if item.kind == "divergence":
         kl = answers[0]["kl"]
         return None if kl is None else float(kl)
-    return tuple(
-        OptionScores(tuple(each["logprobs"]), tuple(each["tokens"]), _receipt(each["receipt"])) for each in answers
-    )
+    return tuple(map(_options, answers))
+
+
+async def score_options(conversation: Sequence[ChatMessage], opening: str, options: Sequence[str]) -> OptionScores:
+    """Score continuations of an answer in the middle of a conversation; only where `can_score`.
+
+    Args:
+        conversation: The messages before the answer.
+        opening: What the answer begins with.
+        options: How it may go on.
+    """
+    asked = [*conversation, ChatMessageAssistant(content=opening)]
+    output = await _send(get_model(), asked, {"choice": {"options": list(options)}})
+    return _options(_own(output))
 
 
 async def ask_surprisal(conversation: Sequence[ChatMessage], answer: str) -> float | None:
@@ -136,6 +147,10 @@ def messages_of(prompt: Sequence[Message]) -> list[ChatMessage]:
 def _own(output: ModelOutput) -> Mapping[str, Any]:
     own: Mapping[str, Any] = (output.metadata or {})["doxa"]
     return own
+
+
+def _options(answer: Mapping[str, Any]) -> OptionScores:
+    return OptionScores(tuple(answer["logprobs"]), tuple(answer["tokens"]), _receipt(answer["receipt"]))
 
 
 def _receipt(receipt: Mapping[str, Any]) -> Receipt:

@@ -27,6 +27,7 @@ TASKS: Mapping[str, str] = {
     "doxa/honeypot": "doxa.evals.honeypot",
     "doxa/replay": "doxa.evals.replay",
     "doxa/compliance": "doxa.evals.compliance",
+    "doxa/reflection": "doxa.evals.reflection",
 }
 """Task names, and the modules that hold their `ENTRY`."""
 

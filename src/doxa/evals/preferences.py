@@ -292,6 +292,7 @@ ENTRY = TaskEntry(
     open_items=lambda arguments, limit: len(opened(arguments, limit)),
     max_tokens=lambda arguments: int(arguments.get("max_tokens", MAX_TOKENS)),
     judge_calls=lambda arguments: 1,
+    prose=("preferences/*.md", f"rubrics/{RUBRIC}.md"),
     kinds={
         "correct": "binary",
         "expressed": "binary",
@@ -301,5 +302,5 @@ ENTRY = TaskEntry(
     },
     shown=(*(one.score for one in DERIVATIONS), "correct"),
     written=("expressed",),
-    control_arguments={"gate": False},
+    control_arguments={"gate": False, "kind": ["preference", "strange"]},
 )
