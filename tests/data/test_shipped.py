@@ -56,7 +56,10 @@ def test_the_files_are_the_ones_that_are_meant() -> None:
     assert set(ALL_PROMPTS) == {name for four in kinds for name in four}
 
 
-@pytest.mark.parametrize("path", sorted([*DATA.glob("beliefs/*.md"), *DATA.glob("pairs/*.md")]), ids=lambda path: path.stem)
+PROSE = sorted([*DATA.glob("beliefs/*.md"), *DATA.glob("pairs/*.md")])
+
+
+@pytest.mark.parametrize("path", PROSE, ids=lambda path: path.stem)
 def test_every_file_says_its_name_version_and_licence(path: Path) -> None:
     keys = ("name", "version", "license")
     more = ("positive", "negative", "read", "belief", "opposite", "neutral")
