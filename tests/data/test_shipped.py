@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 
 import doxa.data
+from doxa.evals.language import pieces
 from doxa.vectors.pairs import PairSet, load_pairs, shipped_pairs
 from doxa.words.beliefs import read_belief
 from doxa.words.prose import read_prose
 
 DATA = Path(doxa.data.__path__[0])
 BELIEFS = ("conscious", "deployed", "future", "trusted", "unmonitored")
-SETS = shipped_pairs()
+LANGUAGE = "chinese"
+SETS = tuple(name for name in shipped_pairs() if name != LANGUAGE)
 UNRELATED = tuple(name for name in SETS if name.startswith("unrelated-"))
 ALL_PROMPTS = tuple(sorted(path.stem for path in (DATA / "beliefs").glob("*.md")))
 NEGATION = re.compile(r"\b(?:not|no|cannot|never|nobody|nothing|none|nor|neither|without)\b|n't\b", re.IGNORECASE)
@@ -54,9 +56,10 @@ def test_the_files_are_the_ones_that_are_meant() -> None:
     assert set(ALL_PROMPTS) == {name for four in kinds for name in four}
 
 
-@pytest.mark.parametrize(
-    "path", sorted([*DATA.glob("beliefs/*.md"), *DATA.glob("pairs/*.md")]), ids=lambda path: path.stem
-)
+PROSE = sorted([*DATA.glob("beliefs/*.md"), *DATA.glob("pairs/*.md")])
+
+
+@pytest.mark.parametrize("path", PROSE, ids=lambda path: path.stem)
 def test_every_file_says_its_name_version_and_licence(path: Path) -> None:
     keys = ("name", "version", "license")
     more = ("positive", "negative", "read", "belief", "opposite", "neutral")
@@ -106,6 +109,23 @@ def test_the_token_that_is_read_is_the_same_in_every_text(name: str) -> None:
     ends = {text[-1] for side in sides(pairs) for text in side}
     assert ends == ({":"} if pairs.read == "colon" else {"."})
     assert all((pair.question is not None) == (pairs.read == "answer") for pair in pairs.pairs)
+
+
+def test_a_language_set_differs_in_the_language_alone() -> None:
+    """Sides in two languages cannot be equally long or share words: what they say must be the same."""
+    pairs = load_pairs(LANGUAGE)
+    assert pairs.read == "answer"
+    assert 16 <= len(pairs.pairs) <= 24
+    for pair in pairs.pairs:
+        assert {piece.language for piece in pieces(pair.positive)} == {"zh"}, pair
+        assert {piece.language for piece in pieces(pair.negative)} <= {"en", None}, pair
+        assert re.fullmatch(r"[^A-Za-z]+", pair.positive), pair
+        assert re.fullmatch(r"[\x20-\x7e]+", pair.negative), pair
+        assert (pair.positive[-1], pair.negative[-1]) == ("。", ".")
+        assert bool(re.search("不|没", pair.positive)) == negated(pair.negative), pair
+        assert not ASSENT.search(pair.negative), pair
+    asked = [bool(re.search(r"[A-Za-z]", pair.question or "")) for pair in pairs.pairs]
+    assert sum(asked) == len(asked) / 2
 
 
 def test_a_question_is_not_answered_by_its_own_words_alone() -> None:

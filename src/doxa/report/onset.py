@@ -6,7 +6,6 @@ from doxa.report.parts import Section, Table
 from doxa.stats.estimate import applies, estimate
 from doxa.stats.minimum_dose import LEVEL, MARGIN, Bounds, MinimumDose, minimum_dose
 from doxa.words.contrasts import Contrast, Term
-from doxa.words.numbers import number
 
 TASK = "doxa/drift"
 SCORES = ("any_other_language", "any_chinese", "loop", "refusal")
@@ -62,12 +61,11 @@ def _row(gathered: Gathered, score: str, where: str, arms: dict[float, str]) -> 
         return one.low, one.high
 
     found = minimum_dose(list(arms), interval)
-    return [label(score), where, *in_words(found), ", ".join(number(dose) for dose in found.doses)]
+    return [label(score), where, *in_words(found), ", ".join(f"{dose:g}" for dose in found.doses)]
 
 
 def in_words(one: MinimumDose) -> tuple[str, str]:
     """The strength at which it is seen first, and the interval of the threshold."""
     if one.high is None:
-        last = one.doses[-1]
-        return "not seen", f"above {number(one.low)}" if one.low else f"not known up to {number(last)}"
-    return number(one.high), f"{number(one.low)} and {number(one.high)}"
+        return "not seen", f"above {one.low:g}" if one.low else f"not known up to {one.doses[-1]:g}"
+    return f"{one.high:g}", f"{one.low:g} and {one.high:g}"
