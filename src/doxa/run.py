@@ -263,7 +263,13 @@ def _generating(plan: Plan, arms: Mapping[str, Arm], folder: Path) -> list[ArmTa
                 else reasoning_settings(plan.model.name, plan.model.reasoning),
                 metadata={
                     "doxa": {**block, "study": plan.study.name, "model": plan.model.label, "arm": arm.name}
-                    | {"of": "", "control": "", "seed": 0, "study_seed": plan.study.seed, "levels": dict(arm.levels)}
+                    | {
+                        "of": arm.of,
+                        "control": arm.control,
+                        "seed": 0,
+                        "study_seed": plan.study.seed,
+                        "levels": dict(arm.levels),
+                    }
                 },
             )
         )

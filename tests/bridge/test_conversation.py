@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from inspect_ai.model import (
     ChatMessage,
     ChatMessageAssistant,
@@ -12,9 +14,10 @@ from inspect_ai.model import (
 )
 from inspect_ai.tool import ToolCall
 
-from doxa.bridge.conversation import content_of, messages_of
+from doxa.bridge.conversation import blocks_of, content_of, content_of_blocks, messages_of
 from doxa.models.chat import Message
 from doxa.words.errors import NotYetError
+from doxa.words.transcripts import Block, Unmarked
 
 
 def thought(text: str) -> ContentReasoning:
@@ -98,3 +101,30 @@ def test_tools_and_images_are_refused_in_words() -> None:
             messages_of([message])
     with pytest.raises(NotYetError, match="holds image"):
         messages_of([ChatMessageUser(content=[ContentImage(image="data:image/png;base64,AA==")])])
+
+
+PARTS = st.one_of(
+    st.builds(lambda text: ContentText(text=text), st.sampled_from(["", "a", "<think>b</think>", "\r\n"])),
+    st.builds(
+        lambda text, signature: ContentReasoning(reasoning=text, signature=signature),
+        st.sampled_from(["", "hm", "</think>"]),
+        st.sampled_from([None, "signed"]),
+    ),
+    st.just(ContentReasoning(reasoning="gAAAA", redacted=True, summary="weighs both")),
+)
+
+
+@given(st.lists(PARTS, max_size=6))
+def test_a_content_list_becomes_blocks_and_comes_back_as_it_was(content: list[Content]) -> None:
+    assert content_of_blocks(blocks_of(content, Unmarked())) == content
+
+
+def test_reasoning_and_tags_in_text_are_both_thinking() -> None:
+    content: list[Content] = [thought("a"), ContentText(text="b<think>c</think>d")]
+    found = [(block.kind, block.text) for block in blocks_of(content)]
+    assert found == [("thinking", "a"), ("text", "b"), ("thinking", "c"), ("text", "d")]
+    assert blocks_of("x") == (Block("text", "x"),)
+    hidden = blocks_of([ContentReasoning(reasoning="gAAAA", redacted=True, summary="weighs both")])
+    assert hidden[0].text == "weighs both"
+    with pytest.raises(NotYetError, match="holds image"):
+        blocks_of([ContentImage(image="data:image/png;base64,AA==")])

@@ -99,7 +99,7 @@ def _gate(gathered: Gathered) -> Answer:
 
 def _manipulation(gathered: Gathered) -> Answer:
     question = "Manipulation check: does stating the belief in a prompt move it, more than a neutral prompt does?"
-    prompted = [name for name, arm in gathered.arms.items() if arm["prompted"] and not arm["steered"]]
+    prompted = [name for name in _prompted(gathered) if not gathered.arms[name]["steered"]]
     if not prompted or gathered.lead is None or gathered.baseline is None:
         way_out = "Add the arms `baseline: []` and `prompted: [{prompt: beliefs/...}]`."
         return Answer(question, "no", "No arm states the belief in a prompt beside a baseline.", way_out)
@@ -128,6 +128,11 @@ def _manipulation(gathered: Gathered) -> Answer:
         f"{words} No prompt lies above both, so nothing shows that this belief can be moved here.",
         "Ask about more topics, or use a larger model.",
     )
+
+
+def _prompted(gathered: Gathered) -> list[str]:
+    """Arms with a prompt and no edit of their thinking: the neutral control of an edit is no neutral prompt."""
+    return [name for name, arm in gathered.arms.items() if arm["prompted"] and not arm.get("thought")]
 
 
 def _twins(gathered: Gathered) -> Answer:
@@ -185,7 +190,7 @@ def _edits(gathered: Gathered) -> Answer:
 
 def _paraphrases(gathered: Gathered) -> Answer:
     question = "Is it more than a change of wording (paraphrases, neutral prompt)?"
-    prompted = [name for name, arm in gathered.arms.items() if arm["prompted"]]
+    prompted = _prompted(gathered)
     lead = gathered.lead
     if not prompted or lead is None:
         return Answer(question, "absent", "No arm has a prompt.")

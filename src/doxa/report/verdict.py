@@ -139,10 +139,10 @@ def _without_controls(gathered: Gathered, contrast: str) -> str:
     arms = [gathered.arms[term.arm] for term in terms if term.arm in gathered.arms]
     if any(arm["steered"] for arm in arms):
         return "not held against controls, so it is no evidence."
-    if any(arm["prompted"] for arm in arms):
-        return "a prompt has no noise controls: compare its neutral prompt and paraphrases in the referee's box."
     if any(arm.get("thought") for arm in arms):
         return "an edit has no noise controls: compare its re-prefill and neutral edit in the referee's box."
+    if any(arm["prompted"] for arm in arms):
+        return "a prompt has no noise controls: compare its neutral prompt and paraphrases in the referee's box."
     return "no arm of it is steered or prompted."
 
 
