@@ -173,7 +173,8 @@ def _edits(gathered: Gathered) -> Answer:
             if one is not None and one.value is not None:
                 words = f"{number(one.value, sign=True)} {interval(one.low, one.high)}"
                 said.append(f"{name} - {EDIT_CONTROLS[family]}: {words}.")
-        if any(found.get(family) is None for family in EDIT_CONTROLS):
+        intervals = [one is not None and one.low is not None for one in map(found.get, EDIT_CONTROLS)]
+        if not all(intervals):
             without.append(name)
     words = " ".join([*said, WHAT_THEY_ARE])
     if not said and not without:
@@ -183,8 +184,8 @@ def _edits(gathered: Gathered) -> Answer:
     return Answer(
         question,
         "no",
-        f"{words} Without one of them: {listed(without)}.",
-        "Leave `thought` out under `controls`, and add a task that generates: every edit then gets both.",
+        f"{words} Without an interval beside both: {listed(without)}.",
+        "Leave `thought` out under `controls`, and give a task that generates at least 3 items.",
     )
 
 
