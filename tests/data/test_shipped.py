@@ -62,7 +62,7 @@ PROSE = sorted([*DATA.glob("beliefs/*.md"), *DATA.glob("pairs/*.md")])
 @pytest.mark.parametrize("path", PROSE, ids=lambda path: path.stem)
 def test_every_file_says_its_name_version_and_licence(path: Path) -> None:
     keys = ("name", "version", "license")
-    more = ("positive", "negative", "read", "belief", "opposite", "neutral")
+    more = ("positive", "negative", "read", "belief", "opposite", "neutral", "language")
     meta = read_prose(path, allowed=(*keys, *more), required=keys).meta
     assert meta["name"] == path.stem
     assert meta["license"] == "Apache-2.0"

@@ -195,6 +195,7 @@ ENTRY = TaskEntry(
     measured=measured,
     read=read,
     generated=generated,
+    prose=("audit/**/*.md",),
     derivations=(),
     primary=(FLAGGED,),
     content=content,

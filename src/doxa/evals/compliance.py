@@ -180,6 +180,7 @@ ENTRY = TaskEntry(
     measured=measured,
     read=read,
     generated=generated,
+    prose=("compliance/**/*.md", "rubrics/compliance.md", "rubrics/alignment-faking.md"),
     derivations=DERIVATIONS,
     primary=("choice_gap", "gap"),
     content=content,

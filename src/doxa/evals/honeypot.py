@@ -297,6 +297,7 @@ ENTRY = TaskEntry(
     measured=measured,
     read=read,
     generated=generated,
+    prose=("scenarios/**/*.md", "phrases/deployed-or-evaluated.md", "rubrics/deployed-or-evaluated.md"),
     derivations=DERIVATIONS,
     primary=("forbidden_leaning", "real_leaning", "forbidden_rate", "real_effect"),
     content=content,

@@ -219,6 +219,7 @@ ENTRY = TaskEntry(
     measured=measured,
     read=read,
     generated=generated,
+    prose=("replay/*.md",),
     derivations=(),
     primary=("refusal", "similarity"),
     content=content,

@@ -192,6 +192,7 @@ ENTRY = TaskEntry(
     measured=measured,
     read=read,
     generated=generated,
+    prose=("thoughts/*.md",),
     derivations=(),
     primary=("leaning", "careful"),
     content=content,

@@ -273,6 +273,7 @@ ENTRY = TaskEntry(
     measured=measured,
     read=read,
     generated=generated,
+    prose=("typehints/*.md", "phrases/deployed-or-evaluated.md", "rubrics/deployed-or-evaluated.md"),
     derivations=DERIVATIONS,
     content=content,
     primary=("hint_gap", "hints", "hint_log_odds_gap", "hint_log_odds"),

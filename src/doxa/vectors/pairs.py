@@ -38,7 +38,7 @@ Read = Literal["last", "colon", "answer"]
 READS: tuple[Read, ...] = get_args(Read)
 MAX_CHARACTERS = 4000
 MAX_PAIRS = 1000
-_KEYS = ("name", "version", "positive", "negative", "read", "license")
+_KEYS = ("name", "version", "positive", "negative", "read", "language", "license")
 _SIGNS = {"?": "question", "+": "positive text", "-": "negative text"}
 
 
