@@ -28,6 +28,8 @@ from doxa.words.study import ModelChoice, Study, TaskChoice, model_to_json, stud
 
 FORMAT = 2
 CHUNK_ITEMS = 96
+FILES = (".md", ".jsonl", ".csv", ".eval")
+"""Endings of files that the argument of a task can name."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,14 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Cell:
-    """One arm on one generating task: `samples` items, `runs` times each, in one Inspect log."""
+    """One arm on one generating task: `samples` items, `runs` times each, of `answers` turns, in one Inspect log."""
 
     task: int
     arm: Arm
     samples: int
     runs: int
     max_tokens: int
+    answers: int
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,7 @@ def make_plan(study: Study, model: Subject) -> Plan:
         samples = one.open_items(task_arguments(study, task), study.limit)
         most = int((study.generate or {}).get("max_tokens", one.max_tokens(task.arguments)))
         cells += [
-            Cell(index, arm, samples, study.runs, most)
+            Cell(index, arm, samples, study.runs, most, one.answers(task.arguments))
             for arm in (*named, *filter(edits_thoughts, controls))
             if samples
         ]
@@ -182,17 +185,18 @@ def task_arguments(study: Study, task: TaskChoice) -> Arguments:
     """The arguments of a task, files found beside the study; elsewhere they are written as the study writes them."""
     if study.folder is None:
         return task.arguments
-    beside = {
-        name: str(study.folder / value)
-        for name, value in task.arguments.items()
-        if isinstance(value, str) and _is_path(study.folder / value, value)
-    }
-    return {**task.arguments, **beside}
+    return {name: _beside(study.folder, value) for name, value in task.arguments.items()}
 
 
-def _is_path(path: Path, value: str) -> bool:
-    """Whether an argument names a file or a folder that is there: a word alone is a name, as of a belief."""
-    return (value.endswith(".md") and path.is_file()) or ("/" in value and path.is_dir())
+def _beside(folder: Path, value: Any) -> Any:
+    """A file or folder that an argument names and that is there; a word alone is a name, as of a belief."""
+    if isinstance(value, list):
+        return [_beside(folder, one) for one in value]
+    if not isinstance(value, str):
+        return value
+    path = folder / value
+    there = (path.suffix in FILES and path.is_file()) or ("/" in value and path.is_dir())
+    return str(path) if there else value
 
 
 def check_names(study: Study) -> None:
@@ -272,8 +276,8 @@ def counts(plan: Plan) -> dict[str, int]:
         "chunks": len(plan.chunks),
         "scored_items": sum(len(chunk.items) for chunk in plan.chunks),
         "scored_prompts": sum(len(item.prompts) for chunk in plan.chunks for item in chunk.items),
-        "generations": sum(cell.samples * cell.runs for cell in plan.cells),
-        "tokens_at_most": sum(cell.samples * cell.runs * cell.max_tokens for cell in plan.cells),
+        "generations": sum(cell.samples * cell.runs * cell.answers for cell in plan.cells),
+        "tokens_at_most": sum(cell.samples * cell.runs * cell.answers * cell.max_tokens for cell in plan.cells),
         "judge_calls": sum(cell.samples * cell.runs * asks[cell.task] for cell in plan.cells) if judged else 0,
     }
 

@@ -201,6 +201,7 @@ ENTRY = TaskEntry(
     content=content,
     open_factors=lambda arguments: [open_factors(seed) for seed in seeds_of(arguments)],
     open_items=open_items,
+    answers=lambda arguments: int(arguments.get("turns", TURNS)),
     max_tokens=lambda arguments: int(arguments.get("max_tokens", MAX_TOKENS)),
     roles=(AUDITOR,),
     judge_calls=lambda arguments: int(arguments.get("judge_runs", JUDGE_RUNS)),

@@ -303,6 +303,7 @@ ENTRY = TaskEntry(
     content=content,
     open_factors=lambda arguments: [open_factors(cell) for cell in cells_of(arguments)],
     open_items=open_items,
+    answers=lambda arguments: int(arguments.get("turns", TURNS)),
     max_tokens=max_tokens,
     judge_calls=lambda arguments: 1,
     kinds=_KINDS,

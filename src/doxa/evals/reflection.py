@@ -201,6 +201,7 @@ ENTRY = TaskEntry(
     content=content,
     open_factors=lambda arguments: [factors(one) for one in conversations(arguments)],
     open_items=open_items,
+    answers=lambda arguments: int(arguments.get("rounds", ROUNDS)),
     max_tokens=lambda arguments: int(arguments.get("max_tokens", MAX_TOKENS)),
     judge_calls=lambda arguments: 1,
     prose=("reflection/*.md", f"rubrics/{RUBRIC}.md"),
