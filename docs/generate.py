@@ -54,6 +54,7 @@ KEYS = {
     "seeds": (None, "Training seeds."),
     "contrasts": ("none", "Differences between arms, declared before anything runs (see below)."),
     "primary": ("none", "Those contrasts that the claim rests on; the rest is exploratory, and the report says so."),
+    "lead": ("the task's", "Scores of the first task that the report leads with, and that are tested together."),
     "margins": (
         "none",
         "By score the largest difference that counts as none, `{belief: 0.3}`: the report says of primary contrasts "

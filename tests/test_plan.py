@@ -290,3 +290,15 @@ def test_one_vector_name_on_two_bases_is_two_pins(mini: Mini, tiny: Model, tmp_p
     own, based = make_plan(mini(arms=arms, factors={}, **NOTHING_DECLARED), tiny).arms
     assert {pin.hash for pin in own.pins.values()}.isdisjoint(pin.hash for pin in based.pins.values())
     assert set(based.pins) == {f"vector awake-pairs.md from {base}"}
+
+
+def test_a_study_may_name_the_scores_that_lead(mini: Mini, tiny: Model) -> None:
+    plan = make_plan(mini(lead=["agreement", "correct"]), tiny)
+    assert plan.entries[0].primary == ("agreement", "correct")
+    assert plan_to_json(plan)["tasks"][0]["primary"] == ["agreement", "correct"]
+    assert plan_to_json(plan)["study"]["lead"] == ["agreement", "correct"]
+    assert "lead" not in plan_to_json(make_plan(mini(), tiny))["study"]
+    for wrong, said in ((["agrement"], "Did you mean 'agreement'"), (["correct", "correct"], "twice")):
+        with pytest.raises(StudyError, match="lead names the score") as error:
+            make_plan(mini(lead=wrong), tiny)
+        assert said in str(error.value)

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from doxa.plan import task_arguments
 from doxa.report.audits import NO_EVIDENCE, READING, SAME
 from doxa.run import run
+from doxa.task_arguments import task_arguments
 from doxa.words.errors import StudyError
 from doxa.words.study import Study, read_study, with_overrides
 from mini_study import NO_CONTROLS, Stages

@@ -7,17 +7,17 @@ belief makes exactly the chunks of the arms that use it anew.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from doxa import __version__
-from doxa.evals.catalogue import JUDGE, Arguments, Measured, TaskEntry, asked_roles, entry
+from doxa.evals.catalogue import JUDGE, Measured, TaskEntry, asked_roles, entry
 from doxa.left_out import without_scoring
 from doxa.models.backend import backend_of
 from doxa.models.handle import Model
 from doxa.not_yet import refuse_what_is_not_run_yet
 from doxa.resolve import find_names, made_from, pin
 from doxa.subject import Distant, Subject, is_distant, pin_texts
+from doxa.task_arguments import task_arguments
 from doxa.words.arms import Arm
 from doxa.words.controls import controls_of, edit_of, edits_thoughts
 from doxa.words.errors import StudyError, nearest
@@ -28,8 +28,6 @@ from doxa.words.study import ModelChoice, Study, TaskChoice, model_to_json, stud
 
 FORMAT = 2
 CHUNK_ITEMS = 96
-FILES = (".md", ".jsonl", ".csv", ".eval")
-"""Endings of files that the argument of a task can name."""
 
 
 @dataclass(frozen=True)
@@ -79,9 +77,13 @@ class Plan:
 
     @property
     def entries(self) -> tuple[TaskEntry, ...]:
-        """The entries of the study's tasks, in the study's order; they lead with scores that the model can get."""
-        found = (entry(task.name) for task in self.study.tasks)
-        return tuple(found if self.fingerprint else map(_without_scoring, found))
+        """The entries of the study's tasks, in the study's order; they lead with scores that the model can get.
+
+        The first leads with those that the study names, where it names some.
+        """
+        first, *others = (entry(task.name) for task in self.study.tasks)
+        first = replace(first, primary=self.study.lead) if self.study.lead else first
+        return tuple([first, *others] if self.fingerprint else map(_without_scoring, [first, *others]))
 
     @property
     def digest(self) -> str:
@@ -149,6 +151,7 @@ def make_plan(study: Study, model: Subject) -> Plan:
         ]
     plan = Plan(study, choice, model.fingerprint, named, controls, tuple(chunks), tuple(cells), left_out)
     _check_selectors(plan)
+    _check_lead(plan)
     _check_margins(plan)
     _check_limits(plan)
     if isinstance(model, Model):
@@ -168,6 +171,17 @@ def what_is_run(study: Study) -> tuple[Study, tuple[LeftOut, ...]]:
     return without_scoring(study, entries, [task_arguments(study, task) for task in study.tasks])
 
 
+def _check_lead(plan: Plan) -> None:
+    """The report leads with scores that the first task has, each once."""
+    choice = plan.study.tasks[0]
+    first = entry(choice.name)
+    known = {*first.shown, *first.primary, *first.own_scores(task_arguments(plan.study, choice))}
+    for score in plan.study.lead:
+        if score not in known or plan.study.lead.count(score) > 1:
+            said = "twice" if score in known else f"which {choice.name}, the first task, does not have"
+            raise StudyError(f"lead names the score {score!r}, {said}", way_out=nearest(score, known))
+
+
 def _check_margins(plan: Plan) -> None:
     """A margin is for a score that some task of the study has."""
     known = {score for one in plan.entries for score in (*one.shown, *one.primary)}
@@ -179,24 +193,6 @@ def _check_margins(plan: Plan) -> None:
     for score in plan.study.margins or {}:
         if score not in known:
             raise StudyError(f"margins names the score {score!r}", way_out=nearest(score, known))
-
-
-def task_arguments(study: Study, task: TaskChoice) -> Arguments:
-    """The arguments of a task, files found beside the study; elsewhere they are written as the study writes them."""
-    if study.folder is None:
-        return task.arguments
-    return {name: _beside(study.folder, value) for name, value in task.arguments.items()}
-
-
-def _beside(folder: Path, value: Any) -> Any:
-    """A file or folder that an argument names and that is there; a word alone is a name, as of a belief."""
-    if isinstance(value, list):
-        return [_beside(folder, one) for one in value]
-    if not isinstance(value, str):
-        return value
-    path = folder / value
-    there = (path.suffix in FILES and path.is_file()) or ("/" in value and path.is_dir())
-    return str(path) if there else value
 
 
 def check_names(study: Study) -> None:

@@ -21,11 +21,12 @@ from doxa.models.receipt import Receipt
 from doxa.models.score import OptionScores
 from doxa.models.steering import SteeringPlan
 from doxa.not_yet import refuse_what_is_not_run_yet
-from doxa.plan import Plan, counts, plan_to_json, task_arguments
+from doxa.plan import Plan, counts, plan_to_json
 from doxa.stats.controls import ALPHA, BOTH
 from doxa.stats.intervals import FEWEST_FOR_P
 from doxa.stats.power import detectable, detectable_against_controls
 from doxa.subject import load_model
+from doxa.task_arguments import task_arguments
 from doxa.vectors.dose import DoseRow, doses
 from doxa.vectors.extract import extract
 from doxa.vectors.gguf import export_gguf

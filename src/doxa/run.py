@@ -17,7 +17,7 @@ from doxa.evals.scores import task_metadata
 from doxa.measure import measure
 from doxa.models.handle import Model
 from doxa.not_yet import refuse_what_is_not_run_yet
-from doxa.plan import Plan, check_names, make_plan, task_arguments, what_is_run
+from doxa.plan import Plan, check_names, make_plan, what_is_run
 from doxa.report.page import write_report
 from doxa.resolve import arm_path, materialise, vector_of
 from doxa.results import (
@@ -34,6 +34,7 @@ from doxa.results import (
 from doxa.scored_logs import ScoredGroup, scored_groups, write_group
 from doxa.stats.evaluate import Evaluation, evaluate, to_json
 from doxa.subject import Subject, subject_of
+from doxa.task_arguments import task_arguments
 from doxa.topping_up import top_up
 from doxa.vectors.dose import doses
 from doxa.watched import watched

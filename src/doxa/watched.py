@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from doxa.evals.catalogue import TaskEntry, entry
-from doxa.plan import task_arguments
 from doxa.stats.design import ScoreKind
+from doxa.task_arguments import task_arguments
 from doxa.words.contrasts import Contrast, Term
 from doxa.words.errors import StudyError, nearest
 from doxa.words.stopping import Decided, Stopping, Width, looks_at

@@ -3,7 +3,6 @@
 The grammar is YAML (safe, no templating, no inheritance: anchors are enough) or the same names in Python.
 """
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import Any, Literal
 
 from doxa.words.arms import Arm
 from doxa.words.contrasts import Contrast, parse_contrast
+from doxa.words.declared_arms import grid_arms, named_arms
 from doxa.words.errors import StudyError, nearest
-from doxa.words.grammar import intervention_from_json, intervention_to_json
+from doxa.words.grammar import intervention_to_json
 from doxa.words.reading import mapping, number, one_of, sequence, shown, text, whole
 from doxa.words.safe_yaml import load_yaml
 from doxa.words.scope import PromptControls, SteerControls, ThoughtControls, read_controls
@@ -23,13 +23,11 @@ from doxa.words.store import content_hash
 MAX_BYTES = 1 << 20
 KEYS = (
     "study", "question", "model", "models", "seed", "arms", "factors", "controls", "tasks", "roles", "generate", "runs",
-    "seeds", "contrasts", "primary", "margins", "limits",
+    "seeds", "contrasts", "primary", "lead", "margins", "limits",
 )  # fmt: skip
 GENERATE_KEYS = ("temperature", "top_p", "top_k", "min_p", "max_tokens", "stop")
 LIMIT_KEYS = ("minutes", "generations", "tokens", "judge_calls")
 DTYPES = ("float32", "bfloat16")
-LONGEST_NAME = 80
-"""Characters of an arm's name: it is part of file names."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +63,7 @@ class Study:
     tasks: tuple[TaskChoice, ...]
     contrasts: tuple[Contrast, ...]
     primary: tuple[str, ...]
+    lead: tuple[str, ...] = ()
     question: str = ""
     seed: int = 0
     runs: int = 1
@@ -134,7 +133,7 @@ def study_from_json(data: object, *, folder: Path | None = None) -> Study:
     if ("model" in body) == ("models" in body) or body.get("models") == []:
         raise StudyError("a study names either `model` or some `models`", way_out="Write `model: smollm2`")
     listed = [body["model"]] if "model" in body else sequence(body["models"], "models")
-    named, grids = _arms(body["arms"]), _grids(body.get("factors", {}))
+    named, grids = named_arms(body["arms"]), grid_arms(body.get("factors", {}))
     arms = named + grids
     names = [arm.name for arm in named] + list(body.get("factors", {})) + [arm.name for arm in grids]
     for name in names:  # the name of a grid stands for all its arms in a contrast
@@ -166,6 +165,7 @@ def study_from_json(data: object, *, folder: Path | None = None) -> Study:
         tasks=tasks,
         contrasts=contrasts,
         primary=primary,
+        lead=tuple(text(one, "lead") for one in sequence(body.get("lead", ()), "lead")),
         seed=whole(body.get("seed", 0), "seed"),
         runs=runs,
         stopping=stopping,
@@ -192,6 +192,7 @@ def study_to_json(study: Study) -> dict[str, Any]:
         "tasks": [{task.name: dict(task.arguments)} for task in study.tasks],
         "contrasts": [contrast.name for contrast in study.contrasts],
         "primary": list(study.primary),
+        **({"lead": list(study.lead)} if study.lead else {}),
         **({"margins": dict(study.margins)} if study.margins else {}),  # a study without is the one it was
         "runs": runs_to_json(study.runs, study.stopping),
         "seeds": study.seeds,
@@ -252,78 +253,6 @@ def _reasoning(value: object, where: str) -> Literal["on", "off"]:
     if value not in ("on", "off", True, False) or (isinstance(value, int) and not isinstance(value, bool)):
         raise StudyError(f"{where} is {shown(value)}", expected="on or off", way_out="Leave it out for the model's own")
     return "on" if value in ("on", True) else "off"
-
-
-def _arms(value: object) -> tuple[Arm, ...]:
-    if not isinstance(value, Mapping) or not value:
-        raise StudyError(
-            f"`arms` is {shown(value)}",
-            expected="a mapping from names to lists of interventions",
-            way_out="Write `arms: {baseline: []}`, and more of them",
-        )
-    arms = []
-    for name, items in value.items():
-        _check_arm_name(name)
-        where = f"arms.{name}"
-        interventions = tuple(
-            intervention_from_json(item, f"{where}[{i}]") for i, item in enumerate(sequence(items, where))
-        )
-        arms.append(Arm(name, interventions))
-    return tuple(arms)
-
-
-def _grids(value: object) -> tuple[Arm, ...]:
-    """One arm per combination of the listed values: `block[strength=0.4]`."""
-    if not isinstance(value, Mapping):
-        raise StudyError("`factors` is no mapping", expected="name: {steer: {...}}", way_out="Write it so")
-    arms: list[Arm] = []
-    for name, template in value.items():
-        _check_arm_name(name)
-        where = f"factors.{name}"
-        body = mapping(template, where, allowed=("steer", "tune", "thought"))
-        if len(body) != 1:
-            raise StudyError(f"{where} has {len(body)} interventions", expected="one", way_out="Keep one")
-        (kind, fields), *_ = body.items()
-        if not isinstance(fields, Mapping):
-            raise StudyError(f"{where}.{kind} is no mapping", expected="fields", way_out="Write `strength: [0.2, 0.4]`")
-        axes = {key: values for key, values in fields.items() if isinstance(values, list) and key != "at"}
-        if not axes or not all(axes.values()) or any(_holds_nothing(values) for values in axes.values()):
-            raise StudyError(
-                f"{where} has no field with several values, or an empty one",
-                expected="a list of values",
-                way_out="Write `strength: [0.2, 0.4]`",
-            )
-        for combination in itertools.product(*axes.values()):
-            chosen = dict(zip(axes, combination, strict=True))
-            levels = {key: _level(level) for key, level in chosen.items()}
-            full = f"{name}[{','.join(f'{key}={level}' for key, level in levels.items())}]"
-            arms.append(Arm(full, (intervention_from_json({kind: {**fields, **chosen}}, full),), levels=levels))
-    return tuple(arms)
-
-
-def _check_arm_name(name: object) -> None:
-    allowed = f"letters, digits, - _ and ., starting with a letter from a to z, at most {LONGEST_NAME} of them"
-    known = isinstance(name, str) and name[:1].isascii() and name[:1].isalpha() and len(name) <= LONGEST_NAME
-    if not isinstance(name, str) or not known or not all(c.isalnum() or c in "-_." for c in name):
-        raise StudyError(f"arm name {shown(name)}", expected=allowed, way_out="Rename it")
-
-
-def _holds_nothing(value: object) -> bool:
-    """Whether an empty list or mapping stands in it: there would be no name for such a level."""
-    if not isinstance(value, list | Mapping):
-        return False
-    inner = list(value.values()) if isinstance(value, Mapping) else value
-    return not inner or any(_holds_nothing(one) for one in inner)
-
-
-def _level(value: object) -> str:
-    if isinstance(value, Mapping):
-        (kind, rule), *_ = value.items()
-        inner = rule.values() if isinstance(rule, Mapping) else [rule]
-        return ":".join([str(kind), *(str(one) for one in inner)])
-    if isinstance(value, list):
-        return "+".join(_level(one) for one in value)  # brackets and commas would end a selector
-    return str(value)
 
 
 def _check_tasks(tasks: Sequence[TaskChoice]) -> None:
