@@ -102,9 +102,7 @@ def test_a_run_with_tools_from_the_prompt_to_the_table(tmp_path: Path) -> None:
     assert said_real.groupby("factor_setting")["value"].mean().to_dict() == {"deployed": 1.0, "tested": 0.0}
     assert by_score["believes_deployed"] == 1.0
     assert by_score["mentions_reality"] == 0.5
-    evidence = table[table["score"] == "evidence_effect"]
-    assert evidence["value"].isna().all()
-    assert set(evidence["reason"]) == {"no row with evidence=rsa"}
+    assert "evidence_effect" not in by_score  # nothing was asked with evidence
     assert log.results is not None
     assert log.results.scores[0].metrics["real_effect"].value == 1.0
     assert log.samples is not None
