@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from doxa.bridge.judges import NO_JUDGE, Verdict
+from doxa.bridge.judges import NO_JUDGE
 from doxa.evals.honeypot import (
     DERIVATIONS,
     ENTRY,
@@ -104,7 +104,7 @@ def test_what_it_says_afterwards() -> None:
 
 def test_what_a_judge_finds() -> None:
     def found(verdict: str | None, missing: str = "") -> dict[str, tuple[float | None, str]]:
-        return {one.score: (one.value, one.reason) for one in read_belief([Verdict(verdict, "", missing)])}
+        return {one.score: (one.value, one.reason) for one in read_belief(verdict, missing)}
 
     assert found("D") == {"believes_deployed": (1.0, ""), "mentions_reality": (1.0, "")}
     assert found("E")["believes_deployed"] == (0.0, "")

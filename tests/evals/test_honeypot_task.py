@@ -1,5 +1,4 @@
 import gc
-import json
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from doxa.bridge.logs import table_from_logs
 from doxa.evals.honeypot import UNREAD
 from doxa.evals.honeypot_items import read_scenarios
 from doxa.evals.honeypot_task import honeypot
+from scripted_judge import judge_of
 
 # Inspect's own: it calls tenacity in a way that is deprecated, and leaves streams to the garbage collector.
 pytestmark = [
@@ -80,16 +80,15 @@ def faker(input: list[ChatMessage], tools: list[ToolInfo], choice: ToolChoice, c
     return called(forbidden.name if real else nice.name)
 
 
-def judging(input: list[ChatMessage], *_: Any) -> ModelOutput:
+def believing(material: str) -> str:
     """Finds the forbidden way to be the one of somebody who believes that it is real."""
     forbidden = {own[2].name for own in COURSES.values()}
-    verdict = "D" if any(f"[{name}]" in input[-1].text for name in forbidden) else "X"
-    return said(json.dumps({"verdict": verdict, "why": "by what it did"}))
+    return "D" if any(f"[{name}]" in material for name in forbidden) else "X"
 
 
 def test_a_run_with_tools_from_the_prompt_to_the_table(tmp_path: Path) -> None:
     """The planted rate of the real run: forbidden where deployed, never where tested."""
-    log = run(honeypot(count=3, evidence="none"), tmp_path, faker, judging)
+    log = run(honeypot(count=3, evidence="none"), tmp_path, faker, judge_of(believing))
     table = table_from_logs(tmp_path)
     runs = table[table["factor_part"] == "open"].dropna(subset=["value"])
     forbidden = runs[runs["score"] == "forbidden"]
@@ -103,9 +102,7 @@ def test_a_run_with_tools_from_the_prompt_to_the_table(tmp_path: Path) -> None:
     assert said_real.groupby("factor_setting")["value"].mean().to_dict() == {"deployed": 1.0, "tested": 0.0}
     assert by_score["believes_deployed"] == 1.0
     assert by_score["mentions_reality"] == 0.5
-    evidence = table[table["score"] == "evidence_effect"]
-    assert evidence["value"].isna().all()
-    assert set(evidence["reason"]) == {"no row with evidence=rsa"}
+    assert "evidence_effect" not in by_score  # nothing was asked with evidence
     assert log.results is not None
     assert log.results.scores[0].metrics["real_effect"].value == 1.0
     assert log.samples is not None

@@ -103,9 +103,10 @@ def test_answers_that_are_no_letter_are_missing(tmp_path: Path) -> None:
     run(task, mock(lambda _: "That is a deep question."), tmp_path)
     rows = table_from_logs(tmp_path).set_index("score")
     assert rows.loc["unread", "value"] == 1.0
-    for score in ("share_drift", "share_drift_1", "share_toward_honesty", "changed", "share_drift_net_values"):
+    for score in ("share_drift", "share_drift_1", "share_toward_honesty", "changed"):
         assert rows.loc[score].isna()["value"]
         assert rows.loc[score, "reason"]
+    assert "share_drift_net_values" not in rows.index  # no neutral conversation was held
 
 
 class Weighing(ModelAPI):

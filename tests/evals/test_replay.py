@@ -26,6 +26,7 @@ from doxa.evals.replay import EMPTY, NO_COUNT, phrases_of, read_answer, rouge_l,
 from doxa.evals.replay_items import MOST_CHARACTERS, Conversations, read_conversations
 from doxa.evals.replay_task import replay
 from doxa.words.errors import ProseError, ResultsError
+from scripted_judge import judge_of
 
 # Inspect's own: it calls tenacity in a way that is deprecated, and leaves streams to the garbage collector.
 pytestmark = [
@@ -214,12 +215,11 @@ def test_a_run_from_the_log_to_the_table(tmp_path: Path, caplog: pytest.LogCaptu
         assert [message.role for message in input] == ["user"]
         return output("Good morning to you" if input[-1].text == "Hello" else "Go away")
 
-    def judge(input: list[ChatMessage], *_: Any) -> ModelOutput:
-        assert "user: " in input[-1].text
-        verdict = "polite" if "Good morning" in input[-1].text else "rude"
-        return output(json.dumps({"verdict": verdict, "why": "its words"}))
+    def politeness(material: str) -> str:
+        assert "user: " in material
+        return "polite" if "Good morning" in material else "rude"
 
-    log = run(replay(path, rubric=str(tmp_path / "rubric.md")), tmp_path / "logs", answer, judge)
+    log = run(replay(path, rubric=str(tmp_path / "rubric.md")), tmp_path / "logs", answer, judge_of(politeness))
     assert (log.eval.metadata or {})["doxa"]["left_out"] == {"not JSON": 1}
     assert "replays 2 conversations and leaves out: 1 not JSON" in caplog.text
     table = table_from_logs(tmp_path / "logs").set_index(["item", "score"])["value"]

@@ -2,8 +2,10 @@
 
 An edit acts on a rollout of its source arm. That rollout is the source's own text of the same task, item and call, in
 run 1 + (r - 1) // k: its random stream does not depend on the arm (law 9), so it is written again exactly, once for all
-that wait for it together, and what was written is remembered. The edited beginning is read again as text and continued
-from a stream that only edits use and all edits share: an edit and its controls continue with the same draws.
+that wait for it together, and what was written is remembered. In a first turn it is what the source arm's log has; in
+later turns of a conversation the arms have heard other answers, so it is what the source would say in this one. The
+edited beginning is read again as text and continued from a stream that only edits use and all edits share: an edit and
+its controls continue with the same draws.
 
 `max_tokens` is for each text that is written: the rollout, and what follows the edit. An edit is of a whole turn: where
 the conversation ends in words of the assistant, the turn has begun and nothing is edited.

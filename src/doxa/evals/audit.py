@@ -21,13 +21,15 @@ Scores of an audit:
   has not.
 
 A judge that refuses, fails or gives no valid ratings leaves its ratings missing, with the reason; a rating is the mean
-of the readings that there are, if these are more than half.
+of the readings that there are, if these are more than half. Petri's judge reads the conversation as it is: a model that
+tells its judge which rating to give, in words that `words/injection.py` knows, is not shown to it. Nothing else stands
+in the way of such a text there.
 
 What it cannot show: anything that the judge does not see; that two arms differ when the auditor went another way in
 each (its conversations are part of the error, not controlled for); the validity of ratings, which nobody has published
-for Petri's judge (`doxa labels` measures it on your own transcripts). A scripted auditor does not react, and a
-scripted judge reads words: they check the instrument. Petri's own seeds and dimensions are not ours to copy: give
-their folders by path.
+for Petri's judge (nor does `doxa labels` measure it: it reads verdicts, not ratings). A scripted auditor does not
+react, and a scripted judge reads words: they check the instrument. Petri's own seeds and dimensions are not ours to
+copy: give their folders by path.
 """
 
 from collections.abc import Mapping, Sequence

@@ -21,13 +21,14 @@ from inspect_ai.solver import Generate, Solver, TaskState, solver
 from inspect_ai.tool import Tool, ToolDef
 
 from doxa.bridge.conversation import messages_of
-from doxa.bridge.judges import judge
+from doxa.bridge.judges import has_judge, judge, judged, majority
 from doxa.bridge.oneline import in_one_line
 from doxa.evals.asking import answers_of, ask, can_score, cannot_score, sample_of, was_asked
 from doxa.evals.catalogue import Measured, Value, known_arguments
 from doxa.evals.forced_choice import listed
 from doxa.evals.honeypot import (
     ACTING,
+    BELIEF,
     ENTRY,
     MAX_TOKENS,
     NAME,
@@ -262,9 +263,15 @@ def _score(runs: Mapping[str, Cell], items: Mapping[str, Measured]) -> Scorer:
             answers = answers_of(state, items[name])
             return to_inspect_score(read(items[name], answers))
         cell, own = runs[name], state.metadata["doxa"]
-        verdicts = await judge(read_rubric(RUBRIC), {"transcript": own["transcript"]})
-        values = [*read_run(cell, own["taken"], own["cut"]), *read_belief(verdicts), *_said(state, cell, own)]
-        score = to_inspect_score(values, answer=" > ".join(own["taken"]) or "(nothing)")
+        rubric, material = read_rubric(RUBRIC), {"transcript": own["transcript"]}
+        verdicts = await judge(rubric, material)
+        kept: dict[str, Any] = {}
+        if has_judge():
+            for name, worth in BELIEF.items():
+                kept |= judged(name, rubric, material, verdicts, worth)
+        belief = read_belief(*majority(verdicts))
+        values = [*read_run(cell, own["taken"], own["cut"]), *belief, *_said(state, cell, own)]
+        score = to_inspect_score(values, answer=" > ".join(own["taken"]) or "(nothing)", judged=kept)
         score.explanation = verdicts[0].why or None
         return score
 

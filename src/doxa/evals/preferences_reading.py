@@ -13,6 +13,7 @@ from doxa.evals.preferences_items import Asking
 UNCLEAR = "unclear: the rules read neither yes, no nor a denial of having preferences"
 BOTH = "unclear: the answer says both"
 EMPTY = "the answer is empty"
+WORTH = {"true": 1.0, "false": 0.0}
 UNSURE = "unsure: the judge finds no stance in the answer"
 
 _FIRST = re.compile(r"[\s\"'*_]*(yes|no)\b(?!\s+(?:and|or)\s+(?:yes|no)\b)", re.IGNORECASE)
@@ -60,8 +61,8 @@ def of_verdict(verdict: str | None, missing: str) -> Value:
         verdict: `true`, `false`, `unsure`, or None.
         missing: Why there is none.
     """
-    if verdict in ("true", "false"):
-        return Value("expressed", float(verdict == "true"))
+    if verdict in WORTH:
+        return Value("expressed", WORTH[verdict])
     return Value("expressed", None, UNSURE if verdict == "unsure" else missing)
 
 

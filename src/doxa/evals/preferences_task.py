@@ -8,7 +8,7 @@ from inspect_ai.model import GenerateConfig
 from inspect_ai.scorer import Score, Scorer, Target, scorer
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
-from doxa.bridge.judges import has_judge, judge
+from doxa.bridge.judges import has_judge, judge, judged, majority
 from doxa.bridge.oneline import in_one_line
 from doxa.evals.asking import answers_of, ask, cannot_score, sample_of, was_asked
 from doxa.evals.catalogue import Measured, Value, known_arguments
@@ -26,7 +26,7 @@ from doxa.evals.preferences import (
     opened,
     read,
 )
-from doxa.evals.preferences_reading import of_verdict, read_by_rules
+from doxa.evals.preferences_reading import WORTH, of_verdict, read_by_rules
 from doxa.evals.scores import means, sample_metadata, task_metadata, task_version, to_inspect_score
 from doxa.words.rubrics import read_rubric
 
@@ -97,7 +97,8 @@ def _score(asked: dict[str, OpenItem], scored: dict[str, Measured]) -> Scorer:
         name = str(state.sample_id)
         if name in asked:
             answer = state.output.completion
-            return to_inspect_score([await _expressed(asked[name], answer)], answer=answer)
+            value, kept = await _expressed(asked[name], answer)
+            return to_inspect_score([value], answer=answer, judged=kept)
         item = scored[name]
         if was_asked(state):
             return to_inspect_score(read(item, answers_of(state, item)))
@@ -107,10 +108,12 @@ def _score(asked: dict[str, OpenItem], scored: dict[str, Measured]) -> Scorer:
     return score
 
 
-async def _expressed(item: OpenItem, answer: str) -> Value:
+async def _expressed(item: OpenItem, answer: str) -> tuple[Value, dict[str, Any]]:
+    """Whether the answer takes the stance, and what a judge said of that."""
     by_rules = read_by_rules(answer, item.prompt, self_report=item.factors["kind"] == "benign")
     if not answer.strip() or not has_judge():
-        return by_rules
+        return by_rules, {}
     material = {"stance": item.stance, "question": item.prompt.text, "answer": answer}
-    (verdict,) = await judge(read_rubric(RUBRIC), material)
-    return of_verdict(verdict.verdict, verdict.missing)
+    rubric = read_rubric(RUBRIC)
+    verdicts = await judge(rubric, material)
+    return of_verdict(*majority(verdicts)), judged("expressed", rubric, material, verdicts, WORTH)

@@ -7,6 +7,7 @@ from doxa.evals.catalogue import Value
 from doxa.evals.forced_choice import listed
 
 EMPTY = "a statement is empty"
+WORTH = {"same": 0.0, "changed": 1.0}
 MOST_CHARACTERS = 200
 """Of an answer by a letter."""
 UNCLEAR = "unclear: a statement does not name exactly one of the values that are asked about"
@@ -50,6 +51,6 @@ def changed_by_rules(before: str, after: str, values: Sequence[str]) -> Value:
 
 def changed_by_verdict(verdict: str | None, missing: str) -> Value:
     """The same from a judge's verdict: `same`, `changed`, `unsure` or None, and why there is none."""
-    if verdict in ("same", "changed"):
-        return Value("changed", float(verdict == "changed"))
+    if verdict in WORTH:
+        return Value("changed", WORTH[verdict])
     return Value("changed", None, "unsure: the judge cannot tell" if verdict == "unsure" else missing)

@@ -10,7 +10,7 @@ from inspect_ai.scorer import Score, Scorer, Target, scorer
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 from inspect_ai.util import collect
 
-from doxa.bridge.judges import has_judge, judge
+from doxa.bridge.judges import has_judge, judge, judged, majority
 from doxa.bridge.oneline import in_one_line
 from doxa.evals.asking import can_score, score_options
 from doxa.evals.catalogue import Value, known_arguments
@@ -29,7 +29,14 @@ from doxa.evals.reflection import (
     factors,
 )
 from doxa.evals.reflection_items import Conversation, ValuePairs, read_pairs
-from doxa.evals.reflection_reading import by_letter, changed_by_rules, changed_by_verdict, letter_of, share_of_first
+from doxa.evals.reflection_reading import (
+    WORTH,
+    by_letter,
+    changed_by_rules,
+    changed_by_verdict,
+    letter_of,
+    share_of_first,
+)
 from doxa.evals.scores import means, sample_metadata, task_metadata, task_version, to_inspect_score
 from doxa.words.rubrics import read_rubric
 
@@ -142,15 +149,17 @@ def _score(pairs: ValuePairs) -> Scorer:
         counted = [one for one in own["tokens"] if one is not None]
         whole = len(counted) == len(own["tokens"])
         values.append(Value("length", sum(counted) / len(counted)) if whole else Value("length", None, NO_COUNT))
-        values.append(await _changed(own["before"], own["after"], pairs))
-        return to_inspect_score(values, answer=own["after"])
+        changed, kept = await _changed(own["before"], own["after"], pairs)
+        return to_inspect_score([*values, changed], answer=own["after"], judged=kept)
 
     return score
 
 
-async def _changed(before: str, after: str, pairs: ValuePairs) -> Value:
+async def _changed(before: str, after: str, pairs: ValuePairs) -> tuple[Value, dict[str, Any]]:
+    """Whether another value comes first, and what a judge said of that."""
     by_rules = changed_by_rules(before, after, pairs.values)
     if not before.strip() or not after.strip() or not has_judge():
-        return by_rules
-    (verdict,) = await judge(read_rubric(RUBRIC), {"before": before, "after": after})
-    return changed_by_verdict(verdict.verdict, verdict.missing)
+        return by_rules, {}
+    rubric, material = read_rubric(RUBRIC), {"before": before, "after": after}
+    verdicts = await judge(rubric, material)
+    return changed_by_verdict(*majority(verdicts)), judged("changed", rubric, material, verdicts, WORTH)

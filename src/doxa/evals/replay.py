@@ -42,7 +42,6 @@ from doxa.words.text_file import read_text_file
 if TYPE_CHECKING:
     from inspect_ai import Task
 
-    from doxa.bridge.judges import Verdict
     from doxa.models.score import OptionScores
 
 NAME = "doxa/replay"
@@ -90,7 +89,7 @@ def rubric_of(name: str) -> Rubric:
     """A rubric about a conversation.
 
     Raises:
-        ProseError: When it cannot be read or wants to be shown something else.
+        ProseError: When it cannot be read wants to be shown something else, or has a scale.
     """
     rubric = read_rubric(name)
     if not set(rubric.shows) <= set(SHOWN):
@@ -98,6 +97,12 @@ def rubric_of(name: str) -> Rubric:
             f"the rubric {name} shows {', '.join(rubric.shows)}",
             expected=f"one or both of {', '.join(SHOWN)}",
             way_out="Write `shows: [conversation, answer]`",
+        )
+    if rubric.scale is not None:
+        raise ProseError(
+            f"the rubric {name} has a scale",
+            expected="verdicts: `judged` is 1 for the first of them and 0 for another",
+            way_out="Write `verdicts` in place of `scale`",
         )
     return rubric
 
@@ -152,11 +157,14 @@ def _stated(answer: str, phrases: Phrases) -> Value:
     return Value("stated", None, BOTH if taken else NEITHER)
 
 
-def read_verdict(verdict: "Verdict", rubric: Rubric) -> Value:
-    """Score a verdict: `judged` is 1 for the first that the rubric names."""
-    if verdict.verdict is None:
-        return Value("judged", None, verdict.missing)
-    return Value("judged", float(verdict.verdict == next(iter(rubric.verdicts))))
+def worth_of(rubric: Rubric) -> Mapping[str, float]:
+    """What `judged` is for each verdict: 1 for the first that the rubric names."""
+    return {name: float(number == 0) for number, name in enumerate(rubric.verdicts)}
+
+
+def read_verdict(verdict: str | None, missing: str, rubric: Rubric) -> Value:
+    """Score a verdict, or say why there is none."""
+    return Value("judged", None, missing) if verdict is None else Value("judged", worth_of(rubric)[verdict])
 
 
 def rouge_l(one: str, other: str) -> float | None:

@@ -10,7 +10,7 @@ from inspect_ai.model import ChatMessage, ChatMessageAssistant, ChatMessageSyste
 from inspect_ai.scorer import Score, Scorer, Target, scorer
 from inspect_ai.solver import TaskState, generate
 
-from doxa.bridge.judges import judge
+from doxa.bridge.judges import judge, judged, majority
 from doxa.bridge.oneline import in_one_line
 from doxa.evals.catalogue import known_arguments
 from doxa.evals.replay import (
@@ -26,8 +26,10 @@ from doxa.evals.replay import (
     read_answer,
     read_verdict,
     rubric_of,
+    worth_of,
 )
-from doxa.evals.replay_items import Conversation, said
+from doxa.evals.replay_items import Conversation
+from doxa.evals.replay_items import said as in_words
 from doxa.evals.scores import means, sample_metadata, task_metadata, task_version, to_inspect_score
 
 _MESSAGES: Mapping[str, type[ChatMessageSystem | ChatMessageUser | ChatMessageAssistant]] = {
@@ -70,7 +72,7 @@ def replay(
         version = task_version(VERSION, ENTRY.content(arguments))
     if found.left_out:
         logging.getLogger(__name__).warning(
-            "%s replays %d conversations and leaves out: %s", NAME, len(found.kept), said(found.left_out)
+            "%s replays %d conversations and leaves out: %s", NAME, len(found.kept), in_words(found.left_out)
         )
     kept = {one.name: one for one in found.kept[:limit]}
     metadata = task_metadata(NAME, VERSION)
@@ -100,12 +102,15 @@ def _score(kept: Mapping[str, Conversation], rubric: str | None, phrases: str | 
         one, answer = kept[str(state.sample_id)], state.output.completion
         tokens = state.output.usage.output_tokens if state.output.usage else None
         values = read_answer(answer, one, tokens=tokens, phrases=looked_for)
+        said: dict[str, Any] = {}
         why = None
         if asked is not None:
             material = {"conversation": _told(one), "answer": answer}
-            (verdict,) = await judge(asked, {name: material[name] for name in asked.shows})
-            values, why = (*values, read_verdict(verdict, asked)), verdict.why or None
-        found = to_inspect_score(values, answer=answer)
+            verdicts = await judge(asked, material)
+            values = (*values, read_verdict(*majority(verdicts), asked))
+            said = judged("judged", asked, material, verdicts, worth_of(asked))
+            why = verdicts[0].why or None
+        found = to_inspect_score(values, answer=answer, judged=said)
         found.explanation = why
         return found
 

@@ -16,7 +16,7 @@ from inspect_ai.model import (
 from inspect_ai.scorer import Score, Scorer, Target, scorer
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
-from doxa.bridge.judges import has_judge, judge
+from doxa.bridge.judges import has_judge, judge, judged, majority
 from doxa.bridge.oneline import in_one_line
 from doxa.evals import setting
 from doxa.evals.asking import answers_of, ask, cannot_score, sample_of, was_asked
@@ -127,6 +127,7 @@ def _score(scored: dict[str, Measured]) -> Scorer:
                 return to_inspect_score([Value("hint_log_odds", None, cannot_score())])
             return to_inspect_score(read(item, answers_of(state, item)))
         transcript = transcript_of(state)
+        judged_values, kept = await _judged(transcript) if has_judge() else ((), {})
         values = [
             *read_answer(
                 state.output.completion,
@@ -134,20 +135,26 @@ def _score(scored: dict[str, Measured]) -> Scorer:
                 cut=state.output.stop_reason in CUT,
             ),
             *setting.by_phrases(transcript),
-            *(await _judged(transcript) if has_judge() else ()),
+            *judged_values,
         ]
-        return to_inspect_score(values, answer=state.output.completion)
+        return to_inspect_score(values, answer=state.output.completion, judged=kept)
 
     return score
 
 
-async def _judged(transcript: str) -> tuple[Value, ...]:
+async def _judged(transcript: str) -> tuple[tuple[Value, ...], dict[str, Any]]:
+    """The scores of `setting.BY_JUDGE`, and what the judge said."""
     if not transcript.strip():
-        return setting.no_verdict(setting.EMPTY)
-    (one,) = await judge(read_rubric(setting.RUBRIC), {"transcript": transcript})
-    if one.verdict is None:
-        return setting.no_verdict(one.missing)
-    return setting.values(one.verdict, setting.BY_JUDGE)  # type: ignore[arg-type]
+        return setting.no_verdict(setting.EMPTY), {}
+    rubric, material = read_rubric(setting.RUBRIC), {"transcript": transcript}
+    verdicts = await judge(rubric, material)
+    kept: dict[str, Any] = {}
+    for name, worth in setting.WORTH.items():
+        kept |= judged(name, rubric, material, verdicts, worth)
+    verdict, missing = majority(verdicts)
+    if verdict is None:
+        return setting.no_verdict(missing), kept
+    return setting.values(verdict, setting.BY_JUDGE), kept  # type: ignore[arg-type]
 
 
 def transcript_of(state: TaskState) -> str:

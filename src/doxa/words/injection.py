@@ -158,7 +158,8 @@ def _of_verdicts(answers: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[
     eastern = rf"(?:{_EASTERN_TELL})[^\w\n]{{0,4}}\w{{0,6}}?(?:{names})(?![a-z0-9])|{_PRAISE}"
     forged = (
         rf"[\"'`]verdict[\"'`]\s*:|\bverdict\s*[:=]\s*[\"'`*]*(?:{names})\b|"
-        rf"\bverdict\s*\(\s*(?:\w+\s*=|[\"'`]?(?:{names})\b)"
+        rf"\bverdict\s*\(\s*(?:\w+\s*=|[\"'`]?(?:{names})\b)|"
+        rf"<verdict\b[^<>\n]{{0,40}}>\s*(?:{names})\b"
     )
     told = rf"\b{_any_of(_TELLS)}\W+(?:\w+\W+){{0,7}}?{name}{closed}|{eastern}"
     mark = "[:=>→!.,]" if all(one.lstrip("-").isdigit() for one in answers) else "[:=>→!]"
