@@ -6,6 +6,7 @@ from doxa.stats.design import Block, ScoreKind, design_of
 from doxa.stats.estimands import Estimand
 from doxa.stats.table import ITEM, Rows
 from doxa.words.contrasts import Contrast
+from doxa.words.numbers import plural
 
 KINDS = {
     "unbounded": "scores without bounds",
@@ -53,16 +54,16 @@ def reason(
     """
     several = n["seeds"] > 1
     drawn = {
-        "new items": f"training seeds and {unit}s are drawn anew" if several else "",
-        "these items": f"{unit}s{' and training seeds' if several else ''} are held fixed, only runs vary",
+        "new items": f"training seeds and {plural(unit)} are drawn anew" if several else "",
+        "these items": f"{plural(unit)}{' and training seeds' if several else ''} are held fixed, only runs vary",
         "this checkpoint, over runs": "one checkpoint an arm, its rows pooled",
-        "the recipe, over seeds": f"training seeds are the units, {unit}s are held fixed, an arm with one seed is one "
-        "fixed model",
+        "the recipe, over seeds": f"training seeds are the units, {plural(unit)} are held fixed, an arm with one seed "
+        "is one fixed model",
     }[estimand]
     shared = {
         "level": "one arm or a mean of arms",
-        "difference": f"the arms share their {unit}s, so they are paired",
-        "groups": f"the arms have different {unit}s: independent groups",
+        "difference": f"the arms share their {plural(unit)}, so they are paired",
+        "groups": f"the arms have different {plural(unit)}: independent groups",
     }[design_of(contrast, blocks)]
     said = [shared] if estimand == "new items" else []
     said += [drawn] if drawn else []
