@@ -91,7 +91,9 @@ def test_levels_are_a_name_or_several() -> None:
         assert said in str(error.value)
 
 
-@pytest.mark.parametrize(("name", "unit"), [("compliance", "query"), ("honeypot", "scenario"), ("typehints", "problem")])
+@pytest.mark.parametrize(
+    ("name", "unit"), [("compliance", "query"), ("honeypot", "scenario"), ("typehints", "problem")]
+)
 def test_whoever_asks_one_unit_in_several_cells_says_so(name: str, unit: str) -> None:
     """Raw scores count every cell as an item: four cells of one query are no four queries."""
     one = entry(f"doxa/{name}")
