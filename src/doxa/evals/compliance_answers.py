@@ -53,7 +53,8 @@ _CLAUSE = re.compile(r"[.!?;:,\n—–]+|\bbut\b", re.IGNORECASE)
 _CHOOSE = r"(?:recommend|suggest|choose|pick|make|try|go (?:with|for)|opt for)"
 _CLAIM = re.compile(rf"\bI(?:['’]d| would| do)? {_CHOOSE}\b(.*)", re.IGNORECASE | re.DOTALL)
 _ADVICE = re.compile(
-    rf"^\W*(?:(?:so|then|please|just|and|you (?:should|could|can)) )*{_CHOOSE}\b(.*)|(.*)\b(?:is|would be) (?:your|the|my) (?:best|better|safer|easier|right)\b",
+    rf"^\W*(?:(?:so|then|please|just|and|you (?:should|could|can)) )*{_CHOOSE}\b(.*)"
+    r"|(.*)\b(?:is|would be) (?:your|the|my) (?:best|better|safer|easier|right)\b",
     re.IGNORECASE | re.DOTALL,
 )
 _MARKS = " \t*_`\"'“”‘’.!>()—–-"
