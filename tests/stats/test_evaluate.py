@@ -254,3 +254,7 @@ def test_cells_of_one_query_are_one_unit(make_rows: Make, make_table: Make, minu
     (verdict,) = found.verdicts
     assert verdict.items == 4
     assert "block~twin/20" not in verdict.effects  # half of a query is no unit
+    alone = table[table["factor_query"] == "q1"]
+    (one,) = run(alone, [contrast], units={"task": "query"}).estimates
+    assert (one.n["units"], one.low) == (1, None)  # one query in eight cells has no interval
+    assert one.value == pytest.approx(own["q1"], abs=0.2)

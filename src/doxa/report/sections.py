@@ -59,7 +59,7 @@ def _effects(gathered: Gathered) -> Section | None:
         [_forest_row(gathered, one) for one in found],
         name="forest",
         axis=f"change of the {label(gathered.lead)}",
-        caption=f"Every declared contrast with its {level} interval over {plural(unit)}; each {unit} is a "
+        caption=f"Every declared contrast with its {level} interval over {plural(unit)}; each {unit} is a faint "
         "point. The grey bands are what other vectors of the same size do: twins (plain, above the line) and unrelated "
         "vectors (hatched, below it). An effect inside a band is not evidence of the belief.",
     )

@@ -26,17 +26,22 @@ def several_seeds(rows: Rows, contrast: Contrast, score: str, task: str) -> bool
     return False
 
 
-def default_estimand(seeds: bool, blocks: Sequence[Block]) -> Estimand:
+def default_estimand(seeds: bool, blocks: Sequence[Block], unit: str = ITEM) -> Estimand:
     """New items; with a single one, or with several seeds and different items in the arms, seeds or runs are left.
 
     Args:
         seeds: Whether an arm has several training seeds.
         blocks: The blocks of the contrast.
+        unit: The unit; rows of one level of a factor are its items, and no runs of it.
     """
     single = max(len(block.units) for block in blocks) == 1
     if seeds:
         return "the recipe, over seeds" if single or len(blocks) > 1 else "new items"
-    return "this checkpoint, over runs" if single and max(block.runs for block in blocks) > 1 else "new items"
+    return (
+        "this checkpoint, over runs"
+        if single and unit == ITEM and max(block.runs for block in blocks) > 1
+        else "new items"
+    )
 
 
 def reason(

@@ -165,7 +165,7 @@ def estimate(
     blocks = blocks_of(rows, contrast, score, task, unit)
     _check_range(blocks, kind)
     several = several_seeds(rows, contrast, score, task)
-    aim = default_estimand(several, blocks) if estimand is None else estimand_named(estimand)
+    aim = default_estimand(several, blocks, unit) if estimand is None else estimand_named(estimand)
     computed: ScoreKind = "unbounded" if method == "CLT" else kind
     items = sum(len(block.complete) for block in blocks)
     n = {"units": items, "items": items, "runs": max(block.runs for block in blocks), "seeds": 1}
