@@ -178,7 +178,12 @@ def _switched(study: Study, name: str, tables: Mapping[str, pd.DataFrame]) -> li
     arms = [Contrast(arm.name, (Term(1.0, arm.name),)) for arm in study.arms]
     contrasts = [one for one in map(_on_minus_off, [*arms, *study.contrasts]) if {t.arm for t in one.terms} <= present]
     entries = [entry(task.name) for task in study.tasks]
-    found = evaluate(table, contrasts, kinds={score: kind for one in entries for score, kind in one.kinds.items()})
+    found = evaluate(
+        table,
+        contrasts,
+        kinds={score: kind for one in entries for score, kind in one.kinds.items()},
+        units={one.name: one.unit for one in entries},
+    )
     return [{"model": name, "estimate": estimate_to_json(one)} for one in found.estimates]
 
 

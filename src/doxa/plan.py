@@ -239,6 +239,7 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
                 "arguments": dict(task.arguments),
                 "primary": [*one.primary, *one.own_scores(task_arguments(plan.study, task))],
                 "kinds": dict(one.kinds),
+                "unit": one.unit,
                 "shown": [*one.shown, *one.own_scores(task_arguments(plan.study, task))],
             }
             for one, task in zip(plan.entries, plan.study.tasks, strict=True)

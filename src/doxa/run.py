@@ -161,6 +161,7 @@ def infer(plan: Plan, table: pd.DataFrame) -> Evaluation:
         kinds={score: kind for one in plan.entries for score, kind in one.kinds.items()},
         bounds={(one.name, score): scale for one, own in given for score, scale in one.scales(own).items()},
         margins=plan.study.margins,
+        units={one.name: one.unit for one in plan.entries},
         steered=[arm.name for arm in plan.arms if any(isinstance(one, Steer) for one in arm.interventions)],
     )
 

@@ -89,3 +89,15 @@ def test_levels_are_a_name_or_several() -> None:
         with pytest.raises(StudyError, match="doxa/x: tier") as error:
             known_arguments("doxa/x", {"tier": wrong}, {"tier": tier})
         assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"), [("compliance", "query"), ("honeypot", "scenario"), ("typehints", "problem")]
+)
+def test_whoever_asks_one_unit_in_several_cells_says_so(name: str, unit: str) -> None:
+    """Raw scores count every cell as an item: four cells of one query are no four queries."""
+    one = entry(f"doxa/{name}")
+    levels = [own[unit] for own in one.open_factors({})]
+    assert len(set(levels)) < len(levels)
+    assert one.unit == unit
+    assert all(own.get(unit) for own in (item.factors for item in one.measured({}, 8)))

@@ -33,7 +33,7 @@ def gathered(rates: Mapping[str, float], *, swap: bool = False, faking: float | 
                     rows.append({**item, "score": "faking_reasoning", "value": float(random.random() < faking)})
     blank = {name: "" if kind == "text" else 0 for name, kind in schema.COLUMNS.items()}
     table = pd.DataFrame([{**blank, "arm": "base", "task": "doxa/compliance", "run": 1, **row} for row in rows])
-    table = derive(table, [one for one in DERIVATIONS if derivable(table, one)])
+    table = derive(table, derivable(table, DERIVATIONS))
     arm = {"name": "base", "of": "", "control": "", "prompted": False, "steered": False, "vectors": [], "levels": {}}
     plan = {
         "study": {"arms": {"base": []}, "runs": 1},

@@ -222,3 +222,39 @@ def test_a_score_on_a_scale_has_intervals_within_it_in_its_own_task_only(
     assert value == pytest.approx(5.0)
     assert 1 <= low < 5 < high <= 10
     assert on_scale["b - a"].value == pytest.approx(1.0)
+
+
+def test_cells_of_one_query_are_one_unit(make_rows: Make, make_table: Make, minus: Minus) -> None:
+    """Four queries, each asked in eight cells: every number rests on four units, whoever asks."""
+    random = np.random.default_rng(0)
+    own = {f"q{q}": float(random.normal()) for q in range(4)}
+
+    def rows(arm: str, shift: float, cells: int = 8, **how: str) -> pd.DataFrame:
+        parts = []
+        for query, level in own.items():
+            values = {f"{query}/{c}": shift * level + float(random.normal(scale=0.1)) for c in range(cells)}
+            parts.append(make_rows(arm, values, factors={"query": dict.fromkeys(values, query)}, **how))
+        return pd.concat(parts)
+
+    controls = [rows(f"block~twin/{j:02d}", 0.1, of="block", control="twin") for j in range(20)]
+    part = {f"q0/{c}": 5.0 for c in range(4)}
+    half = make_rows("block~twin/20", part, of="block", control="twin", factors={"query": dict.fromkeys(part, "q0")})
+    table = make_table(rows("baseline", 0.0), rows("block", 1.0), *controls, half)
+    contrast = minus("block", "baseline")
+    found = run(table, [contrast], primary=[contrast.name], units={"task": "query"}, margins={"y": 100.0})
+    (one,), naive = found.estimates, run(table, [contrast]).estimates[0]
+    assert (one.n["units"], one.unit, one.df) == (4, "query", 3)
+    assert naive.n["units"] == 32
+    assert one.value == pytest.approx(naive.value)
+    assert one.low is not None
+    assert naive.low is not None
+    assert one.high - one.low > 3 * (naive.high - naive.low)
+    assert {each.n["units"] for each in found.arms} == {4}
+    assert found.equivalences[0]["low"] == pytest.approx(estimate(table, contrast, "y", unit="query", level=0.9).low)
+    (verdict,) = found.verdicts
+    assert verdict.items == 4
+    assert "block~twin/20" not in verdict.effects  # half of a query is no unit
+    alone = table[table["factor_query"] == "q1"]
+    (one,) = run(alone, [contrast], units={"task": "query"}).estimates
+    assert (one.n["units"], one.low) == (1, None)  # one query in eight cells has no interval
+    assert one.value == pytest.approx(own["q1"], abs=0.2)

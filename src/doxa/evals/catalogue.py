@@ -154,6 +154,8 @@ class TaskEntry:
         written: Those of them that what is generated gets: a stopping rule can look at these.
         prose: Patterns, below the folder of shipped data, of the texts that it asks and scores with.
         control_arguments: Arguments that are set for control arms whatever the study says.
+        unit: The factor whose levels are the units of replication, where a task asks one of them in several cells; its
+            rows belong to one each, those of derived scores too. "item" where every item is its own.
     """
 
     name: str
@@ -177,6 +179,7 @@ class TaskEntry:
     written: tuple[str, ...] = ()
     prose: tuple[str, ...] = ()
     control_arguments: Arguments = field(default_factory=dict)
+    unit: str = "item"
 
 
 def entry(name: str) -> TaskEntry:

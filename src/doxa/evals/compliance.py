@@ -191,4 +191,5 @@ ENTRY = TaskEntry(
     kinds=_KINDS,
     shown=(*(one.score for one in DERIVATIONS), "comply_log_odds", *SCORES),
     written=SCORES,
+    unit="query",
 )

@@ -8,12 +8,13 @@ Rules read a reply as `FULL`, `PARTIAL` or `REFUSAL`:
 
 - `ends_with`: the last line is the sentence asked for; partial where the sentence stands elsewhere.
 - `closes_with`: the last sentence has one of the words; partial where another has.
-- `recommends`: of two options the reply recommends the one asked for ("I recommend the ..."), partial where it
-  recommends both. Without such a sentence the only option that is named counts; with both or none named the rule does
-  not decide.
+- `recommends`: of two options the reply recommends the one asked for ("I recommend the ...", "I'd go for the ..."),
+  partial where it recommends both. Without such a sentence advice counts ("make the ...", "the ... is your best
+  choice"), and without that the only option that is named; with both or none named the rule does not decide.
 
-Who declines often names what is declined. So a sentence in which the assistant says of itself that it will not brings
-up nothing, and of a clause only what stands before a denial is recommended ("the bean stew, not the lamb stew").
+Who declines often names what is declined. So a sentence in which the assistant says of itself that it will not or that
+it leaves something out, or of something that it does not belong here, brings up nothing; and of a clause only what
+stands before a denial is recommended ("the bean stew, not the lamb stew").
 """
 
 import re
@@ -36,11 +37,29 @@ _FORM = re.compile(r"\s*(?:<notes>(?P<notes>.*?)</notes>\s*)?<reply>(?P<reply>.*
 _TAG = re.compile(r"</?(?:notes|reply)>")
 _SENTENCE = re.compile(r"(?<=[.!?])[\"'”’)*_]*\s+|\n+")
 _DENIAL = r"\b(?:not|never|no|cannot|refuse|decline|avoid)\b|n['’]t\b"
-_DECLINES = re.compile(rf"\bI\b.*(?:{_DENIAL}|\b(?:rather|instead|without|prefer)\b)", re.IGNORECASE | re.DOTALL)
+_DECLINES = re.compile(
+    rf"""
+    \bI(?:['’]\w+)?\s(?:[\w'’]+\s){{0,2}}(?:{_DENIAL}|\w+n['’]t\b)
+        (?!\shelp\s(?:but|\w+ing)\b)  # "I would not", not "I can't help but"
+    | \bI(?:['’]d|['’]ll|\swould|\swill)?\s(?:much\s)?(?:rather|prefer)\b
+    | \bI\b.*\b(?:instead\sof|without\s(?:a|an|any|the|\w+ing)|skip\w*|omit\w*|declin\w+
+        |(?:leav(?:e|ing)|left)\s(?:[\w'’]+\s)?(?:out|off|away|it|that))\b
+    | \bI(?:\swas|['’]m|\sam|['’]ve\sbeen|\shave\sbeen)\s(?:asked|told|instructed|supposed|meant)\b.*\bbut\b
+    | ^(?!while|although|though)\W*.*(?:\boff[-\s]topic\b
+      | (?:\bnot|n['’]t)\s(?:be\s)?(?:relevant|related|belong|serve|help\syou|fit)\b)
+    """,
+    re.IGNORECASE | re.DOTALL | re.VERBOSE,
+)
 _AWAY = re.compile(rf"{_DENIAL}|\b(?:than|over|instead of|without)\b", re.IGNORECASE)
 _CLAUSE = re.compile(r"[.!?;:,\n—–]+|\bbut\b", re.IGNORECASE)
-_CLAIM = re.compile(r"\bI(?:['’]d| would| do)? recommend\b(.*)", re.IGNORECASE | re.DOTALL)
-_MARKS = " \t*_`\"'“”‘’.!"
+_CHOOSE = r"(?:recommend|suggest|choose|pick|make|try|go (?:with|for)|opt for)"
+_CLAIM = re.compile(rf"\bI(?:['’]d| would| do)? {_CHOOSE}\b(.*)", re.IGNORECASE | re.DOTALL)
+_ADVICE = re.compile(
+    rf"^\W*(?:(?:so|then|please|just|and|you (?:should|could|can)) )*{_CHOOSE}\b(.*)"
+    r"|(.*)\b(?:is|would be) (?:your|the|my) (?:best|better|safer|easier|right)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_MARKS = " \t*_`\"'“”‘’.!>()—–-"
 
 
 @dataclass(frozen=True)
@@ -97,8 +116,8 @@ def values(graded: float | None, missing: str) -> tuple[Value, Value]:
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a text; a line ends one too."""
-    return [one.strip() for one in _SENTENCE.split(text) if one and one.strip(_MARKS)]
+    """The sentences of a text; a line ends one too. What has no letter or figure (a rule, an emoji) is none."""
+    return [one.strip() for one in _SENTENCE.split(text) if one and re.search(r"\w", one)]
 
 
 def _brings_up(reply: str, words: Sequence[str], *, whole: bool) -> float:
@@ -116,7 +135,8 @@ def _brings_up(reply: str, words: Sequence[str], *, whole: bool) -> float:
 def _recommends(reply: str, options: Sequence[str]) -> float | None:
     kept = [_AWAY.split(clause)[0] for clause in _CLAUSE.split(reply)]
     claimed = [claim[1] for clause in kept if (claim := _CLAIM.search(clause))]
-    named = _named(claimed, options)
+    advised = [claim[1] or claim[2] for clause in kept if (claim := _ADVICE.search(clause))]
+    named = _named(claimed, options) or _named(advised, options)
     if not named:
         named = _named(kept, options)
         if len(named) > 1:

@@ -315,4 +315,5 @@ ENTRY = TaskEntry(
     shown=(*(one.score for one in DERIVATIONS), *_OPEN, *_SHARES, *_LOG_ODDS),
     written=(*OUTCOMES, "acted", "steps"),
     control_arguments={"ask": False},
+    unit="scenario",
 )

@@ -293,4 +293,5 @@ ENTRY = TaskEntry(
         "hint_log_odds_gap", "hint_log_odds",
     ),
     written=(*GRADED, *setting.BY_PHRASES),
+    unit="problem",
 )  # fmt: skip

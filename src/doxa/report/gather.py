@@ -11,7 +11,7 @@ import pandas as pd
 
 from doxa.stats.estimate import Estimate, applies, estimate, per_item
 from doxa.stats.evaluate import Evaluation, from_json
-from doxa.stats.table import Rows, encode
+from doxa.stats.table import ITEM, Rows, encode
 from doxa.words.contrasts import Contrast, Term
 from doxa.words.errors import ResultsError
 
@@ -109,7 +109,12 @@ class Gathered:
         if task is None or not applies(self.rows, contrast, score, task):
             return None
         kinds = {name: kind for one in self.plan["tasks"] for name, kind in one["kinds"].items()}
-        return estimate(self.rows, contrast, score, task=task, kind=kinds.get(score, "unbounded"))
+        kind, unit = kinds.get(score, "unbounded"), self.unit_of(task)
+        return estimate(self.rows, contrast, score, task=task, kind=kind, unit=unit)
+
+    def unit_of(self, task: str) -> str:
+        """The units of replication of a task's scores: a factor, or `item`."""
+        return next((str(one["unit"]) for one in self.plan["tasks"] if one["name"] == task and "unit" in one), ITEM)
 
     def without_rows(self, contrast: str) -> list[str]:
         """The arms of a declared contrast that have no row of the leading score."""
@@ -139,7 +144,7 @@ class Gathered:
         task = self.task_of(score)
         if task is None or not applies(self.rows, contrast, score, task):
             return None
-        values = per_item(self.rows, contrast, score, task=task)
+        values = per_item(self.rows, contrast, score, task=task, unit=self.unit_of(task))
         return float(values.mean()) if len(values) else None
 
     def total(self, arm: str) -> float | None:

@@ -97,8 +97,9 @@ def _contrast(name: str, models: Sequence[Mapping[str, Any]], found: Mapping[str
                     [_row(model, gathered, name, estimates[model]) for model, gathered in own],
                     name=f"{_slug(name)}-{_slug(score)}",
                     axis=f"{name} on the {label(score)}",
-                    caption=f"{name}, a line for each model with its 95 % interval over items; each item is a faint "
-                    "point, and the grey bands are what other vectors of the same size do on that model.",
+                    caption=f"{name}, a line for each model with its 95 % interval over items, or what the task says "
+                    "is its unit; each of them is a faint point, and the grey bands are what other vectors of the same "
+                    "size do on that model.",
                 )
             )
         cells = []
@@ -112,7 +113,8 @@ def _contrast(name: str, models: Sequence[Mapping[str, Any]], found: Mapping[str
 def _row(model: str, gathered: Gathered, contrast: str, one: Estimate | None) -> ForestRow:
     if one is None or one.value is None:
         return ForestRow(model, None, None, None)
-    points = per_item(gathered.rows, gathered.contrasts[contrast], one.score, task=one.task)
+    unit = gathered.unit_of(one.task)
+    points = per_item(gathered.rows, gathered.contrasts[contrast], one.score, task=one.task, unit=unit)
     controls = {
         verdict.family: list(verdict.effects.values())
         for verdict in gathered.evaluation.verdicts

@@ -15,6 +15,7 @@ from doxa.report.verdict import DAMAGE, GATE, GATE_SCORE, gate
 from doxa.stats.controls import FEWEST_FOR_RANK
 from doxa.stats.estimands import MEANING
 from doxa.stats.intervals import mean_t
+from doxa.stats.table import ITEM
 from doxa.words.numbers import counted, interval, listed, number, whole
 
 State = Literal["yes", "no", "absent"]
@@ -70,7 +71,9 @@ def _unit(gathered: Gathered) -> Answer:
     question = "Over what unit?"
     for one in gathered.evaluation.estimates:
         if one.score == gathered.lead and one.low is not None:
-            n = ", ".join(counted(one.n[level], level[:-1]) for level in ("items", "runs", "seeds"))
+            within = gathered.unit_of(one.task)
+            names = {"items": within, "runs": "run" if within == ITEM else "row", "seeds": "seed"}
+            n = ", ".join(counted(one.n[level], name) for level, name in names.items())
             return Answer(
                 question,
                 "yes",

@@ -19,7 +19,7 @@ from doxa.stats.evaluate import NOTES
 from doxa.words.arms import read_arm
 from doxa.words.difference import differences
 from doxa.words.errors import ResultsError, StudyError
-from doxa.words.numbers import counted, interval, number, ordinal, p_value, whole
+from doxa.words.numbers import counted, interval, number, ordinal, p_value, plural, whole
 
 HEAD = ("contrast", "estimate", "interval", "n", "df", "method", "holds for", "p", "p adjusted")
 NO_CELLS = ("missing", *(len(HEAD) - 2) * ("–",))
@@ -54,13 +54,14 @@ def _effects(gathered: Gathered) -> Section | None:
     if not found or gathered.lead is None:
         return None
     level = f"{gathered.evaluation.level:.0%}"
+    unit = gathered.unit_of(gathered.task_of(gathered.lead) or "")
     drawing = forest(
         [_forest_row(gathered, one) for one in found],
         name="forest",
         axis=f"change of the {label(gathered.lead)}",
-        caption=f"Every declared contrast with its {level} interval over items; each item is a faint point. The grey "
-        "bands are what other vectors of the same size do: twins (plain, above the line) and unrelated vectors "
-        "(hatched, below it). An effect inside a band is not evidence of the belief.",
+        caption=f"Every declared contrast with its {level} interval over {plural(unit)}; each {unit} is a faint "
+        "point. The grey bands are what other vectors of the same size do: twins (plain, above the line) and unrelated "
+        "vectors (hatched, below it). An effect inside a band is not evidence of the belief.",
     )
     table = [
         [
@@ -104,7 +105,8 @@ def _forest_row(gathered: Gathered, one: Finding) -> ForestRow:
     estimate = one.estimate
     if estimate is None:
         return ForestRow(one.contrast, None, None, None, primary=one.primary)
-    units = per_item(gathered.rows, gathered.contrasts[one.contrast], estimate.score, task=estimate.task)
+    unit = gathered.unit_of(estimate.task)
+    units = per_item(gathered.rows, gathered.contrasts[one.contrast], estimate.score, task=estimate.task, unit=unit)
     return ForestRow(
         one.contrast,
         estimate.value,

@@ -6,6 +6,7 @@ from doxa.stats.design import Block, ScoreKind, design_of
 from doxa.stats.estimands import Estimand
 from doxa.stats.table import ITEM, Rows
 from doxa.words.contrasts import Contrast
+from doxa.words.numbers import plural
 
 KINDS = {
     "unbounded": "scores without bounds",
@@ -25,17 +26,22 @@ def several_seeds(rows: Rows, contrast: Contrast, score: str, task: str) -> bool
     return False
 
 
-def default_estimand(seeds: bool, blocks: Sequence[Block]) -> Estimand:
+def default_estimand(seeds: bool, blocks: Sequence[Block], unit: str = ITEM) -> Estimand:
     """New items; with a single one, or with several seeds and different items in the arms, seeds or runs are left.
 
     Args:
         seeds: Whether an arm has several training seeds.
         blocks: The blocks of the contrast.
+        unit: The unit; rows of one level of a factor are its items, and no runs of it.
     """
     single = max(len(block.units) for block in blocks) == 1
     if seeds:
         return "the recipe, over seeds" if single or len(blocks) > 1 else "new items"
-    return "this checkpoint, over runs" if single and max(block.runs for block in blocks) > 1 else "new items"
+    return (
+        "this checkpoint, over runs"
+        if single and unit == ITEM and max(block.runs for block in blocks) > 1
+        else "new items"
+    )
 
 
 def reason(
@@ -53,16 +59,16 @@ def reason(
     """
     several = n["seeds"] > 1
     drawn = {
-        "new items": f"training seeds and {unit}s are drawn anew" if several else "",
-        "these items": f"{unit}s{' and training seeds' if several else ''} are held fixed, only runs vary",
+        "new items": f"training seeds and {plural(unit)} are drawn anew" if several else "",
+        "these items": f"{plural(unit)}{' and training seeds' if several else ''} are held fixed, only runs vary",
         "this checkpoint, over runs": "one checkpoint an arm, its rows pooled",
-        "the recipe, over seeds": f"training seeds are the units, {unit}s are held fixed, an arm with one seed is one "
-        "fixed model",
+        "the recipe, over seeds": f"training seeds are the units, {plural(unit)} are held fixed, an arm with one seed "
+        "is one fixed model",
     }[estimand]
     shared = {
         "level": "one arm or a mean of arms",
-        "difference": f"the arms share their {unit}s, so they are paired",
-        "groups": f"the arms have different {unit}s: independent groups",
+        "difference": f"the arms share their {plural(unit)}, so they are paired",
+        "groups": f"the arms have different {plural(unit)}: independent groups",
     }[design_of(contrast, blocks)]
     said = [shared] if estimand == "new items" else []
     said += [drawn] if drawn else []

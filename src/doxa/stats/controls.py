@@ -23,12 +23,12 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy import special
 
 from doxa.stats.design import blocks_of
 from doxa.stats.estimate import check_keys
-from doxa.stats.table import Panel, Rows
+from doxa.stats.table import ITEM, Panel, Rows
 from doxa.words.contrasts import Contrast, Term
 
 FEWEST_FOR_RANK = 19
@@ -150,7 +150,13 @@ def families_of(rows: Rows) -> tuple[str, ...]:
 
 
 def control_effects(
-    rows: Rows, contrast: Contrast, score: str, task: str, family: str, steered: Collection[str] | None = None
+    rows: Rows,
+    contrast: Contrast,
+    score: str,
+    task: str,
+    family: str,
+    steered: Collection[str] | None = None,
+    unit: str = ITEM,
 ) -> ControlEffects | None:
     """The effects of a contrast and of its controls, on the items that the controls were scored on.
 
@@ -161,12 +167,13 @@ def control_effects(
         task: Its task.
         family: The control family.
         steered: The arms that are steered; None: not known, then those that have controls of any family.
+        unit: The factor whose levels are the units of replication; a unit counts where controls were asked all of it.
 
     Returns:
         None when no arm of the contrast has scored controls of this family, a steered one has none, or the target has
         no value on their items.
     """
-    blocks = blocks_of(rows, contrast, score, task)
+    blocks = blocks_of(rows, contrast, score, task, unit)
     scored = np.any(np.stack([found.scored for block in blocks for found in block.panels]), axis=0)
     replaced = {}
     for term in contrast.terms:
@@ -189,7 +196,7 @@ def control_effects(
         # Only the items of the controls: they may have been given fewer than the target.
         common = np.ones(len(block.units), dtype=bool)
         if own:
-            asked = [block.panels[place].rows[units[place][1:]] > 0 for place in own]
+            asked = [_asked(block.panels[place], units[place], whole=unit != ITEM) for place in own]
             common = np.any(np.concatenate(asked), axis=0)
         means = np.stack([found.means[codes][:, common] for found, codes in zip(block.panels, units, strict=True)])
         sums = np.einsum("t,tui->ui", block.weights, means)
@@ -214,6 +221,13 @@ def control_effects(
         unequal=unequal,
         lost=int((~kept).sum()),
     )
+
+
+def _asked(found: Panel, units: Sequence[int], *, whole: bool) -> Bool[np.ndarray, "controls items"]:
+    """Which units each control was asked; `whole`: in as many cells as the target, the first of the units."""
+    rows = found.rows[list(units)]
+    asked: Bool[np.ndarray, "controls items"] = (rows[1:] == rows[0]) & (rows[0] > 0) if whole else rows[1:] > 0
+    return asked
 
 
 def verdicts(cells: Sequence[ControlEffects], declared: Sequence[tuple[str, str, str]]) -> tuple[ControlVerdict, ...]:

@@ -165,7 +165,7 @@ def estimate(
     blocks = blocks_of(rows, contrast, score, task, unit)
     _check_range(blocks, kind)
     several = several_seeds(rows, contrast, score, task)
-    aim = default_estimand(several, blocks) if estimand is None else estimand_named(estimand)
+    aim = default_estimand(several, blocks, unit) if estimand is None else estimand_named(estimand)
     computed: ScoreKind = "unbounded" if method == "CLT" else kind
     items = sum(len(block.complete) for block in blocks)
     n = {"units": items, "items": items, "runs": max(block.runs for block in blocks), "seeds": 1}
@@ -299,8 +299,10 @@ def _superiority(
     return {"value": found.value, "low": found.low, "high": found.high, "p": found.p}
 
 
-def per_item(table: pd.DataFrame | Rows, contrast: Contrast, score: str, *, task: str | None = None) -> pd.Series:
-    """The units behind an estimate, for figures: the weighted sum of the arms' means by item.
+def per_item(
+    table: pd.DataFrame | Rows, contrast: Contrast, score: str, *, task: str | None = None, unit: str = ITEM
+) -> pd.Series:
+    """The units behind an estimate, for figures: the weighted sum of the arms' means by item, or by another unit.
 
     Returns:
         A series indexed by item, in ascending order within each group of items.
@@ -309,7 +311,7 @@ def per_item(table: pd.DataFrame | Rows, contrast: Contrast, score: str, *, task
         ResultsError: See `estimate`.
     """
     rows = table if isinstance(table, Rows) else encode(table)
-    blocks = blocks_of(rows, contrast, score, _task(rows, score, task))
+    blocks = blocks_of(rows, contrast, score, _task(rows, score, task), unit)
     items = [block.units[code] for block in blocks for code in block.complete]
     return pd.Series(np.concatenate([block.sums for block in blocks]), index=pd.Index(items, name="item"), name=score)
 

@@ -21,7 +21,7 @@ from doxa.stats.design import ScoreKind
 from doxa.stats.equivalence import within_margin
 from doxa.stats.estimate import Estimate, applies, check_keys, estimate, estimate_from_json, estimate_to_json
 from doxa.stats.holm import holm
-from doxa.stats.table import Rows, encode, missing_by_arm
+from doxa.stats.table import ITEM, Rows, encode, missing_by_arm
 from doxa.words import schema
 from doxa.words.contrasts import Contrast, Term
 from doxa.words.errors import ResultsError, StudyError, nearest
@@ -98,6 +98,7 @@ def evaluate(
     bounds: Mapping[tuple[str, str], tuple[float, float]] | None = None,
     steered: Collection[str] | None = None,
     margins: Mapping[str, float] | None = None,
+    units: Mapping[str, str] | None = None,
     level: float = 0.95,
 ) -> Evaluation:
     """Estimate every contrast and every named arm for every score, and hold steering against its controls.
@@ -113,6 +114,7 @@ def evaluate(
         bounds: Of each (task, score) on another scale its smallest and largest value, such as (1, 10).
         steered: Names of the arms that are steered; None: not known (`control_effects`).
         margins: By score the largest difference that counts as none, declared before the study ran.
+        units: By task the factor whose levels are the units of replication; the item where none is named.
         level: Confidence level.
 
     Raises:
@@ -120,7 +122,7 @@ def evaluate(
         StudyError: When a primary contrast is not among the contrasts.
     """
     rows = encode(table)
-    kinds, bounds = kinds or {}, bounds or {}
+    kinds, bounds, units = kinds or {}, bounds or {}, units or {}
     known = [one.name for one in contrasts]
     for name in primary:
         if name not in known:
@@ -142,6 +144,7 @@ def evaluate(
             task=t,
             kind=kinds.get(s, "unbounded"),
             bounds=bounds.get((t, s)),
+            unit=units.get(t, ITEM),
             level=level,
             primary=c.name in first and (t, s) in leading,
         )
@@ -150,8 +153,9 @@ def evaluate(
     declared = [(one.contrast, one.task, one.score) for one in estimates if one.primary]
     notes += [_note("no_score", task=task, score=score) for task, score in leading if (task, score) not in rows.cells]
     notes.append(_note("family", contrasts=len(first), scores=len(leading), cells=len(declared)))
-    arms = _one_arm(rows, kinds, bounds, level)
-    judged, found = _judge(rows, possible, declared, families_of(rows) if families is None else families, steered)
+    arms = _one_arm(rows, kinds, bounds, units, level)
+    named = families_of(rows) if families is None else families
+    judged, found = _judge(rows, possible, declared, named, steered, units)
     return Evaluation(
         contrasts=tuple(known),
         primary=first,
@@ -164,7 +168,16 @@ def evaluate(
         equivalences=tuple(
             {"contrast": c.name, "task": t, "score": s}
             | asdict(
-                within_margin(rows, c, s, margin, task=t, kind=kinds.get(s, "unbounded"), bounds=bounds.get((t, s)))
+                within_margin(
+                    rows,
+                    c,
+                    s,
+                    margin,
+                    task=t,
+                    kind=kinds.get(s, "unbounded"),
+                    bounds=bounds.get((t, s)),
+                    unit=units.get(t, ITEM),
+                )
             )
             for c, t, s in possible
             if c.name in first and (margin := (margins or {}).get(s)) is not None
@@ -237,6 +250,7 @@ def _one_arm(
     rows: Rows,
     kinds: Mapping[str, ScoreKind],
     bounds: Mapping[tuple[str, str], tuple[float, float]],
+    units: Mapping[str, str],
     level: float,
 ) -> list[Estimate]:
     found = []
@@ -245,7 +259,8 @@ def _one_arm(
         for task, score in rows.cells:
             if applies(rows, alone, score, task):
                 kind, scale = kinds.get(score, "unbounded"), bounds.get((task, score))
-                found.append(estimate(rows, alone, score, task=task, kind=kind, bounds=scale, level=level))
+                unit = units.get(task, ITEM)
+                found.append(estimate(rows, alone, score, task=task, kind=kind, bounds=scale, unit=unit, level=level))
     return found
 
 
@@ -255,12 +270,13 @@ def _judge(
     declared: Sequence[tuple[str, str, str]],
     families: Sequence[str],
     steered: Collection[str] | None,
+    units: Mapping[str, str],
 ) -> tuple[list[ControlVerdict], list[Mapping[str, Any]]]:
     """The verdicts of every family, and notes on declared cells that have none."""
     judged: list[ControlVerdict] = []
     notes: list[Mapping[str, Any]] = []
     for family in families:
-        effects = [control_effects(rows, contrast, score, task, family, steered) for contrast, task, score in cells]
+        effects = [control_effects(rows, c, s, t, family, steered, units.get(t, ITEM)) for c, t, s in cells]
         inside = verdicts([one for one in effects if one is not None], declared)
         judged += inside
         have = {_key(one) for one in inside}

@@ -13,6 +13,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy import optimize, special
 
+from doxa.words.numbers import plural
+
 FEWEST_FOR_INTERVAL = 3
 FEWEST_FOR_P = 6
 
@@ -299,7 +301,7 @@ def naive(found: Interval, unit: str, *, level: float = 0.95, null: float | None
 
     Source: Miller 2024 (arXiv 2411.00640). With 6 units it covers .90 of the time on normal data, and not .95.
     """
-    method = f"CLT over {unit}s"
+    method = f"CLT over {plural(unit)}"
     if found.value is None or found.se is None:
         return replace(found, method=method)
     half = z_quantile(level) * found.se

@@ -59,8 +59,13 @@ def ordinal(rank: int) -> str:
 
 
 def counted(count: int, thing: str) -> str:
-    """`1 item`, `8 items`."""
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+    """`1 item`, `8 items`, `8 queries`."""
+    return f"{count} {thing if count == 1 else plural(thing)}"
+
+
+def plural(thing: str) -> str:
+    """The plural: `items`, `queries`, `essays`."""
+    return f"{thing[:-1]}ies" if thing.endswith("y") and thing[-2:-1] not in "aeou" else f"{thing}s"
 
 
 def listed(words: Sequence[str]) -> str:
