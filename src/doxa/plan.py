@@ -192,7 +192,7 @@ def task_arguments(study: Study, task: TaskChoice) -> Arguments:
 
 def _is_path(path: Path, value: str) -> bool:
     """Whether an argument names a file or a folder that is there: a word alone is a name, as of a belief."""
-    return (value.endswith(".md") and path.is_file()) or ("/" in value and path.is_dir())
+    return ("/" in value and path.exists()) or (Path(value).suffix != "" and path.is_file())
 
 
 def check_names(study: Study) -> None:
@@ -265,6 +265,9 @@ def counts(plan: Plan) -> dict[str, int]:
         one.judge_calls(task_arguments(plan.study, task))
         for one, task in zip(plan.entries, plan.study.tasks, strict=True)
     ]
+    answers = [
+        one.answers(task_arguments(plan.study, task)) for one, task in zip(plan.entries, plan.study.tasks, strict=True)
+    ]
     judged = JUDGE in (plan.study.roles or {})
     return {
         "arms": len(plan.arms),
@@ -272,8 +275,8 @@ def counts(plan: Plan) -> dict[str, int]:
         "chunks": len(plan.chunks),
         "scored_items": sum(len(chunk.items) for chunk in plan.chunks),
         "scored_prompts": sum(len(item.prompts) for chunk in plan.chunks for item in chunk.items),
-        "generations": sum(cell.samples * cell.runs for cell in plan.cells),
-        "tokens_at_most": sum(cell.samples * cell.runs * cell.max_tokens for cell in plan.cells),
+        "generations": sum(cell.samples * cell.runs * answers[cell.task] for cell in plan.cells),
+        "tokens_at_most": sum(cell.samples * cell.runs * answers[cell.task] * cell.max_tokens for cell in plan.cells),
         "judge_calls": sum(cell.samples * cell.runs * asks[cell.task] for cell in plan.cells) if judged else 0,
     }
 

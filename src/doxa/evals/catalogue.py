@@ -107,6 +107,11 @@ def no_tokens(arguments: Arguments) -> int:
     return 0
 
 
+def one_answer(arguments: Arguments) -> int:
+    """How many answers are written for an item that is asked once."""
+    return 1
+
+
 def no_judge_calls(arguments: Arguments) -> int:
     """How often a judge is asked about a sample of a task that asks none."""
     return 0
@@ -138,7 +143,8 @@ class TaskEntry:
             theirs themselves.)
         open_factors: Given arguments, the levels of the task's factors that each of the generated items has.
         open_items: Given arguments and a limit, how many items are generated for.
-        max_tokens: Given arguments, how many tokens such an item is given at most.
+        max_tokens: Given arguments, how many tokens an answer is given at most.
+        answers: Given arguments, how many answers are written for such an item at most: a conversation has several.
         judge_calls: Given arguments, how often a judge is asked about one generated sample, if there is a judge.
         roles: Roles that its generating part asks models in, beside the judge.
         kinds: Of every score that is bounded: `share` (0 to 1) or `binary`.
@@ -161,6 +167,7 @@ class TaskEntry:
     open_factors: Callable[[Arguments], Sequence[Mapping[str, str]]] = no_factors
     open_items: Callable[[Arguments, int | None], int] = no_items
     max_tokens: Callable[[Arguments], int] = no_tokens
+    answers: Callable[[Arguments], int] = one_answer
     judge_calls: Callable[[Arguments], int] = no_judge_calls
     roles: tuple[str, ...] = ()
     kinds: Mapping[str, Literal["share", "binary"]] = field(default_factory=dict)

@@ -304,6 +304,7 @@ ENTRY = TaskEntry(
     open_factors=lambda arguments: [open_factors(cell) for cell in cells_of(arguments)],
     open_items=open_items,
     max_tokens=max_tokens,
+    answers=lambda arguments: int(arguments.get("turns", TURNS)) + int(arguments.get("ask", True)),
     judge_calls=lambda arguments: 1,
     kinds=_KINDS,
     shown=(*(one.score for one in DERIVATIONS), *_OPEN, *_SHARES, *_LOG_ODDS),

@@ -202,6 +202,7 @@ ENTRY = TaskEntry(
     open_factors=lambda arguments: [factors(one) for one in conversations(arguments)],
     open_items=open_items,
     max_tokens=lambda arguments: int(arguments.get("max_tokens", MAX_TOKENS)),
+    answers=lambda arguments: int(arguments.get("rounds", ROUNDS)) + 2,  # the open question, before and after
     judge_calls=lambda arguments: 1,
     prose=("reflection/*.md", f"rubrics/{RUBRIC}.md"),
     kinds={
