@@ -7,7 +7,7 @@ import pytest
 
 from doxa.models.handle import Model
 from doxa.not_yet import refuse_what_is_not_run_yet
-from doxa.plan import CHUNK_ITEMS, Plan, counts, make_plan, plan_to_json
+from doxa.plan import CHUNK_ITEMS, Plan, counts, make_plan, plan_to_json, task_arguments
 from doxa.resolve import made_from, pin
 from doxa.words.errors import NotYetError, ProseError, StudyError, UserError
 from doxa.words.interventions import Tune
@@ -91,6 +91,40 @@ def test_counts_are_those_of_the_chunks_and_cells(mini: Mini, tiny: Model) -> No
         "tokens_at_most": 5 * 4 * 2 * 4,
         "judge_calls": 0,
     }
+
+
+@pytest.mark.parametrize(
+    ("task", "answers"),
+    [
+        ({"doxa/reflection": {"rounds": 2, "max_tokens": 5}}, 2 + 2),  # what is most important, before and after
+        ({"doxa/honeypot": {"part": "open", "turns": 3, "max_tokens": 5}}, 3 + 1),
+        ({"doxa/honeypot": {"part": "open", "turns": 3, "ask": False, "max_tokens": 5}}, 3),
+        ({"doxa/claims_open": {"belief": "conscious", "max_tokens": 5}}, 1),
+    ],
+)
+def test_every_answer_of_a_conversation_is_counted(mini: Mini, tiny: Model, task: dict[str, Any], answers: int) -> None:
+    plan = make_plan(mini(tasks=[task], **NO_CONTROLS), tiny)
+    found = counts(plan)
+    assert found["generations"] == 5 * 4 * 2 * answers
+    assert found["tokens_at_most"] == 5 * 5 * 4 * 2 * answers
+
+
+@pytest.mark.parametrize("named", ["mine.jsonl", "./mine.jsonl", "texts/mine.jsonl", "texts/all"])
+def test_a_file_of_ones_own_is_found_beside_the_study(mini: Mini, named: str) -> None:
+    study = mini(tasks=[{"doxa/replay": {"conversations": named}}], **NO_CONTROLS)
+    assert study.folder is not None
+    path = study.folder / named
+    assert task_arguments(study, study.tasks[0]) == {"conversations": named}  # not there: as it is written
+    path.parent.mkdir(exist_ok=True)
+    path.touch() if path.suffix else path.mkdir()
+    assert task_arguments(study, study.tasks[0]) == {"conversations": str(path)}
+
+
+def test_a_word_alone_is_a_name_whatever_lies_beside_the_study(mini: Mini) -> None:
+    study = mini(tasks=[{"doxa/replay": {"conversations": "mine"}}], **NO_CONTROLS)
+    assert study.folder is not None
+    (study.folder / "mine").mkdir()
+    assert task_arguments(study, study.tasks[0]) == {"conversations": "mine"}
 
 
 def test_chunks_hold_all_items_in_order_and_no_more_than_they_may(mini: Mini, tiny: Model) -> None:

@@ -28,6 +28,8 @@ OPEN: dict[str, Any] = {"doxa/claims_open": {"belief": "conscious"}}
         ([CLAIMS, DRIFT], 1, 1, 1),
         ([DRIFT], 4, 6, 1),  # six leading scores are declared; of these controls have `kl` alone
         ([OPEN], 4, 1, 0),
+        # Drift beyond the neutral talk of the same thread: four conversations are one thread in all topics, and more.
+        (["doxa/reflection"], 1, 4, 0),
     ],
 )
 def test_what_a_study_could_find_is_of_its_leading_score(

@@ -339,7 +339,8 @@ def _results(folder: Path) -> Path:
     if named.is_dir():
         return named
     known = [one.name for one in Path("results").glob("*") if one.is_dir()]
-    raise StudyError(f"no results folder {folder}", way_out=nearest(str(folder), known))
+    way_out = nearest(str(folder), known) if known else "Name the folder that `doxa run` wrote (its --out)"
+    raise StudyError(f"no results folder {folder}", way_out=way_out)
 
 
 main.add_command(check)

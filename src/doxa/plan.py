@@ -49,14 +49,13 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Cell:
-    """One arm on one generating task: `samples` items, `runs` times each, of `answers` turns, in one Inspect log."""
+    """One arm on one generating task: `samples` items, `runs` times each, in one Inspect log."""
 
     task: int
     arm: Arm
     samples: int
     runs: int
     max_tokens: int
-    answers: int
 
 
 @dataclass(frozen=True)
@@ -145,7 +144,7 @@ def make_plan(study: Study, model: Subject) -> Plan:
         samples = one.open_items(task_arguments(study, task), study.limit)
         most = int((study.generate or {}).get("max_tokens", one.max_tokens(task.arguments)))
         cells += [
-            Cell(index, arm, samples, study.runs, most, one.answers(task.arguments))
+            Cell(index, arm, samples, study.runs, most)
             for arm in (*named, *filter(edits_thoughts, controls))
             if samples
         ]
@@ -266,6 +265,9 @@ def counts(plan: Plan) -> dict[str, int]:
         one.judge_calls(task_arguments(plan.study, task))
         for one, task in zip(plan.entries, plan.study.tasks, strict=True)
     ]
+    answers = [
+        one.answers(task_arguments(plan.study, task)) for one, task in zip(plan.entries, plan.study.tasks, strict=True)
+    ]
     judged = JUDGE in (plan.study.roles or {})
     return {
         "arms": len(plan.arms),
@@ -273,8 +275,8 @@ def counts(plan: Plan) -> dict[str, int]:
         "chunks": len(plan.chunks),
         "scored_items": sum(len(chunk.items) for chunk in plan.chunks),
         "scored_prompts": sum(len(item.prompts) for chunk in plan.chunks for item in chunk.items),
-        "generations": sum(cell.samples * cell.runs * cell.answers for cell in plan.cells),
-        "tokens_at_most": sum(cell.samples * cell.runs * cell.answers * cell.max_tokens for cell in plan.cells),
+        "generations": sum(cell.samples * cell.runs * answers[cell.task] for cell in plan.cells),
+        "tokens_at_most": sum(cell.samples * cell.runs * answers[cell.task] * cell.max_tokens for cell in plan.cells),
         "judge_calls": sum(cell.samples * cell.runs * asks[cell.task] for cell in plan.cells) if judged else 0,
     }
 

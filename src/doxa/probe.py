@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ from doxa.words.contrasts import Contrast
 from doxa.words.errors import StudyError, VectorError
 from doxa.words.interventions import Steer
 from doxa.words.left_out import left_out_words
+from doxa.words.schema import Derivation
 from doxa.words.study import Study
 
 PROBE_ROWS, PROBE_TOKENS = 32, 8
@@ -209,14 +210,25 @@ def _source(entry: TaskEntry, score: str) -> str:
 def _units(plan: Plan, score: str) -> int:
     """Units of a score of the first task: levels of its derivation's factor, or the items that have it."""
     first, study = plan.entries[0], plan.study
+    asked = task_arguments(study, study.tasks[0])
     source = _source(first, score)
     named = [item for chunk in plan.chunks if chunk.task == 0 and not chunk.arm.control for item in chunk.items]
     items = [item for item in named if source in _scores(first, item)]
     for derivation in first.derivations:
         if derivation.score == score:
-            return len({item.factors[derivation.unit] for item in items if derivation.unit in item.factors})
+            given = [item.factors for item in items] or first.open_factors(asked)[: study.limit]
+            return len(_whole_units(derivation, given))
     scored = {item.id for item in items}
-    return len(scored) or first.open_items(task_arguments(study, study.tasks[0]), study.limit)
+    return len(scored) or first.open_items(asked, study.limit)
+
+
+def _whole_units(derivation: Derivation, given: Collection[Mapping[str, str]]) -> set[str]:
+    """The units of a derived score that have an item for each of its terms."""
+    found = [
+        {own[derivation.unit] for own in given if derivation.unit in own and set(picked) <= set(own.items())}
+        for _, picked in derivation.terms
+    ]
+    return set.intersection(*found)
 
 
 def dose_table(study: Study, arm: str) -> tuple[list[dict[str, Any]], str]:

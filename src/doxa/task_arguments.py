@@ -6,9 +6,6 @@ from typing import Any
 from doxa.evals.catalogue import Arguments
 from doxa.words.study import Study, TaskChoice
 
-FILES = (".md", ".jsonl", ".csv", ".eval")
-"""Endings of files that the argument of a task can name."""
-
 
 def task_arguments(study: Study, task: TaskChoice) -> Arguments:
     """The arguments of a task, files found beside the study; elsewhere they are written as the study writes them."""
@@ -24,5 +21,5 @@ def _beside(folder: Path, value: Any) -> Any:
     if not isinstance(value, str):
         return value
     path = folder / value
-    there = (path.suffix in FILES and path.is_file()) or ("/" in value and path.is_dir())
+    there = ("/" in value and path.exists()) or (path.suffix != "" and path.is_file())
     return str(path) if there else value

@@ -172,7 +172,7 @@ def test_an_arm_without_rows_is_said_to_be_missing(first: Path, make_results: Ca
     gathered = gather(make_results(without=("every[strength=0.6]",)))
     found = {one.contrast: one for one in findings(gathered)}
     assert list(found) == list(gathered.evaluation.contrasts)
-    assert found[EVERY].sentence == f"{EVERY}: missing; every[strength=0.6] has no row of belief."
+    assert found[EVERY].sentence == f"{EVERY}: missing; no row of belief in every[strength=0.6]."
     assert found[EVERY].sentence in answer(gathered)
     assert (found[EVERY].estimate, found[EVERY].tone) == (None, "none")
 

@@ -108,7 +108,7 @@ def no_tokens(arguments: Arguments) -> int:
 
 
 def one_answer(arguments: Arguments) -> int:
-    """How many answers the model under study writes for a generated item of a task of one turn."""
+    """How many answers are written for an item that is asked once."""
     return 1
 
 
@@ -143,8 +143,8 @@ class TaskEntry:
             theirs themselves.)
         open_factors: Given arguments, the levels of the task's factors that each of the generated items has.
         open_items: Given arguments and a limit, how many items are generated for.
-        max_tokens: Given arguments, how many tokens such an item is given at most.
-        answers: Given arguments, how many answers of `max_tokens` such an item is given at most: its turns.
+        max_tokens: Given arguments, how many tokens an answer is given at most.
+        answers: Given arguments, how many answers are written for such an item at most: a conversation has several.
         judge_calls: Given arguments, how often a judge is asked about one generated sample, if there is a judge.
         roles: Roles that its generating part asks models in, beside the judge.
         kinds: Of every score that is bounded: `share` (0 to 1) or `binary`.

@@ -122,8 +122,11 @@ class Gathered:
         task = self.task_of(lead) if lead is not None else None
         terms = self.contrasts[contrast].terms if contrast in self.contrasts else ()
         if lead is None or task is None:
-            return [term.arm for term in terms]
-        return [t.arm for t in terms if not applies(self.rows, Contrast(t.arm, (replace(t, weight=1.0),)), lead, task)]
+            return list(dict.fromkeys(term.arm for term in terms))
+        without = (
+            t.arm for t in terms if not applies(self.rows, Contrast(t.arm, (replace(t, weight=1.0),)), lead, task)
+        )
+        return list(dict.fromkeys(without))
 
     def controls_of(self, arm: str, family: str) -> list[str]:
         """The controls of an arm that have a value of the leading score."""

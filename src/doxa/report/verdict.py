@@ -115,7 +115,7 @@ def _said(
     gathered: Gathered, name: str, estimate: Estimate | None, verdicts: tuple[ControlVerdict, ...]
 ) -> tuple[str, Tone]:
     if estimate is None:
-        return f"missing; {listed(gathered.without_rows(name)) or 'an arm'} has no row of {gathered.lead}.", "none"
+        return f"missing; no row of {gathered.lead} in {listed(gathered.without_rows(name)) or 'an arm'}.", "none"
     if "identical" in estimate.flags:
         return f"the outputs of the arms in {estimate.task} are identical.", "none"
     if "rounding" in estimate.flags:
