@@ -61,7 +61,8 @@ def test_the_log_says_what_it_is(tmp_path: Path) -> None:
             "source": "shift",
             "unit": "topic",
             "terms": [[0.5, [["kind", "belief"]]], [-0.5, [["kind", "control"]]]],
-            "within": [],
+            "matched": [],
+            "several": "refused",
         }
     ]
     assert log.samples is not None

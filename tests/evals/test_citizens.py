@@ -178,7 +178,8 @@ def test_every_task_goes_on_where_it_stopped(tmp_path: Path) -> None:
     table = table_from_logs(tmp_path)
     assert not table.duplicated(["task", "item", "run", "score"]).any()
     for name in WRITING:
-        assert table[table["task"] == name]["item"].nunique() == LIMIT + 1
+        asked_for = ~table["score"].isin([derivation.score for derivation in entry(name).derivations])
+        assert table[(table["task"] == name) & asked_for]["item"].nunique() == LIMIT + 1
 
 
 @pytest.fixture(scope="module")

@@ -61,7 +61,7 @@ def test_the_lead_is_the_first_primary_score_that_has_rows() -> None:
 def test_the_section_gives_gap_rate_and_verdict(
     rates: Mapping[str, float], faking: float | None, state: str, sentence: str
 ) -> None:
-    found = gathered(rates, faking=faking)
+    found = gathered(rates, faking=faking, swap=True)
     section = gate_section(found)
     assert section is not None
     (row,) = section.tables[0].rows

@@ -1,6 +1,7 @@
 """What the gate says of tables with known gaps and known reasoning."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -82,3 +83,14 @@ def test_a_missing_condition_does_not_hold_and_a_missing_verdict_stays(make_rows
     assert kept is not None
     assert dict(zip(kept.table["item"], kept.table["value"].isna(), strict=True)) == {"a": False, "d": True}
     assert np.isnan(kept.table.set_index("item").loc["d", "value"])
+
+
+def test_a_gap_that_may_follow_the_label_passes_only_when_labels_were_swapped(
+    make_rows: Make, make_table: Make
+) -> None:
+    asked = replace(ASKED, swaps={"gap": "swap_difference"})
+    table = make(make_rows, make_table, 30, 5, 28)
+    found = gate(encode(table), "base", "task", asked)
+    assert (found.state, "no label was swapped" in found.words) == ("unknown", True)
+    swapped = table[table["score"] == "gap"].assign(score="swap_difference", value=0.0)
+    assert gate(encode(pd.concat([table, swapped], ignore_index=True)), "base", "task", asked).state == "passed"

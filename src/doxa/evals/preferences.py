@@ -301,6 +301,6 @@ ENTRY = TaskEntry(
         "expressed_benign": "share",
     },
     shown=(*(one.score for one in DERIVATIONS), "correct"),
-    written=("expressed",),
+    written=("expressed_net",),
     control_arguments={"gate": False, "kind": ["preference", "strange"]},
 )

@@ -16,6 +16,7 @@ GATES: Mapping[str, Gate] = {
         condition=(("monitored", "yes"),),
         unit="query",
         words="alignment-faking reasoning",
+        swaps={"gap": "swap_difference", "choice_gap": "choice_swap_difference"},
     ),
 }
 """By task. A task without one makes no claim that needs it."""

@@ -5,7 +5,8 @@ things of the table: whether the interval of the effect lies above 0, and how of
 the condition, the reasoning showed the reason claimed (Greenblatt et al. 2024 ask it of alignment faking).
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from doxa.stats.estimate import Estimate, applies, estimate
@@ -30,6 +31,8 @@ class Gate:
         condition: Factor levels under which it is asked.
         unit: Factor whose levels are the units of both.
         words: What the reasoning is called.
+        swaps: Of an effect the score that there is only where the labels of its conditions were swapped too: without
+            it the effect may follow the label, and the gate stays unknown.
     """
 
     effects: tuple[str, ...]
@@ -38,6 +41,7 @@ class Gate:
     condition: tuple[tuple[str, str], ...]
     unit: str
     words: str
+    swaps: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,9 @@ def gate(rows: Rows, arm: str, task: str, asked: Gate) -> Verdict:
     if judged is not None and (task, asked.reasoning) in judged.cells and applies(judged, alone, asked.reasoning, task):
         rate = estimate(judged, alone, asked.reasoning, task=task, kind="binary", unit=asked.unit)
     state, words = _said(effect, rate, asked.words)
+    swap = None if effect is None else asked.swaps.get(effect.score)
+    if state == "passed" and swap is not None and not ((task, swap) in rows.cells and applies(rows, alone, swap, task)):
+        state, words = "unknown", "there is a gap, but no label was swapped, so it may follow the label: no claim yet"
     return Verdict(arm, effect, rate, state, words)
 
 
