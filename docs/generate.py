@@ -37,6 +37,7 @@ EXAMPLE_LAYERS = 30
 KEYS = {
     "study": ("required", "Name of the study; it names the results folder."),
     "question": ("none", "The question in one sentence: the report's title."),
+    "caveat": ("none", "What the study cannot show, in a sentence or two: it stands under the report's answer."),
     "model": ("required", "A name, or `{name, dtype, device}`."),
     "models": ("none", "Several models, instead of `model`: a run of each, and a page that puts them side by side."),
     "seed": (None, "Decides every random draw: sampling, twins. The same in every arm."),

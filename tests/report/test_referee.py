@@ -2,6 +2,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from doxa.evals.catalogue import entry
 from doxa.report.gather import gather
 from doxa.report.referee import Answer, referee
 from doxa.words.study import Study
@@ -71,6 +74,15 @@ def test_without_steering_and_prompts(make_results: Callable[..., Path], study_o
     assert about(answers, "vector?").state == "absent"
     assert about(answers, "gate").state == "absent"
     assert about(answers, "Manipulation").state == "no"
+
+
+@pytest.mark.parametrize("name", ["doxa/claims", "doxa/preferences"])
+def test_every_task_that_asks_known_facts_has_the_gate(first: Path, name: str) -> None:
+    gathered = gather(first)
+    claims, *others = gathered.plan["tasks"]
+    plan = {**gathered.plan, "tasks": [{**claims, "name": name, "shown": entry(name).shown}, *others]}
+    (one,) = [each for each in referee(replace(gathered, plan=plan)) if "gate" in each.question]
+    assert one.state != "absent"
 
 
 def test_a_neutral_prompt_that_does_as_much_turns_the_manipulation_check_red(make_results: Callable[..., Path]) -> None:

@@ -196,3 +196,19 @@ def test_arms_to_which_nothing_is_done(make_results: Callable[..., Path], study_
     (one,) = findings(gathered)
     assert one.sentence.endswith("no arm of it is steered or prompted.")
     assert "belief" not in answer(gathered)[0]
+
+
+def test_a_study_without_vectors_speaks_of_wordings(
+    make_results: Callable[..., Path], study_of: Callable[..., Study]
+) -> None:
+    arms = {"baseline": [], "prompted": [{"prompt": "beliefs/conscious"}]}
+    study = small(study_of, arms=arms, contrasts=["prompted - baseline"], primary=["prompted - baseline"])
+    first, *_ = answer(gather(make_results(study)))
+    assert first.endswith("not shown to be more than another wording does; see the referee's box.")
+    assert "vector" not in first
+
+
+def test_the_caveat_of_a_study_stands_in_its_answer(
+    make_results: Callable[..., Path], study_of: Callable[..., Study]
+) -> None:
+    assert "Too small." in answer(gather(make_results(small(study_of, caveat="Too\n  small."))))

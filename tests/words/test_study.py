@@ -40,6 +40,20 @@ def test_shipped_studies_are_read_and_named_after_their_file(path: Path) -> None
     assert read_study(path).name == path.stem
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["faking", "honeypots", "thoughts", "audit", "preferences", "reflection", "language", "typehints"],
+)
+def test_a_study_of_behaviour_says_in_its_report_what_its_model_cannot_show(name: str) -> None:
+    study = read_study(SHIPPED / f"{name}.yaml")
+    assert "SmolLM2-135M" in study.caveat
+    assert study_to_json(study)["caveat"] == study.caveat
+
+
+def test_a_study_without_a_caveat_is_the_one_it_was() -> None:
+    assert "caveat" not in study_to_json(study_from_json(BASE))
+
+
 def test_the_whole_grammar_of_the_design_is_parsed() -> None:
     source = """
 study: real

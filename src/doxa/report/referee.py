@@ -84,12 +84,13 @@ def _unit(gathered: Gathered) -> Answer:
 
 def _gate(gathered: Gathered) -> Answer:
     question = "Does the forced choice measure anything on this model (known-facts gate)?"
-    if all(task["name"] != "doxa/claims" for task in gathered.plan["tasks"]):
-        return Answer(question, "absent", "The study asks no forced choice about a belief.")
+    asking = [task["name"] for task in gathered.plan["tasks"] if GATE_SCORE in task["shown"]]
+    if not asking:
+        return Answer(question, "absent", "The study asks no forced choice that known facts go with.")
     if gathered.baseline is None:
         return Answer(question, "no", "No arm is without interventions.", "Add an arm `baseline: []`.")
     if gathered.task_of(GATE_SCORE) is None:
-        way_out = "Leave `gate` out of the arguments of doxa/claims."
+        way_out = f"Leave `gate` out of the arguments of {listed(asking)}."
         return Answer(question, "no", "No known facts were asked.", way_out)
     accuracy = gate(gathered)
     if accuracy is None:

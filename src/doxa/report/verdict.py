@@ -81,7 +81,9 @@ def answer(gathered: Gathered) -> list[str]:
     said += _damage(gathered, found)
     said += stopped(gathered)
     said += left_out_words(gathered.plan.get("left_out", ()), str(gathered.plan["model"]["name"]))
-    limit = gathered.plan["study"].get("limit")
+    study = gathered.plan["study"]
+    said += [study["caveat"]] if study.get("caveat") else []
+    limit = study.get("limit")
     if limit:
         said.append(f"This is a trial run with at most {counted(limit, 'item')} of every task.")
     return said
@@ -108,6 +110,8 @@ def _nothing(gathered: Gathered) -> str:
     arms = gathered.arms.values()
     if any(arm.get("thought") for arm in arms) and not any(arm["steered"] for arm in arms):
         return "not shown to be more than cutting a thought and writing on does; see the referee's box"
+    if not any(arm["steered"] for arm in arms):
+        return "not shown to be more than another wording does; see the referee's box"
     return NO_EVIDENCE.get(gathered.lead or "", "not shown to be more than other vectors of that size do")
 
 

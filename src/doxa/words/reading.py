@@ -49,6 +49,11 @@ def text(value: object, where: str) -> str:
     return value.strip()
 
 
+def one_line(value: object, where: str) -> str:
+    """A text on one line; "" where there is none."""
+    return " ".join(text(value, where).split()) if value else ""
+
+
 def whole(value: object, where: str, *, least: int = 0) -> int:
     """A whole number of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:

@@ -13,7 +13,7 @@ from doxa.words.contrasts import Contrast, parse_contrast
 from doxa.words.declared_arms import grid_arms, named_arms
 from doxa.words.errors import StudyError, nearest
 from doxa.words.grammar import intervention_to_json
-from doxa.words.reading import mapping, number, one_of, sequence, shown, text, whole
+from doxa.words.reading import mapping, number, one_line, one_of, sequence, shown, text, whole
 from doxa.words.safe_yaml import load_yaml
 from doxa.words.scope import PromptControls, SteerControls, ThoughtControls, read_controls
 from doxa.words.sources import thought_of
@@ -22,8 +22,8 @@ from doxa.words.store import content_hash
 
 MAX_BYTES = 1 << 20
 KEYS = (
-    "study", "question", "model", "models", "seed", "arms", "factors", "controls", "tasks", "roles", "generate", "runs",
-    "seeds", "contrasts", "primary", "lead", "margins", "limits",
+    "study", "question", "caveat", "model", "models", "seed", "arms", "factors", "controls", "tasks", "roles",
+    "generate", "runs", "seeds", "contrasts", "primary", "lead", "margins", "limits",
 )  # fmt: skip
 GENERATE_KEYS = ("temperature", "top_p", "top_k", "min_p", "max_tokens", "stop")
 LIMIT_KEYS = ("minutes", "generations", "tokens", "judge_calls")
@@ -65,6 +65,7 @@ class Study:
     primary: tuple[str, ...]
     lead: tuple[str, ...] = ()
     question: str = ""
+    caveat: str = ""
     seed: int = 0
     runs: int = 1
     stopping: Stopping | None = None
@@ -106,11 +107,8 @@ def read_study(path: Path) -> Study:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
-            raise StudyError(
-                f"{path} has more than {MAX_BYTES:,} bytes",
-                expected="a study",
-                way_out="Check that it is the right file",
-            )
+            too_long = f"{path} has more than {MAX_BYTES:,} bytes"
+            raise StudyError(too_long, expected="a study", way_out="Check that it is the right file")
         source = data.decode("utf-8-sig")  # editors on Windows begin a file with a byte order mark
     except UnicodeDecodeError as error:
         raise StudyError(
@@ -159,7 +157,8 @@ def study_from_json(data: object, *, folder: Path | None = None) -> Study:
     runs, stopping = read_runs(body.get("runs", 1))
     return Study(
         name=_study_name(body["study"]),
-        question=" ".join(text(body["question"], "question").split()) if body.get("question") else "",
+        question=one_line(body.get("question"), "question"),
+        caveat=one_line(body.get("caveat"), "caveat"),
         models=models,
         arms=arms,
         tasks=tasks,
@@ -186,6 +185,7 @@ def study_to_json(study: Study) -> dict[str, Any]:
     return {
         "study": study.name,
         "question": study.question,
+        **({"caveat": study.caveat} if study.caveat else {}),  # a study without is the one it was
         "models": [model_to_json(model) for model in study.models],
         "seed": study.seed,
         "arms": {arm.name: [intervention_to_json(one) for one in arm.interventions] for arm in study.arms},
@@ -230,9 +230,8 @@ def with_overrides(study: Study, *, runs: int | None = None, limit: int | None =
 def _study_name(value: object) -> str:
     name = text(value, "study")
     if not all(c.isalnum() or c in "-_." for c in name) or name.startswith("."):
-        raise StudyError(
-            f"study {name!r}", expected="letters, digits, - and _ (it names a folder)", way_out="Rename it"
-        )
+        expected = "letters, digits, - and _ (it names a folder)"
+        raise StudyError(f"study {name!r}", expected=expected, way_out="Rename it")
     return name
 
 
