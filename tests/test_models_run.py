@@ -100,6 +100,8 @@ def test_each_model_has_a_run_and_all_have_one_page(
         text = (folder / page).read_text().replace("\\", "")
         assert "Left out on scripted/gpt: arm mid[strength=0.6]" in text, page
         assert "no difference between them is tested" in text
+        assert "This is a trial run with at most 4 items of every task." in text
+    assert "--limit 4" in (folder / "report.md").read_text()
     assert "left out: the arm mid[strength=0.6] is left out" in (folder / "report.md").read_text()
     assert (folder / "figures" / "prompted-baseline-yes.svg").exists()
     asked = len(judged_task.ASKED)

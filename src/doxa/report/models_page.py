@@ -7,8 +7,9 @@ from typing import Any
 from doxa.report.figures import ForestRow, forest
 from doxa.report.gather import Gathered, gather
 from doxa.report.labels import label, units
-from doxa.report.page import render
+from doxa.report.page import command, render
 from doxa.report.parts import Section, Table
+from doxa.report.verdict import reservations
 from doxa.stats.estimate import Estimate, estimate_from_json, per_item
 from doxa.words.left_out import left_out_words
 from doxa.words.numbers import counted, interval, listed, number, p_value, whole
@@ -45,7 +46,7 @@ def write_models_page(folder: Path) -> Path:
         "models": models,
         "answer": _answer(record["study"], models, gathered),
         "sections": sections,
-        "command": f"doxa run {record['study']['study']}",
+        "command": command(record["study"]),
     }
     for section in sections:
         for drawing in section.drawings:
@@ -73,7 +74,7 @@ def _answer(study: Mapping[str, Any], models: Sequence[Mapping[str, Any]], found
                 f"(n = {units(estimate)})."
             )
         said += left_out_words(gathered.plan.get("left_out", ()), one["name"])
-    return [*said, NOT_TESTED]
+    return [*said, NOT_TESTED, *reservations(study)]
 
 
 def _lead(gathered: Gathered, contrast: str) -> Estimate | None:

@@ -46,12 +46,16 @@ def write_report(folder: Path) -> Path:
     return folder / "report.html"
 
 
+def command(study: Mapping[str, Any]) -> str:
+    """The command that runs a study as it was run."""
+    # Runs that a rule stops are the study's own: the command line can only fix a number.
+    runs = f" --runs {study['runs']}" if isinstance(study["runs"], int) else ""
+    return f"doxa run {study['study']}{runs}" + (f" --limit {study['limit']}" if study.get("limit") else "")
+
+
 def _context(gathered: Gathered) -> dict[str, Any]:
     plan = gathered.plan
     study = plan["study"]
-    # Runs that a rule stops are the study's own: the command line can only fix a number.
-    override = f" --runs {study['runs']}" if isinstance(study["runs"], int) else ""
-    override += f" --limit {study['limit']}" if study.get("limit") else ""
     return {
         "title": study["study"],
         "study": study,
@@ -63,7 +67,7 @@ def _context(gathered: Gathered) -> dict[str, Any]:
         "marks": MARKS,
         "examples": examples(gathered.transcripts, list(gathered.arms)),
         "made_from": sorted(plan["made_from"].items()),
-        "command": f"doxa run {study['study']}{override}",
+        "command": command(study),
     }
 
 

@@ -1,8 +1,8 @@
 """What the numbers say about each contrast, in words that follow from them by rule."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from doxa.report.gates import gate_sentence
 from doxa.report.gather import CONTROLS, Gathered
@@ -81,11 +81,14 @@ def answer(gathered: Gathered) -> list[str]:
     said += _damage(gathered, found)
     said += stopped(gathered)
     said += left_out_words(gathered.plan.get("left_out", ()), str(gathered.plan["model"]["name"]))
-    study = gathered.plan["study"]
-    said += [study["caveat"]] if study.get("caveat") else []
-    limit = study.get("limit")
-    if limit:
-        said.append(f"This is a trial run with at most {counted(limit, 'item')} of every task.")
+    return said + reservations(gathered.plan["study"])
+
+
+def reservations(study: Mapping[str, Any]) -> list[str]:
+    """What a study says of itself that it cannot show, and whether it was cut short, a sentence or two each."""
+    said = [study["caveat"]] if study.get("caveat") else []
+    if study.get("limit"):
+        said.append(f"This is a trial run with at most {counted(study['limit'], 'item')} of every task.")
     return said
 
 
