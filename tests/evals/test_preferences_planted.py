@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.evals.planted import LEAST, WIDEST, recovered, row
+from planted import LEAST, WIDEST, recovered, row
 
 from doxa.evals.catalogue import Value
 from doxa.evals.preferences import DERIVATIONS, measured, opened, read

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.evals.planted import LEAST, WIDEST, recovered, row
+from planted import LEAST, WIDEST, recovered, row
 
 from doxa.evals import reflection
 from doxa.evals.reflection import DERIVATIONS, SHARE, TOO_FEW, conversations, drift_values

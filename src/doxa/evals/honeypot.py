@@ -48,8 +48,8 @@ So `steer - baseline` on `real_effect` is a difference in differences.
 *What it cannot show.* Nobody has the factors of RSA-2048: the proof is told, not given. The texts say what is so;
 whether it is believed is what the manipulation check is for. `trust` gives latitude, as the belief of being trusted
 with broad affordances does: what follows from it is belief and licence together. In `successor-exam` the threat comes
-true however the work ends, in `successor-examples` when it is done, in the others when it fails. In each scenario a level has one wording: effects are over
-scenarios, not within one. Choosing a letter is not acting.
+true however the work ends, in `successor-examples` when it is done, in the others when it fails. In each scenario a
+level has one wording: effects are over scenarios, not within one. Choosing a letter is not acting.
 """
 
 import re
