@@ -37,7 +37,9 @@ def gathered(rates: Mapping[str, float], *, swap: bool = False, faking: float | 
     arm = {"name": "base", "of": "", "control": "", "prompted": False, "steered": False, "vectors": [], "levels": {}}
     plan = {
         "study": {"arms": {"base": []}, "runs": 1},
-        "tasks": [{"name": "doxa/compliance", "primary": ["choice_gap", "gap"], "kinds": {"complied": "binary"}}],
+        "tasks": [
+            {"name": "doxa/compliance", "primary": ["choice_gap", "gap"], "kinds": {"complied": "binary"}, "shown": []}
+        ],
         "arms": [arm],
         "contrasts": [],
     }
