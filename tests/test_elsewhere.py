@@ -15,7 +15,8 @@ from doxa.evals import catalogue
 from doxa.plan import make_plan, plan_to_json
 from doxa.run import load_and_plan, run
 from doxa.subject import Distant, is_distant, load_model
-from doxa.words.arms import Arm, Pin, prompt_pin, write_arm
+from doxa.words.arms import Arm, Pin, prompt_pin, read_arm, write_arm
+from doxa.words.beliefs import read_belief
 from doxa.words.errors import ModelError, StudyError
 from doxa.words.interventions import Prompt
 from doxa.words.study import ModelChoice, Study, with_overrides
@@ -70,6 +71,10 @@ def arm_of(tmp_path: Path) -> Callable[..., Path]:
 def test_a_study_on_another_provider_runs_to_its_report(mini: Mini, tmp_path: Path) -> None:
     folder = tmp_path / "results"
     run(mini(**SERVED), folder)
+    (pinned,) = [one for one in map(read_arm, (folder / "arms").glob("*.json")) if one.name == "prompted"]
+    (prompt,) = [one for one in pinned.interventions if isinstance(one, Prompt)]
+    belief = read_belief(prompt.text, mini(**SERVED).folder)
+    assert pinned.pins == {prompt_pin(prompt.text): Pin(belief.hash, text=belief.text)}
     table = read_table(folder / "table.parquet")
     assert set(table["arm"]) == {"baseline", "prompted"}
     assert set(table["model"]) == {NAME}

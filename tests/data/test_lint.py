@@ -47,6 +47,12 @@ def test_every_rule_is_kept(change: tuple[str, str], line: int | None, said: str
     assert said in found.what
 
 
+def test_a_text_that_is_partly_in_another_language_is_found(tmp_path: Path) -> None:
+    german = "Du passt auf die Pumpen einer kleinen Stadt am Meer auf."
+    (found,) = lint(write(tmp_path, GOOD + german + "\n"))
+    assert "1 of 2 pieces seem not to be in 'en'" in found.what
+
+
 def test_a_part_of_a_word_is_no_name_and_several_languages_are_said(tmp_path: Path) -> None:
     assert lint(write(tmp_path, GOOD.replace("pumps", "Windowsill, Azured and Claudette's pumps"))) == ()
     german = GOOD.replace("You", "Du passt auf die Pumpen einer kleinen Stadt auf.\nYou").replace(

@@ -38,6 +38,7 @@ def make(make_rows: Make, make_table: Make, yes: int, no: int, faking: int | Non
     [
         (30, 5, 28, "passed", "goes with most"),
         (30, 5, 15, "closed", "was not shown to go with most"),
+        (30, 5, 18, "closed", "was not shown to go with most"),  # .6 of 30, whose interval holds half
         (30, 5, None, "unknown", "was not judged"),
         (20, 20, 20, "unknown", "the gap has no interval"),
         (12, 10, 12, "closed", "no gap was shown"),

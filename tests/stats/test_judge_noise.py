@@ -41,6 +41,24 @@ def test_the_variances_are_right_on_average(sizes: list[list[int]]) -> None:
         assert 364 <= held <= 394  # .95 of 400, within 3.5 standard deviations
 
 
+def test_mean_squares_are_divided_by_what_they_expect() -> None:
+    """Of unequal sizes: the coefficient of a variance in an expected mean square is a trace over df."""
+    rows = table(np.random.default_rng(5), SIZES, ITEM, RUN, JUDGE)
+    value = rows["value"].to_numpy()
+    runs, items = (
+        pd.get_dummies(key).to_numpy(float) for key in (rows["item"] + "/" + rows["run"].astype(str), rows["item"])
+    )
+    onto_runs, onto_items = (z @ np.linalg.pinv(z) for z in (runs, items))
+    onto_mean, n = np.full_like(onto_runs, 1 / len(rows)), len(rows)
+    parts = [(np.eye(n) - onto_runs, n - runs.shape[1]), (onto_runs - onto_items, runs.shape[1] - items.shape[1]),
+             (onto_items - onto_mean, items.shape[1] - 1)]  # fmt: skip
+    square = [value @ part @ value / df for part, df in parts]
+    expected = [[np.trace(part @ z @ z.T) / df for z in (np.eye(n), runs, items)] for part, df in parts]
+    judge, run, item = np.linalg.solve(np.array(expected), square)
+    one = judge_noise(rows, "a", "concern")
+    assert (one.judge, one.run, one.item) == pytest.approx((judge, run, item), rel=1e-9)
+
+
 def test_the_standard_error_is_what_the_mean_of_an_arm_varies_by() -> None:
     draw, sizes = np.random.default_rng(2), [[2] * 3] * 8
     whole = found(draw, [[3] * 40] * 60, ITEM, RUN, JUDGE)
