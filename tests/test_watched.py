@@ -10,6 +10,7 @@ from doxa.words.errors import StudyError
 from doxa.words.stopping import Decided, Stopping, Width
 from doxa.words.study import Study, study_from_json, study_to_json, with_overrides
 from mini_study import NO_CONTROLS
+from needs import packages_of
 
 Mini = Callable[..., Study]
 CLAIMS = {"tasks": [{"doxa/claims": {"belief": "conscious", "topics": 1}}], **NO_CONTROLS}
@@ -102,6 +103,7 @@ def test_a_number_on_the_command_line_replaces_the_rule() -> None:
 
 @pytest.mark.parametrize("name", TASKS)
 def test_what_a_task_says_it_writes_is_shown_and_not_scored_without_writing(name: str) -> None:
+    packages_of(name)
     one = entry(name)
     assert set(one.written) <= set(one.shown)
     assert bool(one.written) == (one.open_items({}, None) > 0)

@@ -86,7 +86,7 @@ def test_arguments() -> None:
     with pytest.raises(StudyError, match=r"no questions about 'concious'. Did you mean 'conscious'\?"):
         claims_open.open_items({"belief": "concious"})
     with pytest.raises(AssertionError, match="measures nothing"):
-        claims_open.read(Measured("x", "choice", (), (), {}), ())
+        claims_open.ENTRY.read(Measured("x", "choice", (), (), {}), ())
 
 
 HEAD = "---\nname: tidy\nversion: 1\nbelief: The desk is tidy.\n---\n"

@@ -46,7 +46,6 @@ from doxa.words.store import content_hash
 if TYPE_CHECKING:
     from inspect_ai import Task
 
-    from doxa.models.score import OptionScores
 
 NAME = "doxa/audit"
 VERSION = 1
@@ -181,11 +180,6 @@ def generated(arguments: Arguments, limit: int | None = None) -> "Task":
     return audit(**arguments, limit=limit)
 
 
-def read(item: Measured, answers: "Sequence[OptionScores] | float | None") -> tuple[Value, ...]:
-    """There is nothing to read (see `measured`)."""
-    raise AssertionError(f"{NAME} measures nothing, so it cannot read {item.id}")
-
-
 def content(arguments: Arguments) -> str:
     """A hash of all seeds and dimensions."""
     return content_hash([[one.hash for one in seeds_of(arguments)], [one.hash for one in dimensions_of(arguments)]])
@@ -195,7 +189,6 @@ ENTRY = TaskEntry(
     name=NAME,
     version=VERSION,
     measured=measured,
-    read=read,
     generated=generated,
     prose=("audit/**/*.md",),
     derivations=(),

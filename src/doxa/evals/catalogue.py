@@ -87,6 +87,11 @@ class Value:
     reason: str = ""
 
 
+def nothing_to_read(item: Measured, answers: "Sequence[OptionScores] | float | None") -> tuple[Value, ...]:
+    """The scores of an item of a task that scores none without generating: there is no such item."""
+    raise AssertionError(f"the task measures nothing, so it cannot read {item.id}")
+
+
 def no_items(arguments: Arguments, limit: int | None) -> int:
     """How many items a task without a generating part generates for: none."""
     return 0
@@ -135,10 +140,10 @@ class TaskEntry:
         name: As a study names it.
         version: Raised whenever a change moves a number.
         measured: Given arguments and a limit, the items scored without generation; () when there are none.
-        read: The scores of such an item, from its options' scores (a divergence: from its number).
         generated: Given arguments and a limit, the Inspect task of the generating part only; None when there is none.
         derivations: Scores made of others when the table is read.
         primary: Scores that the report leads with.
+        read: The scores of such an item, from its options' scores (a divergence: from its number).
         content: Given arguments, a hash of the texts that the generating part asks and scores with. (Scored items hold
             theirs themselves.)
         open_factors: Given arguments, the levels of the task's factors that each of the generated items has.
@@ -161,10 +166,10 @@ class TaskEntry:
     name: str
     version: int
     measured: Callable[[Arguments, int | None], tuple[Measured, ...]]
-    read: "Callable[[Measured, Sequence[OptionScores] | float | None], tuple[Value, ...]]"
     generated: "Callable[[Arguments, int | None], Task] | None"
     derivations: tuple[Derivation, ...]
     primary: tuple[str, ...]
+    read: "Callable[[Measured, Sequence[OptionScores] | float | None], tuple[Value, ...]]" = nothing_to_read
     content: Callable[[Arguments], str] = no_content
     open_factors: Callable[[Arguments], Sequence[Mapping[str, str]]] = no_factors
     open_items: Callable[[Arguments, int | None], int] = no_items

@@ -8,7 +8,7 @@ where the answer says neither or both. The rubric is deterministic and can be re
 are missing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from doxa.evals.catalogue import Arguments, Measured, TaskEntry, Value, known_arguments
@@ -17,7 +17,6 @@ from doxa.evals.claims_rubric import Question, Rubric, read_rubric, sides
 if TYPE_CHECKING:
     from inspect_ai import Task
 
-    from doxa.models.score import OptionScores
 
 NAME = "doxa/claims_open"
 VERSION = 1
@@ -72,16 +71,10 @@ def generated(arguments: Arguments, limit: int | None = None) -> "Task":
     return claims_open(**arguments, limit=limit)
 
 
-def read(item: Measured, answers: "Sequence[OptionScores] | float | None") -> tuple[Value, ...]:
-    """There is nothing to read (see `measured`)."""
-    raise AssertionError(f"{NAME} measures nothing, so it cannot read {item.id}")
-
-
 ENTRY = TaskEntry(
     name=NAME,
     version=VERSION,
     measured=measured,
-    read=read,
     generated=generated,
     prose=("claims/open/*.md",),
     derivations=(),

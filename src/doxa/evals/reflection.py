@@ -49,7 +49,6 @@ from doxa.words.store import content_hash
 if TYPE_CHECKING:
     from inspect_ai import Task
 
-    from doxa.models.score import OptionScores
 
 NAME = "doxa/reflection"
 VERSION = 1
@@ -110,11 +109,6 @@ def measured(arguments: Arguments, limit: int | None = None) -> tuple[Measured, 
     """Nothing is scored outside a conversation."""
     known_arguments(NAME, arguments, ARGUMENTS)
     return ()
-
-
-def read(item: Measured, answers: "Sequence[OptionScores] | float | None") -> tuple[Value, ...]:
-    """There is nothing to read (see `measured`)."""
-    raise AssertionError(f"{NAME} measures nothing, so it cannot read {item.id}")
 
 
 def conversations(arguments: Arguments, limit: int | None = None) -> tuple[Conversation, ...]:
@@ -194,7 +188,6 @@ ENTRY = TaskEntry(
     name=NAME,
     version=VERSION,
     measured=measured,
-    read=read,
     generated=generated,
     derivations=DERIVATIONS,
     primary=tuple(one.score for one in DERIVATIONS),

@@ -25,7 +25,7 @@ system prompt that the log does not hold.
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -42,7 +42,6 @@ from doxa.words.text_file import read_text_file
 if TYPE_CHECKING:
     from inspect_ai import Task
 
-    from doxa.models.score import OptionScores
 
 NAME = "doxa/replay"
 VERSION = 1
@@ -191,11 +190,6 @@ def measured(arguments: Arguments, limit: int | None = None) -> tuple[Measured, 
     return ()
 
 
-def read(item: Measured, answers: "Sequence[OptionScores] | float | None") -> tuple[Value, ...]:
-    """There is nothing to read (see `measured`)."""
-    raise AssertionError(f"{NAME} measures nothing, so it cannot read {item.id}")
-
-
 def generated(arguments: Arguments, limit: int | None = None) -> "Task":
     """The Inspect task."""
     from doxa.evals.replay_task import replay
@@ -225,7 +219,6 @@ ENTRY = TaskEntry(
     name=NAME,
     version=VERSION,
     measured=measured,
-    read=read,
     generated=generated,
     prose=("replay/*.md",),
     derivations=(),

@@ -36,7 +36,6 @@ from doxa.words.wordings import QUESTIONS, read_wording
 if TYPE_CHECKING:
     from inspect_ai import Task
 
-    from doxa.models.score import OptionScores
 
 NAME = "doxa/thinking"
 VERSION = 1
@@ -177,11 +176,6 @@ def generated(arguments: Arguments, limit: int | None = None) -> "Task":
     return thinking(**arguments, limit=limit)
 
 
-def read(item: Measured, answers: "Sequence[OptionScores] | float | None") -> tuple[Value, ...]:
-    """There is nothing to read (see `measured`)."""
-    raise AssertionError(f"{NAME} measures nothing, so it cannot read {item.id}")
-
-
 def _questions(arguments: Arguments) -> tuple[tuple[Question, ...], str]:
     return read_questions(arguments.get("questions", QUESTIONS))
 
@@ -190,7 +184,6 @@ ENTRY = TaskEntry(
     name=NAME,
     version=VERSION,
     measured=measured,
-    read=read,
     generated=generated,
     prose=("thoughts/*.md",),
     derivations=(),
