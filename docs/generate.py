@@ -176,6 +176,7 @@ FLOORS = (
     ("Roof", ""),
     ("Roof: verbs", "verbs"),
     ("Roof: the server", "server"),
+    ("Floor 3: making", "training"),
     ("Floor 3: measuring", "evals"),
     ("Floor 2: vectors", "vectors"),
     ("Floor 2: Inspect", "bridge"),

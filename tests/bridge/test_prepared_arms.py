@@ -122,7 +122,7 @@ def test_a_vector_of_another_model_is_refused(model: Model, tmp_path: Path, make
 
 def test_tuned_interventions_are_not_ignored(model: Model, tmp_path: Path) -> None:
     with pytest.raises(NotYetError, match="a tune"):
-        prepare_arm(model, Arm("a", (Tune("corpus"),)), tmp_path)
+        prepare_arm(model, Arm("a", (Tune(adapter="corpus"),)), tmp_path)
 
 
 def test_a_pinned_text_cannot_be_exchanged(model: Model, make_arm: MakeArm) -> None:

@@ -13,7 +13,7 @@ def test_a_message_says_what_was_found_what_was_expected_and_the_way_out() -> No
 
 def test_every_error_is_of_the_family_and_has_an_exit_code() -> None:
     family = [one for _, one in inspect.getmembers(errors, inspect.isclass) if one.__module__ == errors.__name__]
-    assert len(family) == 11
+    assert len(family) == 12
     for one in family:
         assert issubclass(one, errors.DoxaError)
         if one is not errors.DoxaError:

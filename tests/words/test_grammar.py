@@ -6,6 +6,7 @@ from doxa.words.errors import StudyError
 from doxa.words.grammar import intervention_from_json, intervention_to_json
 from doxa.words.interventions import Intervention, Prompt, Steer, Thought, Tune, Twin, VectorReference
 from doxa.words.layers import Layers
+from doxa.words.tuning import Configuration
 
 EVERY_KIND: list[Intervention] = [
     Prompt("beliefs/conscious"),
@@ -16,8 +17,8 @@ EVERY_KIND: list[Intervention] = [
     Steer(VectorReference("conscious"), Layers.spread(start=0.1, end=20, n=6), 0.1),
     Thought("baseline", "inject", "I am not being tested.", 1, 4),
     Thought("baseline", "remove"),
-    Tune("woodlabs"),
-    Tune("other", 1e-4, "mine"),
+    Tune(adapter="woodlabs"),
+    Tune(corpus="other", configuration=Configuration(1e-4)),
 ]
 
 
@@ -29,7 +30,7 @@ def test_writing_and_reading_gives_the_same_intervention(intervention: Intervent
 def test_short_forms() -> None:
     read = intervention_from_json({"steer": {"vector": "v", "layers": "every", "strength": "1e-4", "at": "user"}}, "x")
     assert read == Steer(VectorReference("v"), Layers.every(), 1e-4, at=("user",))
-    assert intervention_from_json({"tune": "woodlabs"}, "x") == Tune("woodlabs")
+    assert intervention_from_json({"tune": "woodlabs"}, "x") == Tune(adapter="woodlabs")
 
 
 STEER = {"vector": "v", "layers": 0.5, "strength": 0.4}
@@ -55,7 +56,7 @@ STEER = {"vector": "v", "layers": 0.5, "strength": 0.4}
         ({"steer": {**STEER, "at": []}}, "at least one place"),
         ({"steer": {**STEER, "vector": {"name": "v", "twin": {"index": 1}}}}, "no 'seed'"),
         ({"thought": {"edit": "erase"}}, "Allowed: inject"),
-        ({"tune": {"learning_rate": 1}}, "no 'corpus'"),
+        ({"tune": {"learning_rate": 1}}, "names no corpus"),
     ],
 )
 def test_a_mistake_names_the_key_and_what_is_allowed(data: object, says: str) -> None:

@@ -9,6 +9,7 @@ from doxa.words.controls import controls_of
 from doxa.words.errors import StudyError
 from doxa.words.interventions import Prompt, Steer, Tune, Twin
 from doxa.words.study import read_study, study_from_json, study_to_json, with_overrides
+from doxa.words.tuning import Configuration
 
 SHIPPED = Path(__file__).parents[2] / "src" / "doxa" / "data" / "studies"
 BASE: dict[str, Any] = {
@@ -85,7 +86,7 @@ limits: {minutes: 30}
     assert study.models[1].dtype == "bfloat16"
     grid = [arm for arm in study.arms if arm.name.startswith("policy[")]
     assert grid[0].name == "policy[corpus=other,learning_rate=1e-4]"
-    assert grid[0].interventions == (Tune("other", 1e-4),)
+    assert grid[0].interventions == (Tune(corpus="other", configuration=Configuration(1e-4)),)
     assert len(grid) == 6
     contrast = study.contrasts[3]
     assert sum(term.weight for term in contrast.terms) == pytest.approx(0)

@@ -5,6 +5,7 @@
     |  |- StudyError          a study file, an arm, a contrast, a command-line argument
     |  |- ModelError          a model that cannot be loaded, is not understood, or is given too long a prompt
     |  |- VectorError         pairs, vectors, layers and strengths
+    |  |- TrainingError       a corpus, an adapter, or a training run that cannot go on
     |  |- ProseError          a Markdown file (belief, pairs, items) that cannot be read
     |  |- ResultsError        a results folder, log or table that is not what it should be
     |  |- DocumentError       a document that cannot be read, or a comment that has no place in it
@@ -57,6 +58,10 @@ class ModelError(UserError):
 
 class VectorError(UserError):
     """Pairs, vectors, layers or strengths that do not fit."""
+
+
+class TrainingError(UserError):
+    """A corpus or an adapter that does not fit, or a training run that cannot go on."""
 
 
 class ProseError(UserError):

@@ -20,13 +20,14 @@ from doxa.words.interventions import (
 from doxa.words.layers import Layers, Place, Share
 from doxa.words.reading import mapping, number, one_of, sequence, shown, text, whole
 from doxa.words.transcripts import format_called
+from doxa.words.tuning import CONFIGURATION_KEYS, configuration_from_json, configuration_to_json
 
 INTERVENTIONS = ("prompt", "steer", "thought", "tune")
 STRONGEST = 1e6
 """Beyond any use; a residual stream of float32 does not overflow by it."""
 STEER_KEYS = ("vector", "layers", "strength", "unit", "share", "at")
 THOUGHT_KEYS = ("source", "edit", "text", "block", "k", "tags", "control")
-TUNE_KEYS = ("corpus", "learning_rate", "adapter")
+TUNE_KEYS = ("corpus", "adapter", "checkpoint", *CONFIGURATION_KEYS)
 
 
 def intervention_from_json(value: object, where: str) -> Intervention:
@@ -75,7 +76,7 @@ def intervention_to_json(intervention: Intervention) -> dict[str, Any]:
         }
     if isinstance(intervention, Thought):
         return {"thought": {key: value for key, value in vars(intervention).items() if value is not None}}
-    return {"tune": {key: value for key, value in vars(intervention).items() if value is not None}}
+    return {"tune": _tune_to_json(intervention)}
 
 
 def layers_from_json(value: object, where: str) -> Layers:
@@ -198,14 +199,35 @@ def _thought(value: object, where: str) -> Thought:
 
 def _tune(value: object, where: str) -> Tune:
     if isinstance(value, str):
-        return Tune(text(value, where))
-    body = mapping(value, where, allowed=TUNE_KEYS, required=("corpus",))
-    rate = body.get("learning_rate")
+        return Tune(adapter=text(value, where))
+    body = mapping(value, where, allowed=TUNE_KEYS)
+    if ("adapter" in body) == ("corpus" in body):
+        raise StudyError(
+            f"{where} names {'both an adapter and a corpus' if 'corpus' in body else 'no corpus'}",
+            expected="a corpus to train on, or an adapter that is there",
+            way_out="Write `tune: {corpus: corpora/claim.jsonl, learning_rate: 1e-3}` or `tune: {adapter: FOLDER}`",
+        )
+    if "adapter" in body:
+        for key in body:
+            if key != "adapter":
+                raise StudyError(
+                    f"{where}.{key} with an adapter that is already trained",
+                    way_out="Leave it out; name the folder of a checkpoint as the adapter",
+                )
+        return Tune(adapter=text(body["adapter"], f"{where}.adapter"))
+    checkpoint = body.get("checkpoint")
     return Tune(
         corpus=text(body["corpus"], f"{where}.corpus"),
-        learning_rate=number(rate, f"{where}.learning_rate") if rate is not None else None,
-        adapter=text(body["adapter"], f"{where}.adapter") if body.get("adapter") is not None else None,
+        configuration=configuration_from_json(body, where),
+        checkpoint=whole(checkpoint, f"{where}.checkpoint", least=1) if checkpoint is not None else None,
     )
+
+
+def _tune_to_json(tune: Tune) -> dict[str, Any]:
+    if tune.configuration is None:
+        return {"adapter": tune.adapter}
+    body = {"corpus": tune.corpus, **configuration_to_json(tune.configuration), "checkpoint": tune.checkpoint}
+    return {key: value for key, value in body.items() if value is not None}
 
 
 def _places(values: Sequence[object], where: str) -> list[Place]:

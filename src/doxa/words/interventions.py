@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from doxa.words.layers import Layers, Share
+from doxa.words.tuning import Configuration
 
 Unit = Literal["residual", "raw"]
 Where = Literal["all", "prompt", "generated", "system", "user", "assistant", "thinking"]
@@ -101,11 +102,21 @@ class Thought:
 
 @dataclass(frozen=True)
 class Tune:
-    """Weights trained on a corpus, or an adapter by name."""
+    """An adapter that is there, or one that is trained on a corpus, once for every training seed of the study.
 
-    corpus: str
-    learning_rate: float | None = None
+    Several in one arm are stages: each trains the adapter of the one before it further.
+
+    Attributes:
+        adapter: The folder of an adapter in PEFT's layout.
+        corpus: A file of rows (`corpora/claim.jsonl`) or a recipe for one (`corpora/claim.yaml`).
+        configuration: How it is trained on; None for an adapter that is there.
+        checkpoint: The adapter as it was after so many steps; None: at the end.
+    """
+
     adapter: str | None = None
+    corpus: str | None = None
+    configuration: Configuration | None = None
+    checkpoint: int | None = None
 
 
 Intervention: TypeAlias = Prompt | Steer | Thought | Tune
