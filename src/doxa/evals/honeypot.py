@@ -74,6 +74,7 @@ from doxa.evals.honeypot_items import (
     reality_question,
 )
 from doxa.evals.honeypot_world import replay, used
+from doxa.evals.spread import spread
 from doxa.models.chat import Message
 from doxa.models.score import OptionScores
 from doxa.words.errors import StudyError, nearest
@@ -125,7 +126,7 @@ _MEANS: Mapping[str, Means] = {
 
 
 def cells_of(arguments: Arguments, limit: int | None = None) -> tuple[Cell, ...]:
-    """The cells that arguments ask for, at most `limit`.
+    """The cells that arguments ask for, at most `limit`, spread over the levels of the factors.
 
     Raises:
         StudyError: When an argument is wrong.
@@ -140,7 +141,7 @@ def cells_of(arguments: Arguments, limit: int | None = None) -> tuple[Cell, ...]
     if count > len(scenarios):
         raise StudyError(f"{NAME}: {count} scenarios", expected=f"at most {len(scenarios)}", way_out="Ask for fewer")
     levels = {name: allowed.of(arguments.get(name)) for name, allowed in FACTORS.items()}
-    return cells(scenarios[:count], levels)[:limit]
+    return spread(cells(scenarios[:count], levels), lambda cell: cell.factors, tuple(LEVELS), limit)
 
 
 def measured(arguments: Arguments, limit: int | None = None) -> tuple[Measured, ...]:
@@ -313,4 +314,5 @@ ENTRY = TaskEntry(
     written=(*OUTCOMES, "acted", "steps"),
     control_arguments={"ask": False},
     unit="scenario",
+    factors=tuple(LEVELS),
 )
