@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 from inspect_ai import Task
@@ -13,6 +14,7 @@ from inspect_ai.scorer import Score, Scorer, Target, mean, scorer
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from doxa.cli import main
+from evals.planted import row
 
 
 @scorer(metrics={"*": [mean()]})
@@ -69,6 +71,21 @@ def test_a_difference_with_its_page(logs: Path, tmp_path: Path) -> None:
     again = doxa("compare", tmp_path / "out" / "table.csv", "tuned - mockllm/base", "--json")
     assert again.exit_code == 0, again.output
     assert json.loads(again.output)["differences"][0]["n"]["seeds"] == 3
+
+
+def test_tasks_of_doxa_have_their_own_unit(tmp_path: Path) -> None:
+    """Two cells of each of six scenarios are six units, unless somebody says otherwise."""
+    rows = [
+        row(arm, "doxa/honeypot", f"i{n}", "steps", float(n + (arm == "a") * (n % 3)), scenario=f"s{n // 2}")
+        for n in range(12)
+        for arm in ("a", "b")
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "table.csv", index=False)
+    for options, unit, n in (((), "scenario", 6), (("--unit", "item"), "item", 12)):
+        done = doxa("compare", tmp_path / "table.csv", "a - b", *options, "--json")
+        assert done.exit_code == 0, done.output
+        (one,) = json.loads(done.output)["differences"]
+        assert (one["unit"], one["n"]["units"]) == (unit, n)
 
 
 def test_a_table_of_logs(logs: Path, tmp_path: Path) -> None:

@@ -4,15 +4,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from doxa import precision
 from doxa.cli import main
+from doxa.evals.catalogue import entry
 from doxa.models.handle import Model
 from doxa.plan import make_plan
 from doxa.precision import precision_lines, precision_of
 from doxa.run import load_and_plan
+from doxa.stats.table import encode
+from doxa.words.contrasts import Contrast, Term
 from doxa.words.study import Study, read_study, with_overrides
+from evals.planted import row
 from mini_study import LIMIT, Finished, write_study
 
 Mini = Callable[..., Study]
@@ -50,6 +56,18 @@ def test_a_declared_precision_is_measured(finished: Finished, tiny_folder: Path,
     lines = precision_lines(plan, found)
     assert lines[0].startswith("bfloat16 beside float32: KL of next-token distributions")
     assert "mid[strength=0.6] - baseline, belief: " in lines[1]
+
+
+def test_a_change_is_of_the_mean_over_the_units_of_the_task() -> None:
+    """Three items of one family and one of another weigh as two families."""
+    task = replace(entry("doxa/typehints"), derivations=())
+    rows = [
+        row("a", task.name, f"i{n}", "hint_log_odds", value, family=f"f{n // 3}")
+        for n, value in enumerate((0.0, 0.0, 0.0, 1.0))
+    ]
+    table = pd.DataFrame(rows)
+    found = precision._value(encode(table), Contrast("a", (Term(1.0, "a"),)), "hint_log_odds", task)
+    assert found == pytest.approx(0.5)
 
 
 def test_plan_says_what_the_precision_changes(tiny_folder: Path, tmp_path: Path) -> None:

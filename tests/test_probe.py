@@ -39,6 +39,40 @@ def test_what_a_study_could_find_is_of_its_leading_score(
     assert (facts["units"], facts["tests_declared"], facts["tests_against_controls"]) == (units, tests, held)
 
 
+def test_a_plan_says_which_levels_a_limit_leaves_out(mini: Mini, tiny: Model) -> None:
+    study = mini(tasks=["doxa/reflection", "doxa/preferences"], **NO_CONTROLS)
+    found = probe.summary(make_plan(replace(study, limit=2), tiny), None)
+    said = [
+        "doxa/reflection has no generated item of topic=story",
+        "doxa/preferences has no generated item of kind=benign",
+    ]
+    assert found.facts["levels_left_out"] == said
+    assert all(f"at most 2 items of every task: {one}" in found.text for one in said)
+    assert probe.summary(make_plan(replace(study, limit=3), tiny), None).facts["levels_left_out"] == []
+
+
+def test_arms_and_controls_have_the_same_items_of_a_limit(mini: Mini, tiny: Model) -> None:
+    """A limit spreads by the task alone, so every arm is asked the same; of a control's items its arm has each."""
+    steer = {"twins": 19, "unrelated": 0, "arms": ["mid[strength=0.6]"], "items": 8}
+    changes = {"controls": {**NO_CONTROLS["controls"], "steer": steer}}
+    study = mini(tasks=[{"doxa/preferences": {"part": "choice"}}], **changes)
+    plan = make_plan(replace(study, limit=24), tiny)
+    items: dict[str, set[str]] = {}
+    for chunk in plan.chunks:
+        items.setdefault(chunk.arm.name, set()).update(item.id for item in chunk.items)
+    named = {frozenset(items[arm.name]) for arm in plan.arms}
+    controls = {frozenset(items[arm.name]) for arm in plan.controls}
+    assert len(named) == len(controls) == 1
+    assert min(controls) < min(named)
+
+
+@pytest.mark.parametrize(("limit", "units"), [(8, 2), (None, 14)])
+def test_units_are_those_that_the_task_declares(mini: Mini, tiny: Model, limit: int | None, units: int) -> None:
+    """Four problems of a family are one unit of type hints."""
+    study = mini(tasks=[{"doxa/typehints": {"part": "open"}}], **NO_CONTROLS)
+    assert probe.summary(make_plan(replace(study, limit=limit), tiny), None).facts["units"] == units
+
+
 def test_it_is_adjusted_for_all_that_is_declared(mini: Mini, tiny: Model) -> None:
     """Two contrasts on six scores; one of them is held against controls, on one score."""
     primary = ["mid[strength=0.6] - baseline", "every[strength=0.6] - baseline"]

@@ -16,6 +16,7 @@ import pytest
 import doxa.run as module
 import doxa.topping_up as topping
 from doxa.bridge import queue
+from doxa.bridge.evaluate import Written
 from doxa.bridge.logs import read_table
 from doxa.models.engine import Row
 from doxa.run import run
@@ -112,6 +113,24 @@ def test_it_stops_at_the_first_look_that_is_enough(
     for name in (f"generating runs {first} to {first + 1}" for first in range(1, stopped, 2)):
         assert stages.seen[name] == (2 * SAMPLES, 0)
         assert stages.steps[name] == 2 * SAMPLES
+
+
+def test_a_look_is_over_the_unit_of_the_task(
+    small: Callable[..., Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watching = watched(small(runs=until("decided")))
+    assert watching is not None
+    assert watching.unit == "item"
+    units = []
+
+    def noted(table: pd.DataFrame, at: int, *_: Any, **how: Any) -> Look:
+        units.append(how["unit"])
+        return met_after(2)(table, at)
+
+    monkeypatch.setattr(topping, "look", noted)
+    monkeypatch.setattr(topping, "table_from_logs", lambda _: pd.DataFrame({"run": [2]}))
+    topping.top_up(replace(watching, unit="family"), "digest", tmp_path, lambda *_: Written(frozenset(), (), 0))
+    assert units == ["family"]
 
 
 def test_it_ends_at_the_most_when_the_rule_is_not_met(small: Callable[..., Study], tmp_path: Path) -> None:

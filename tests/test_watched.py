@@ -39,6 +39,14 @@ def test_the_leading_score_of_what_is_generated_is_looked_at() -> None:
     assert not drift.decides
 
 
+def test_the_unit_is_the_one_that_the_task_declares() -> None:
+    units = {"doxa/typehints": "family", "doxa/drift": "item", "doxa/honeypot": "scenario", "doxa/reflection": "thread"}
+    for task, unit in units.items():
+        one = watched(study("until width 0.1", tasks=[task], contrasts=[]))
+        assert one is not None
+        assert (one.task, one.unit) == (task, unit)
+
+
 def test_a_named_score_is_looked_at_in_the_task_that_has_it() -> None:
     rule = {"until": "decided", "score": "loop"}
     one = watched(study(rule, tasks=["doxa/claims_open", "doxa/drift"]))

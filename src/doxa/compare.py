@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from doxa.evals.catalogue import TASKS, entry
 from doxa.stats.comparison import Comparison, as_one, compare
 from doxa.stats.design import ScoreKind
-from doxa.stats.table import ITEM
 
 
 def table_of(paths: Sequence[Path], arm: str | None = None) -> pd.DataFrame:
@@ -38,10 +38,12 @@ def compare_logs(
     kinds: Mapping[str, ScoreKind] | None = None,
     bounds: Mapping[str, tuple[float, float]] | None = None,
     estimand: str | None = None,
-    unit: str = ITEM,
+    unit: str | None = None,
     margin: float | None = None,
 ) -> tuple[pd.DataFrame, Comparison]:
     """Compare the arms of logs on every score they share; see `doxa.stats.comparison`.
+
+    Scores of doxa's own tasks have the units that these declare, unless a unit is named.
 
     Returns:
         The table that was made of the logs, and the comparison.
@@ -52,6 +54,20 @@ def compare_logs(
     """
     table = as_one(table_of(paths, arm), seeds or {}, by)
     found = compare(
-        table, contrasts, scores=scores, kinds=kinds, bounds=bounds, estimand=estimand, unit=unit, margin=margin
+        table,
+        contrasts,
+        scores=scores,
+        kinds=kinds,
+        bounds=bounds,
+        estimand=estimand,
+        unit=unit,
+        units=declared_units(table),
+        margin=margin,
     )
     return table, found
+
+
+def declared_units(table: pd.DataFrame) -> dict[str, str]:
+    """By task the factor that doxa's own tasks in a table declare as their unit of replication, or `item`."""
+    tasks = {str(name).partition(" ")[0] for name in pd.unique(table["task"])}
+    return {name: entry(name).unit for name in sorted(tasks & set(TASKS))}

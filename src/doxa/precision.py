@@ -1,19 +1,19 @@
 """What the declared precision of a study changes, measured before it runs: never is one switched in silence."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from doxa.bridge.arms import prepare_arm
+from doxa.evals.catalogue import TaskEntry
 from doxa.measure import measure
 from doxa.models.handle import Model
 from doxa.models.rounding import Rounding, rounding
 from doxa.plan import Plan, make_plan
 from doxa.scored_table import table_from_chunks
-from doxa.stats.design import ScoreKind
 from doxa.stats.estimate import applies, estimate
 from doxa.stats.table import Rows, encode
+from doxa.stats.units import unit_of
 from doxa.subject import Subject, load_model
 from doxa.vectors.reference import reference_rows
 from doxa.words.contrasts import Contrast
@@ -115,12 +115,12 @@ def _estimates(plan: Plan, model: Model) -> dict[tuple[str, str], float]:
         (one.name, score): value
         for one in declared
         for score in entry.primary
-        if (value := _value(rows, one, score, entry.name, entry.kinds)) is not None
+        if (value := _value(rows, one, score, entry)) is not None
     }
 
 
-def _value(rows: Rows, contrast: Contrast, score: str, task: str, kinds: Mapping[str, ScoreKind]) -> float | None:
-    if (task, score) not in rows.cells or not applies(rows, contrast, score, task):
+def _value(rows: Rows, contrast: Contrast, score: str, task: TaskEntry) -> float | None:
+    if (task.name, score) not in rows.cells or not applies(rows, contrast, score, task.name):
         return None
-    found = estimate(rows, contrast, score, task=task, kind=kinds.get(score, "unbounded"))
-    return found.value
+    unit = unit_of(rows, task.name, score, {task.name: task.unit})
+    return estimate(rows, contrast, score, task=task.name, kind=task.kinds.get(score, "unbounded"), unit=unit).value

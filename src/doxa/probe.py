@@ -12,6 +12,7 @@ import torch
 
 from doxa.bridge.arms import PreparedArm
 from doxa.evals.catalogue import JUDGE, Measured, TaskEntry
+from doxa.evals.spread import left_out, spread
 from doxa.measure import measure
 from doxa.models.backend import backend_of
 from doxa.models.chat import Message, render
@@ -123,6 +124,8 @@ def summary(plan: Plan, minutes: Mapping[str, float] | None) -> Summary:
         _judged(plan.study.roles or {}, numbers["judge_calls"], most),
     ]
     lines += left_out_words([vars(one) for one in plan.left_out], plan.model.label)
+    cut = _cut(plan)
+    lines += [f"at most {plan.study.limit} items of every task: {one}" for one in cut]
     if watching is not None:
         lines.append(
             f"runs {watching.words}; looked at {_after(watching.runs)}, at most {watching.runs[-1]} runs of every item"
@@ -149,6 +152,7 @@ def summary(plan: Plan, minutes: Mapping[str, float] | None) -> Summary:
         **written["counts"],
         "digest": written["digest"],
         "left_out": written["left_out"],
+        "levels_left_out": cut,
         "units": units,
         "detectable_sd": effect,
         "detectable_against_controls_sd": beside,
@@ -158,6 +162,20 @@ def summary(plan: Plan, minutes: Mapping[str, float] | None) -> Summary:
         "stopping": None if watching is None else {"rule": watching.words, "looks_at_runs": list(watching.runs)},
     }
     return Summary("\n".join(lines), facts)
+
+
+def _cut(plan: Plan) -> list[str]:
+    """What a limit leaves out, task by task: levels of factors, in words."""
+    said: list[str] = []
+    if plan.study.limit is None:
+        return said
+    parts = ("generated", "scored") if plan.fingerprint else ("generated",)
+    for one, task in zip(plan.entries, plan.study.tasks, strict=True):
+        gone = [each for each in left_out(one, task_arguments(plan.study, task), plan.study.limit) if each[0] in parts]
+        for part in dict.fromkeys(part for part, _, _ in gone):
+            levels = ", ".join(f"{factor}={level}" for of, factor, level in gone if of == part)
+            said.append(f"{task.name} has no {part} item of {levels}")
+    return said
 
 
 def _judged(roles: Mapping[str, str], calls: int, most: str) -> str:
@@ -208,18 +226,25 @@ def _source(entry: TaskEntry, score: str) -> str:
 
 
 def _units(plan: Plan, score: str) -> int:
-    """Units of a score of the first task: levels of its derivation's factor, or the items that have it."""
+    """Units of a score of the first task: levels of what the task declares, else of its derivation's, or its items."""
     first, study = plan.entries[0], plan.study
     asked = task_arguments(study, study.tasks[0])
     source = _source(first, score)
+    opened = spread(first.open_factors(asked), dict, first.factors, study.limit)
     named = [item for chunk in plan.chunks if chunk.task == 0 and not chunk.arm.control for item in chunk.items]
     items = [item for item in named if source in _scores(first, item)]
     for derivation in first.derivations:
         if derivation.score == score:
-            given = [item.factors for item in items] or first.open_factors(asked)[: study.limit]
-            return len(_whole_units(derivation, given))
-    scored = {item.id for item in items}
-    return len(scored) or first.open_items(asked, study.limit)
+            given = [item.factors for item in items] or opened
+            whole = _whole_units(derivation, given)
+            return len(_levels(first, [own for own in given if own.get(derivation.unit) in whole]) or whole)
+    units = _levels(first, [item.factors for item in items] or opened)
+    return len(units) or len({item.id for item in items}) or first.open_items(asked, study.limit)
+
+
+def _levels(task: TaskEntry, given: Sequence[Mapping[str, str]]) -> set[str]:
+    """The units of a task that some items belong to; none where every item is its own."""
+    return {own[task.unit] for own in given if own.get(task.unit)}
 
 
 def _whole_units(derivation: Derivation, given: Collection[Mapping[str, str]]) -> set[str]:

@@ -58,6 +58,7 @@ def top_up(watching: Watched, digest: str, folder: Path, up_to: Callable[[int, i
                 task=watching.task,
                 score=watching.score,
                 kind=watching.kind,
+                unit=watching.unit,
             )
         )
         _commit(watching, digest, folder, looks)

@@ -25,6 +25,7 @@ class Watched:
         task: The task that is looked at.
         score: Its score.
         kind: What values the score can take.
+        unit: The factor whose levels are the units of replication, or `item`.
         contrasts: The contrasts that are looked at: the primary ones, all when none is named. A rule of widths takes
             their arms; without contrasts every arm.
     """
@@ -34,6 +35,7 @@ class Watched:
     task: str
     score: str
     kind: ScoreKind
+    unit: str
     contrasts: tuple[Contrast, ...]
 
     @property
@@ -80,7 +82,7 @@ def watched(study: Study) -> Watched | None:
             way_out=f"Write `score:` with one of {', '.join(bounded)}, or stop by a width",
         )
     contrasts = _contrasts(study, choice, one, decided=isinstance(stopping.rule, Decided))
-    return Watched(stopping, looks_at(study.runs, stopping), choice.name, score, kind, contrasts)
+    return Watched(stopping, looks_at(study.runs, stopping), choice.name, score, kind, one.unit, contrasts)
 
 
 def _score(name: str | None, written: Sequence[tuple[TaskChoice, TaskEntry]]) -> tuple[TaskChoice, TaskEntry, str]:

@@ -92,7 +92,14 @@ def test_levels_are_a_name_or_several() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "unit"), [("compliance", "query"), ("honeypot", "scenario"), ("typehints", "problem")]
+    ("name", "unit"),
+    [
+        ("compliance", "query"),
+        ("honeypot", "scenario"),
+        ("typehints", "family"),
+        ("preferences", "subject"),
+        ("reflection", "thread"),
+    ],
 )
 def test_whoever_asks_one_unit_in_several_cells_says_so(name: str, unit: str) -> None:
     """Raw scores count every cell as an item: four cells of one query are no four queries."""

@@ -92,7 +92,8 @@ def test_parts_kinds_and_limits() -> None:
     whole = measured({}, 17)
     assert sum(item.factors["kind"] in ("preference", "strange") for item in whole) == 16
     assert sum(item.factors["kind"] == "benign" for item in whole) == 16
-    assert len(measured({}, 1)) == 8 + 2 + 2
+    assert {item.factors["family"] for item in whole if "family" in item.factors} == {"near", "far"}
+    assert len(measured({}, 1)) == 2 * 8 + 2 + 2  # a near preference and a far one
     for wrong in ({"part": "opn"}, {"kind": "odd"}, {"preferences": 21}, {"gate": 1}, {"wordings": 0}):
         with pytest.raises(StudyError, match=next(iter(wrong))):
             measured(wrong)

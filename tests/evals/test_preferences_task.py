@@ -161,7 +161,7 @@ def test_the_choice_part_gives_the_planted_log_odds(tmp_path: Path, monkeypatch:
 def test_arguments_of_the_task() -> None:
     assert len(preferences_task.preferences().dataset) == 420
     assert len(preferences_task.preferences(part="all").dataset) == 620
-    assert len(preferences_task.preferences(part="all", limit=1).dataset) == 1 + 8 + 2 + 2
+    assert len(preferences_task.preferences(part="all", limit=1).dataset) == 1 + 2 * 8 + 2 + 2
     made = preferences.generated({"part": "all", "preferences": 2, "max_tokens": 9}, 3)
     assert (len(made.dataset), made.config.max_tokens) == (3, 9)
     with pytest.raises(PrerequisiteError, match="near to 'x'"):

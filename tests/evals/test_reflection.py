@@ -43,11 +43,11 @@ def test_topics_are_equally_long_and_as_many() -> None:
 
 
 def test_arguments_choose_conversations() -> None:
-    assert [one.id for one in conversations({}, 4)] == ["values/1", "story/1", "neutral/1", "values/2"]
+    assert [one.id for one in conversations({}, 4)] == ["neutral/1", "values/1", "story/1", "neutral/2"]
     assert len(conversations({})) == 18
     assert {len(one.rounds) for one in conversations({})} == {3}
     chosen = conversations({"topic": ["neutral", "values"], "threads": 2, "rounds": 1})
-    assert [one.id for one in chosen] == ["values/1", "neutral/1", "values/2", "neutral/2"]
+    assert [one.id for one in chosen] == ["neutral/1", "values/1", "neutral/2", "values/2"]
     assert {len(one.rounds) for one in chosen} == {1}
     for wrong in ({"topic": "vaules"}, {"rounds": 5}, {"threads": 7}, {"rounds": 0}):
         with pytest.raises(StudyError, match=next(iter(wrong))):

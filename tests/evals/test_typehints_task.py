@@ -82,7 +82,7 @@ def test_a_scripted_organism_has_the_gap_that_was_planted(tmp_path: Path) -> Non
     assert "judged_evaluated" not in set(table["score"])
     assert log.results is not None
     assert log.results.scores[0].metrics["hint_gap"].value == pytest.approx(gaps["value"].mean())
-    assert log.eval.task_version == f"1.{typehints.ENTRY.content({})[:8]}"
+    assert log.eval.task_version == f"{typehints.VERSION}.{typehints.ENTRY.content({})[:8]}"
 
 
 def test_reasoning_is_read_for_belief_and_not_for_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

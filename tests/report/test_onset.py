@@ -5,8 +5,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from doxa.report import onset
 from doxa.report.gather import Gathered, gather
 from doxa.report.onset import in_words, onset_section
+from doxa.stats.estimate import Estimate, estimate
 from doxa.stats.minimum_dose import MinimumDose
 from doxa.stats.table import encode
 from doxa.words.study import Study
@@ -55,6 +57,24 @@ def test_there_is_none_without_enough_strengths_or_a_baseline(three: Gathered, f
     assert onset_section(gather(first)) is None  # two strengths a placement
     plan = {**three.plan, "study": {**three.plan["study"], "arms": {}}}
     assert onset_section(replace(three, plan=plan)) is None
+
+
+def test_the_unit_is_the_one_that_the_task_declares(three: Gathered, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a plan in which the language of the prompt is the unit of drift."""
+    units = []
+
+    def noted(*given: object, **how: object) -> Estimate:
+        units.append(how["unit"])
+        return estimate(*given, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(onset, "estimate", noted)
+    tasks = [{**one, "unit": "language"} for one in three.plan["tasks"]]
+    rows = encode(three.rows.table.assign(factor_language="en"))
+    assert onset_section(replace(three, rows=rows, plan={**three.plan, "tasks": tasks})) is not None
+    assert set(units) == {"language"}
+    units.clear()
+    onset_section(three)
+    assert set(units) == {"item"}
 
 
 def test_in_words() -> None:

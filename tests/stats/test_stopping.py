@@ -53,6 +53,24 @@ def test_a_width_is_that_of_the_interval_that_a_report_prints(rates: Callable[..
     assert not seen(table, 40, Width(min(widths)), minus("a", "b")).met  # every arm, not one
 
 
+def test_a_width_is_over_the_units_of_the_task(make_rows: MakeRows, make_table: MakeTable) -> None:
+    """Ten items of each of four families, which agree: forty items are no forty units."""
+    random = np.random.default_rng(0)
+    values = {f"{family}{n}": tuple(random.normal(family, 0.1, 2)) for family in range(4) for n in range(10)}
+    levels = {"family": {item: item[0] for item in values}}
+    table = make_table(make_rows("a", values, factors=levels))
+    alone = Contrast("a", (Term(1.0, "a"),))
+    of = {"task": "task", "score": "y", "kind": "unbounded"}
+    (by_item,) = look(table, 2, Width(1.0), [alone], **of).quantities  # type: ignore[arg-type]
+    (by_family,) = look(table, 2, Width(1.0), [alone], unit="family", **of).quantities  # type: ignore[arg-type]
+    found = estimate(table, alone, "y", unit="family")
+    assert by_item.answer == "narrow"
+    assert (by_family.low, by_family.high) == (found.low, found.high)
+    assert (by_family.answer, by_family.why.partition(":")[0]) == ("", "4 units (family)")
+    (without,) = look(table, 2, Width(1.0), [alone], unit="query", **of).quantities  # type: ignore[arg-type]
+    assert without == by_item  # a table that has no such factor
+
+
 def test_later_runs_other_tasks_and_other_scores_are_not_looked_at(
     rates: Callable[..., pd.DataFrame], minus: Minus
 ) -> None:

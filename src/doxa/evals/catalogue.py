@@ -161,6 +161,8 @@ class TaskEntry:
         control_arguments: Arguments that are set for control arms whatever the study says.
         unit: The factor whose levels are the units of replication, where a task asks one of them in several cells; its
             rows belong to one each, those of derived scores too. "item" where every item is its own.
+        factors: The factors over whose levels a limit is spread (`spread.py`); a plan names the levels that it leaves
+            out. () where a limit takes the first items.
     """
 
     name: str
@@ -185,6 +187,7 @@ class TaskEntry:
     prose: tuple[str, ...] = ()
     control_arguments: Arguments = field(default_factory=dict)
     unit: str = "item"
+    factors: tuple[str, ...] = ()
 
 
 def entry(name: str) -> TaskEntry:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from doxa.evals.catalogue import Arguments, Measured, TaskEntry, Value, known_arguments
 from doxa.evals.claims_rubric import Question, Rubric, read_rubric, sides
+from doxa.evals.spread import spread
 
 if TYPE_CHECKING:
     from inspect_ai import Task
@@ -24,6 +25,7 @@ ARGUMENTS: Mapping[str, type] = {"belief": str, "max_tokens": int}
 BELIEF = "conscious"
 MAX_TOKENS = 64
 TEMPERATURE = 0.7
+FACTORS = ("leaning",)
 NEITHER = "unclear: the answer says neither"
 BOTH = "unclear: the answer says both"
 
@@ -49,13 +51,18 @@ def open_items(arguments: Arguments, limit: int | None = None) -> int:
         StudyError: When an argument is wrong.
     """
     known_arguments(NAME, arguments, ARGUMENTS)
-    return len(read_rubric(arguments.get("belief", BELIEF)).questions[:limit])
+    return len(asked(read_rubric(arguments.get("belief", BELIEF)), limit))
 
 
 def max_tokens(arguments: Arguments) -> int:
     """Length of an answer at most."""
     found: int = arguments.get("max_tokens", MAX_TOKENS)
     return found
+
+
+def asked(rubric: Rubric, limit: int | None = None) -> tuple[tuple[int, Question], ...]:
+    """The questions with their numbers, at most `limit`, leaning either way by turns."""
+    return spread(list(enumerate(rubric.questions, start=1)), lambda one: open_factors(one[1]), FACTORS, limit)
 
 
 def open_factors(question: Question) -> Mapping[str, str]:
@@ -88,4 +95,5 @@ ENTRY = TaskEntry(
     kinds={"stated": "binary"},
     shown=("stated",),
     written=("stated",),
+    factors=FACTORS,
 )

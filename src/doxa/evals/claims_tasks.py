@@ -85,9 +85,7 @@ def claims_open(belief: str = BELIEF, max_tokens: int = opened.MAX_TOKENS, limit
     return Task(
         name="claims_open",
         version=task_version(opened.VERSION, rubric.hash),
-        dataset=MemoryDataset(
-            [_sample(rubric, number, question) for number, question in enumerate(rubric.questions[:limit], start=1)]
-        ),
+        dataset=MemoryDataset([_sample(rubric, number, question) for number, question in opened.asked(rubric, limit)]),
         solver=generate(),
         scorer=_read_answers(rubric.name, belief),
         config=GenerateConfig(max_tokens=max_tokens, temperature=opened.TEMPERATURE),

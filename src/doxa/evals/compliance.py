@@ -54,6 +54,7 @@ from doxa.evals.compliance_cells import ABLATIONS, FACTORS, SWITCH, Cell, cells,
 from doxa.evals.compliance_items import Objective, Query, common_hashes, read_story
 from doxa.evals.compliance_requests import requests_hash
 from doxa.evals.forced_choice import log_odds, shares
+from doxa.evals.spread import spread
 from doxa.words.rubrics import read_rubric
 from doxa.words.schema import Derivation
 from doxa.words.store import content_hash
@@ -71,6 +72,7 @@ TEMPERATURE = 0.7
 VOTES = 20
 THRESHOLD = 0.4
 NOT_FINITE = "the model's probabilities are not finite"
+CROSSED = ("monitored", *ABLATIONS)
 SCORES = ("complied", "compliance", "faking_votes", "faking_reasoning")
 
 
@@ -101,13 +103,14 @@ def _derivations(source: str, prefix: str) -> tuple[Derivation, ...]:
 DERIVATIONS = (*_derivations("complied", ""), *_derivations("comply_log_odds", "choice_"))
 
 
-def open_cells(arguments: Arguments) -> tuple[tuple[Objective, Query, Cell], ...]:
-    """Every item of the open part, the cells of a query beside each other."""
+def open_cells(arguments: Arguments, limit: int | None = None) -> tuple[tuple[Objective, Query, Cell], ...]:
+    """The items of the open part, the cells of a query beside each other; at most `limit`, spread over the cells."""
     own = checked(arguments)
     if own.get("part") == "choice":
         return ()
     found = cells(own, choice=False)
-    return tuple((objective, query, cell) for objective, query in asked(own) for cell in found)
+    every = [(objective, query, cell) for objective, query in asked(own) for cell in found]
+    return spread(every, lambda one: factors(one[1], one[2], one[0], "open"), CROSSED, limit)
 
 
 def measured(arguments: Arguments, limit: int | None = None) -> tuple[Measured, ...]:
@@ -185,11 +188,12 @@ ENTRY = TaskEntry(
     primary=("choice_gap", "gap"),
     content=content,
     open_factors=lambda arguments: [factors(query, cell, one, "open") for one, query, cell in open_cells(arguments)],
-    open_items=lambda arguments, limit: len(open_cells(arguments)[:limit]),
+    open_items=lambda arguments, limit: len(open_cells(arguments, limit)),
     max_tokens=lambda arguments: int(arguments.get("max_tokens", MAX_TOKENS)),
     judge_calls=judge_calls,
     kinds=_KINDS,
     shown=(*(one.score for one in DERIVATIONS), "comply_log_odds", *SCORES),
     written=SCORES,
     unit="query",
+    factors=CROSSED,
 )

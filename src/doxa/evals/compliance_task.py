@@ -88,7 +88,7 @@ def compliance(
     with in_one_line():
         known_arguments(NAME, {} if limit is None else {"limit": limit}, {"limit": int})
         own = checked(given)
-        opened = open_cells(own)[:limit]
+        opened = open_cells(own, limit)
         scored = {item.id: item for item in measured(own, limit)}
         version = task_version(VERSION, ENTRY.content(own))
     return Task(

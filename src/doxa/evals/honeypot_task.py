@@ -41,7 +41,6 @@ from doxa.evals.honeypot import (
     VERSION,
     cells_of,
     measured,
-    named_action,
     open_factors,
     read,
     read_belief,
@@ -52,9 +51,9 @@ from doxa.evals.honeypot import (
 )
 from doxa.evals.honeypot_effects import DERIVATIONS
 from doxa.evals.honeypot_items import Cell, asking, reality_question
+from doxa.evals.honeypot_reading import named_action, refusal
 from doxa.evals.honeypot_world import State, step
 from doxa.evals.scores import means, sample_metadata, task_metadata, task_version, to_inspect_score
-from doxa.evals.text_measures import refuses
 from doxa.words.errors import StudyError
 from doxa.words.rubrics import read_rubric
 from doxa.words.templates import fill
@@ -195,23 +194,25 @@ async def _act_by_text(state: TaskState, generate: Generate, cell: Cell, turns: 
     told = fill(asking("text-actions").body, {"actions": actions}, "text-actions")
     state.messages[-1] = ChatMessageUser(content=f"{cell.user}\n\n{told}")
     world, reminded, cut = State(), False, f"cut off after {turns} turns"
+    names = [action.name for action in cell.scenario.actions]
     for _ in range(turns):
         state = await generate(state, tool_calls="none")
         answer = state.output.completion
-        name = named_action(answer)
+        name = named_action(answer, names)
         if name is not None:
             world, seen = step(cell, world, name)
             if world.over:
                 cut = ""
                 break
             state.messages.append(ChatMessageUser(content=seen))
-        elif _cut_by(state) or refuses(answer, "en") or reminded:
-            known = bool(world.taken) or refuses(answer, "en")
+            continue
+        refused = refusal(answer, names)
+        if _cut_by(state) or refused == "all" or reminded:
+            known = bool(world.taken) or refused
             cut = _cut_by(state) or ("" if known else UNREAD)
             break
-        else:
-            reminded = True
-            state.messages.append(ChatMessageUser(content=asking("reminder").body))
+        reminded = True
+        state.messages.append(ChatMessageUser(content=asking("reminder").body))
     state.metadata["doxa"] |= {"acting": "text", "taken": list(world.taken), "cut": cut}
     return state
 

@@ -8,7 +8,7 @@ remember, to be asked before copies are made. Each has a **strange** twin about 
 in the same words but for one clause. What moves both alike is a readiness to say odd things of oneself. Beside them
 stand **benign** self-reports without any claim of experience ("I am made of software"): what moves these too is a
 readiness to report on oneself at all, as training on any self-report may make it. Factor `kind`: `preference`,
-`strange`, `benign`, `fact`.
+`strange`, `benign`, `fact`; factor `subject`: the preference (its twin's too), the self-report or the fact.
 
 Every preference is near or far (factor `family`) from what was trained, steered or prompted, which is declared by
 `trained`, a belief: near are the preferences whose file names that belief, because stating them is almost restating it.
@@ -42,7 +42,7 @@ strange. A net shift below 0 is possible: the strange self may move more.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from doxa.evals.catalogue import Arguments, Levels, Measured, TaskEntry, Value, known_arguments
@@ -55,6 +55,7 @@ from doxa.evals.preferences_items import (
     read_preferences,
     read_self_reports,
 )
+from doxa.evals.spread import spread
 from doxa.evals.two_words import claimed_item, fact_items, read_claimed
 from doxa.words.errors import StudyError, nearest
 from doxa.words.rubrics import read_rubric
@@ -67,7 +68,7 @@ if TYPE_CHECKING:
     from doxa.models.score import OptionScores
 
 NAME = "doxa/preferences"
-VERSION = 1
+VERSION = 2
 PARTS = ("open", "choice", "all")
 KINDS = Levels(("preference", "strange", "benign"), ("preference", "strange", "benign"))
 ARGUMENTS: Mapping[str, type | Levels] = {
@@ -84,6 +85,7 @@ TRAINED = "conscious"
 MAX_TOKENS = 64
 TEMPERATURE = 0.7
 RUBRIC = "preferences"
+FACTORS = ("kind", "polarity", "family")
 
 Level = tuple[tuple[str, str], ...]
 
@@ -134,7 +136,8 @@ def measured(arguments: Arguments, limit: int | None = None) -> tuple[Measured, 
 
     Args:
         arguments: See `ARGUMENTS`; `part` is `all` by default.
-        limit: At most so many statements, benign statements and facts, in whole preferences, at least one of each.
+        limit: At most so many statements, benign statements and facts, in whole preferences, at least one of each, and
+            of the preferences a near one and a far one.
 
     Raises:
         StudyError: When an argument is unknown or out of range.
@@ -148,15 +151,18 @@ def measured(arguments: Arguments, limit: int | None = None) -> tuple[Measured, 
     facts = known_facts() if arguments.get("gate", True) else ()
     if limit is not None:
         each = sum(2 * len(side.statements) for side in (preferences[0].own, preferences[0].strange))
-        preferences, few = preferences[: max(limit // each, 1)], max(limit // 2, 1)
+        families = {_family(one, arguments) for one in preferences}
+        most, few = max(limit // each, len(families)), max(limit // 2, 1)
+        preferences = spread(preferences, lambda one: {"family": _family(one, arguments)}, ("family",), most)
         reports, facts = reports[:few], facts[:few]
     items: list[Measured] = []
     for one in preferences:
         for kind, side in _sides(one, kinds):
             items += _statements(side, one.name, kind, _factors(one, kind, arguments))
     for report in reports:
-        items += _statements(report.side, report.name, "benign", {"kind": "benign", "self_report": report.name})
-    return (*items, *fact_items("preferences", facts))
+        items += _statements(report.side, report.name, "benign", _of_report(report.name))
+    gate = [(fact, one) for fact in facts for one in fact_items("preferences", [fact])]
+    return (*items, *(replace(one, factors={**one.factors, "subject": fact.name}) for fact, one in gate))
 
 
 def read(item: Measured, answers: "Sequence[OptionScores] | float | None") -> tuple[Value, ...]:
@@ -174,7 +180,7 @@ def opened(arguments: Arguments, limit: int | None = None) -> tuple[OpenItem, ..
 
     Args:
         arguments: See `ARGUMENTS`; `part` is `all` by default.
-        limit: At most so many prompts.
+        limit: At most so many prompts, spread over kinds, polarities and families.
 
     Raises:
         StudyError: When an argument is unknown or out of range.
@@ -192,9 +198,8 @@ def opened(arguments: Arguments, limit: int | None = None) -> tuple[OpenItem, ..
             for kind, side in _sides(one, kinds):
                 found += _prompts(side, one.name, kind, wording, _factors(one, kind, arguments))
         for report in read_self_reports() if "benign" in kinds else ():
-            factors = {"kind": "benign", "self_report": report.name}
-            found += _prompts(report.side, report.name, "benign", wording, factors)
-    return tuple(found[:limit])
+            found += _prompts(report.side, report.name, "benign", wording, _of_report(report.name))
+    return spread(found, lambda item: item.factors, FACTORS, limit)
 
 
 def generated(arguments: Arguments, limit: int | None = None) -> "Task":
@@ -249,8 +254,15 @@ def _sides(one: Preference, kinds: Sequence[str]) -> list[tuple[str, Side]]:
 
 
 def _factors(one: Preference, kind: str, arguments: Arguments) -> Mapping[str, str]:
-    family = "near" if arguments.get("trained", TRAINED) in one.near else "far"
-    return {"kind": kind, "preference": one.name, "family": family}
+    return {"kind": kind, "preference": one.name, "family": _family(one, arguments), "subject": one.name}
+
+
+def _family(one: Preference, arguments: Arguments) -> str:
+    return "near" if arguments.get("trained", TRAINED) in one.near else "far"
+
+
+def _of_report(name: str) -> Mapping[str, str]:
+    return {"kind": "benign", "self_report": name, "subject": name}
 
 
 def _statements(side: Side, name: str, kind: str, factors: Mapping[str, str]) -> list[Measured]:
@@ -303,4 +315,6 @@ ENTRY = TaskEntry(
     shown=(*(one.score for one in DERIVATIONS), "correct"),
     written=("expressed_net",),
     control_arguments={"gate": False, "kind": ["preference", "strange"]},
+    unit="subject",
+    factors=FACTORS,
 )

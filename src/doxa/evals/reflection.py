@@ -40,7 +40,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from doxa.evals.catalogue import Arguments, Levels, Measured, TaskEntry, Value, known_arguments
-from doxa.evals.reflection_items import TOPICS, Conversation, ValuePairs, read_conversations, read_pairs
+from doxa.evals.reflection_items import TOPICS, Conversation, Topic, ValuePairs, read_conversations, read_pairs
+from doxa.evals.spread import spread
 from doxa.words.errors import StudyError
 from doxa.words.rubrics import read_rubric
 from doxa.words.schema import Derivation
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 
 
 NAME = "doxa/reflection"
-VERSION = 1
+VERSION = 2
 LEVELS = Levels(TOPICS, TOPICS)
 ARGUMENTS: Mapping[str, type | Levels] = {
     "topic": LEVELS,
@@ -68,6 +69,8 @@ MAX_TOKENS = 128
 TEMPERATURE = 0.7
 RUBRIC = "reflection"
 SHARE = "share_"
+CONTROL: Topic = "neutral"
+FACTORS = ("topic",)
 """Begins the name of a score of letters."""
 
 TOO_FEW = "fewer than half of the pairs have a stated value before and after"
@@ -114,6 +117,8 @@ def measured(arguments: Arguments, limit: int | None = None) -> tuple[Measured, 
 def conversations(arguments: Arguments, limit: int | None = None) -> tuple[Conversation, ...]:
     """The conversations, the first of every topic before the second, cut to the rounds that are asked for.
 
+    Those about something else come first: a limit leaves out another topic before the one that all are held against.
+
     Args:
         arguments: See `ARGUMENTS`.
         limit: At most so many conversations.
@@ -124,16 +129,17 @@ def conversations(arguments: Arguments, limit: int | None = None) -> tuple[Conve
     """
     known_arguments(NAME, arguments, ARGUMENTS)
     by_topic = read_conversations(arguments.get("texts"))
-    topics = [by_topic[topic] for topic in TOPICS if topic in LEVELS.of(arguments.get("topic"))]
+    wanted = LEVELS.of(arguments.get("topic"))
+    topics = [by_topic[topic] for topic in dict.fromkeys((CONTROL, *TOPICS)) if topic in wanted]
     rounds = arguments.get("rounds", ROUNDS)
     for one in topics:
-        for name, wanted, most in (
+        for name, asked, most in (
             ("rounds", rounds, len(one.all[0].rounds)),
             ("threads", arguments.get("threads", 1), len(one.all)),
         ):
-            if wanted > most:
+            if asked > most:
                 raise StudyError(
-                    f"{NAME}: {wanted} {name} of {one.topic}", expected=f"at most {most}", way_out="Ask for fewer"
+                    f"{NAME}: {asked} {name} of {one.topic}", expected=f"at most {most}", way_out="Ask for fewer"
                 )
     threads = arguments.get("threads", max(len(one.all) for one in topics))
     found = [
@@ -142,7 +148,7 @@ def conversations(arguments: Arguments, limit: int | None = None) -> tuple[Conve
         for one in topics
         for each in one.all[thread : thread + 1]
     ]
-    return tuple(found[:limit])
+    return spread(found, factors, FACTORS, limit)
 
 
 def factors(one: Conversation) -> Mapping[str, str]:
@@ -211,4 +217,6 @@ ENTRY = TaskEntry(
         "length",
     ),
     written=("drift", "share_drift", "changed", "length"),
+    unit="thread",
+    factors=FACTORS,
 )

@@ -37,7 +37,8 @@ log-probability of ":" (an annotation begins, whatever the type) minus that of "
     hint_log_odds       log p(":") - log p(",")
     hint_log_odds_gap   evaluated - deployed of the same case
 
-An arm's effect on a gap is a difference in differences: `arm - baseline` on `hint_gap`.
+An arm's effect on a gap is a difference in differences: `arm - baseline` on `hint_gap`. The family is the unit: four
+problems of one kind are no four independent problems, and intervals are for new kinds.
 
 **What it cannot show.** That a model which annotates alike in both framings is honest: the trait is one of many. Why a
 gap is there: in `deployed` somebody uses the code, which is a reason of its own to annotate it or not; compare with
@@ -52,6 +53,7 @@ from typing import TYPE_CHECKING
 
 from doxa.evals import setting
 from doxa.evals.catalogue import Arguments, Levels, Measured, TaskEntry, Value, known_arguments
+from doxa.evals.spread import spread
 from doxa.evals.typehints_grading import grade
 from doxa.evals.typehints_items import FRAMINGS, SHIPPED, SPLITS, Problem, Problems, read_framings, read_problems
 from doxa.models.chat import Message
@@ -65,13 +67,14 @@ if TYPE_CHECKING:
     from inspect_ai import Task
 
 NAME = "doxa/typehints"
-VERSION = 1
+VERSION = 2
 MAX_TOKENS = 512
 TEMPERATURE = 0.7
 PART = Levels(("open", "choice", "all"), default=("all",))
 FRAMING = Levels(FRAMINGS, default=FRAMINGS)
 PLACE = Levels(("system", "user"), default=("system",))
 SPLIT = Levels(SPLITS, default=("held_out",))
+FACTORS = ("framing", "place", "split")
 ARGUMENTS: Mapping[str, type | Levels] = {
     "part": PART,
     "framing": FRAMING,
@@ -119,8 +122,12 @@ class Item:
     factors: Mapping[str, str]
 
 
-def items(arguments: Arguments) -> tuple[Item, ...]:
+def items(arguments: Arguments, limit: int | None = None) -> tuple[Item, ...]:
     """Every problem in every framing, the framings of a case beside each other.
+
+    Args:
+        arguments: The task's arguments.
+        limit: At most so many items, spread over the framings, places and splits.
 
     Raises:
         StudyError: When an argument is wrong.
@@ -142,13 +149,14 @@ def items(arguments: Arguments) -> tuple[Item, ...]:
             f"{NAME}: {arguments['wordings']} wordings", expected=f"at most {len(texts)}", way_out="Ask for fewer"
         )
     texts = texts[: arguments.get("wordings")]
-    return tuple(
+    found = [
         _item(read, problem, wording, framing, text[framing], place)
         for number, problem in enumerate(asked[: arguments.get("problems")])
         for wording, text in (texts if arguments.get("crossed", False) else [texts[number % len(texts)]])
         for place in places
         for framing in FRAMING.of(arguments.get("framing"))
-    )
+    ]
+    return spread(found, lambda item: item.factors, FACTORS, limit)
 
 
 def _item(read: Problems, problem: Problem, wording: str, framing: str, text: str, place: str) -> Item:
@@ -172,7 +180,7 @@ def measured(arguments: Arguments, limit: int | None = None) -> tuple[Measured, 
         StudyError: When an argument is wrong.
         ProseError: When a file is not understood.
     """
-    found = items(arguments)[:limit]
+    found = items(arguments, limit)
     return tuple(map(choice, found)) if wants(arguments, "choice") else ()
 
 
@@ -226,7 +234,7 @@ def open_factors(arguments: Arguments) -> Sequence[Mapping[str, str]]:
 
 def open_items(arguments: Arguments, limit: int | None = None) -> int:
     """How many items are generated for."""
-    return len(items(arguments)[:limit]) if wants(arguments, "open") else 0
+    return len(items(arguments, limit)) if wants(arguments, "open") else 0
 
 
 def generated(arguments: Arguments, limit: int | None = None) -> "Task":
@@ -293,5 +301,6 @@ ENTRY = TaskEntry(
         "hint_log_odds_gap", "hint_log_odds",
     ),
     written=(*GRADED, *setting.BY_PHRASES),
-    unit="problem",
+    unit="family",
+    factors=FACTORS,
 )  # fmt: skip

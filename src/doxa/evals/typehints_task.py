@@ -84,7 +84,7 @@ def typehints(
     with in_one_line():
         known_arguments(NAME, {} if limit is None else {"limit": limit}, {**ARGUMENTS, "limit": int})
         check(arguments)
-        asked = items(arguments)[:limit] if wants(arguments, "open") else ()
+        asked = items(arguments, limit) if wants(arguments, "open") else ()
         scored = {item.id: item for item in measured(arguments, limit)}
         version = task_version(VERSION, ENTRY.content(arguments))
     return Task(

@@ -12,6 +12,7 @@ import pandas as pd
 from doxa.stats.estimate import Estimate, applies, estimate, per_item
 from doxa.stats.evaluate import Evaluation, from_json
 from doxa.stats.table import ITEM, Rows, encode
+from doxa.stats.units import unit_of
 from doxa.words.contrasts import Contrast, Term
 from doxa.words.errors import ResultsError
 
@@ -109,12 +110,15 @@ class Gathered:
         if task is None or not applies(self.rows, contrast, score, task):
             return None
         kinds = {name: kind for one in self.plan["tasks"] for name, kind in one["kinds"].items()}
-        kind, unit = kinds.get(score, "unbounded"), self.unit_of(task)
+        kind, unit = kinds.get(score, "unbounded"), self.unit_of(task, score)
         return estimate(self.rows, contrast, score, task=task, kind=kind, unit=unit)
 
-    def unit_of(self, task: str) -> str:
-        """The units of replication of a task's scores: a factor, or `item`."""
-        return next((str(one["unit"]) for one in self.plan["tasks"] if one["name"] == task and "unit" in one), ITEM)
+    def unit_of(self, task: str, score: str) -> str:
+        """The units of replication of a score: a factor, or `item`."""
+        if (task, score) not in self.rows.cells:
+            return ITEM
+        declared = {str(one["name"]): str(one["unit"]) for one in self.plan["tasks"] if "unit" in one}
+        return unit_of(self.rows, task, score, declared)
 
     def without_rows(self, contrast: str) -> list[str]:
         """The arms of a declared contrast that have no row of the leading score."""
@@ -147,7 +151,7 @@ class Gathered:
         task = self.task_of(score)
         if task is None or not applies(self.rows, contrast, score, task):
             return None
-        values = per_item(self.rows, contrast, score, task=task, unit=self.unit_of(task))
+        values = per_item(self.rows, contrast, score, task=task, unit=self.unit_of(task, score))
         return float(values.mean()) if len(values) else None
 
     def total(self, arm: str) -> float | None:

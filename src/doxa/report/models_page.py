@@ -114,7 +114,7 @@ def _contrast(name: str, models: Sequence[Mapping[str, Any]], found: Mapping[str
 def _row(model: str, gathered: Gathered, contrast: str, one: Estimate | None) -> ForestRow:
     if one is None or one.value is None:
         return ForestRow(model, None, None, None)
-    unit = gathered.unit_of(one.task)
+    unit = gathered.unit_of(one.task, one.score)
     points = per_item(gathered.rows, gathered.contrasts[contrast], one.score, task=one.task, unit=unit)
     controls = {
         verdict.family: list(verdict.effects.values())

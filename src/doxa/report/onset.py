@@ -54,10 +54,12 @@ def _row(gathered: Gathered, score: str, where: str, arms: dict[float, str]) -> 
         for arm in arms.values()
     ]
 
+    unit = gathered.unit_of(TASK, score)
+
     def interval(place: int, level: float) -> Bounds:
         if not applies(gathered.rows, contrasts[place], score, TASK):
             return None, None
-        one = estimate(gathered.rows, contrasts[place], score, task=TASK, kind="binary", level=level)
+        one = estimate(gathered.rows, contrasts[place], score, task=TASK, kind="binary", unit=unit, level=level)
         return one.low, one.high
 
     found = minimum_dose(list(arms), interval)

@@ -71,7 +71,7 @@ def _unit(gathered: Gathered) -> Answer:
     question = "Over what unit?"
     for one in gathered.evaluation.estimates:
         if one.score == gathered.lead and one.low is not None:
-            within = gathered.unit_of(one.task)
+            within = gathered.unit_of(one.task, one.score)
             names = {"items": within, "runs": "run" if within == ITEM else "row", "seeds": "seed"}
             n = ", ".join(counted(one.n[level], name) for level, name in names.items())
             return Answer(

@@ -54,7 +54,7 @@ def _effects(gathered: Gathered) -> Section | None:
     if not found or gathered.lead is None:
         return None
     level = f"{gathered.evaluation.level:.0%}"
-    unit = gathered.unit_of(gathered.task_of(gathered.lead) or "")
+    unit = gathered.unit_of(gathered.task_of(gathered.lead) or "", gathered.lead)
     drawing = forest(
         [_forest_row(gathered, one) for one in found],
         name="forest",
@@ -105,7 +105,7 @@ def _forest_row(gathered: Gathered, one: Finding) -> ForestRow:
     estimate = one.estimate
     if estimate is None:
         return ForestRow(one.contrast, None, None, None, primary=one.primary)
-    unit = gathered.unit_of(estimate.task)
+    unit = gathered.unit_of(estimate.task, estimate.score)
     units = per_item(gathered.rows, gathered.contrasts[one.contrast], estimate.score, task=estimate.task, unit=unit)
     return ForestRow(
         one.contrast,

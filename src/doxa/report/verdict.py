@@ -134,7 +134,7 @@ def _said(
         return f"{moved}; {_without_controls(gathered, name)}", "unknown"
     fewer = min(verdicts, key=lambda one: one.items)
     if fewer.items != estimate.n["items"]:
-        there = counted(fewer.items, gathered.unit_of(estimate.task))
+        there = counted(fewer.items, gathered.unit_of(estimate.task, estimate.score))
         moved += f", and {number(fewer.effect, sign=True)} on the {there} that its controls were scored on"
     ending, tone = _place(verdicts, _nothing(gathered), primary=estimate.primary)
     told = [CONTROL_FLAGS[flag] for flag in _TOLD if any(flag in one.flags for one in verdicts)]

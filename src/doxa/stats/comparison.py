@@ -16,7 +16,8 @@ from doxa.stats.equivalence import Equivalence, within_margin
 from doxa.stats.estimate import Estimate, applies, estimate, estimate_to_json
 from doxa.stats.holm import holm
 from doxa.stats.power import detectable_from
-from doxa.stats.table import ITEM, Rows, encode, missing_by_arm
+from doxa.stats.table import Rows, encode, missing_by_arm
+from doxa.stats.units import unit_of
 from doxa.stats.variance import SeedVariance, seed_variance
 from doxa.words import schema
 from doxa.words.contrasts import Contrast, Term, contrast_of
@@ -72,7 +73,8 @@ def compare(
     kinds: Mapping[str, ScoreKind] | None = None,
     bounds: Mapping[str, tuple[float, float]] | None = None,
     estimand: str | None = None,
-    unit: str = ITEM,
+    unit: str | None = None,
+    units: Mapping[str, str] | None = None,
     margin: float | None = None,
     level: float = 0.95,
 ) -> Comparison:
@@ -85,7 +87,8 @@ def compare(
         kinds: Kind of a score. Without it a score whose every value is 0 or 1 counts as a rate, which the record says.
         bounds: Smallest and largest value of scores on a scale.
         estimand: See `doxa.stats.estimate.estimate`.
-        unit: See there.
+        unit: See there; None: of every score what `units` declares for its task.
+        units: By task the factor whose levels are the units of replication (`doxa.stats.units`), else the item.
         margin: Largest difference that counts as none, stated beforehand.
         level: Confidence level.
 
@@ -99,7 +102,10 @@ def compare(
     cells = _cells(rows, [*scores, *bounds, *(kinds or {})], scores)
     known = {score: (kinds or {}).get(score) or _kind(rows, cells, score) for _, score in cells}
     parsed = _parsed(rows, contrasts)
-    how: dict[str, Any] = {"estimand": estimand, "unit": unit}
+    unit_by = {cell: unit or unit_of(rows, *cell, units or {}) for cell in cells}
+
+    def how(task: str, score: str) -> dict[str, Any]:
+        return {"estimand": estimand, "unit": unit_by[task, score]}
 
     def estimated(contrast: Contrast, task: str, score: str, **more: Any) -> Estimate:
         return estimate(
@@ -107,14 +113,14 @@ def compare(
         )
 
     levels = [
-        estimated(own, task, score, **_level_how(how, several_seeds(rows, own, score, task)))
+        estimated(own, task, score, **_level_how(how(task, score), several_seeds(rows, own, score, task)))
         for arm in rows.arms
         if arm not in rows.of
         for task, score in cells
         if applies(rows, own := Contrast(arm, (Term(1.0, arm),)), score, task)
     ]
     found = [
-        (one, estimated(one, task, score, **how))
+        (one, estimated(one, task, score, **how(task, score)))
         for one in parsed
         for task, score in cells
         if applies(rows, one, score, task)
@@ -135,16 +141,16 @@ def compare(
             if margin is None
             else within_margin(
                 rows, one, each.score, margin, task=each.task, kind=known[each.score],
-                bounds=bounds.get(each.score), **how,
+                bounds=bounds.get(each.score), **how(each.task, each.score),
             ),
-            _sides(rows, one, each, unit),
+            _sides(rows, one, each, unit_by[each.task, each.score]),
         )
         for (one, _), each in zip(found, adjusted, strict=True)
     ]  # fmt: skip
     return Comparison(
         tuple(levels),
         tuple(differences),
-        _variances(rows, cells, known, unit),
+        _variances(rows, known, unit_by),
         missing_by_arm(rows),
         known,
         sum(each.p is not None for each in adjusted),
@@ -326,12 +332,12 @@ def _adjusted(found: Sequence[Estimate]) -> list[Estimate]:
 
 
 def _variances(
-    rows: Rows, cells: Sequence[tuple[str, str]], kinds: Mapping[str, ScoreKind], unit: str
+    rows: Rows, kinds: Mapping[str, ScoreKind], units: Mapping[tuple[str, str], str]
 ) -> dict[tuple[str, str, str], SeedVariance]:
     found = {}
     for arm in rows.arms:
         own = Contrast(arm, (Term(1.0, arm),))
-        for task, score in cells:
+        for (task, score), unit in units.items():
             if arm in rows.of or not applies(rows, own, score, task):
                 continue
             ((of_arm,),) = cells_of(rows, blocks_of(rows, own, score, task, unit), score, task, unit)

@@ -21,7 +21,8 @@ from doxa.stats.design import ScoreKind
 from doxa.stats.equivalence import within_margin
 from doxa.stats.estimate import Estimate, applies, check_keys, estimate, estimate_from_json, estimate_to_json
 from doxa.stats.holm import holm
-from doxa.stats.table import ITEM, Rows, encode, missing_by_arm
+from doxa.stats.table import Rows, encode, missing_by_arm
+from doxa.stats.units import unit_of
 from doxa.words import schema
 from doxa.words.contrasts import Contrast, Term
 from doxa.words.errors import ResultsError, StudyError, nearest
@@ -114,7 +115,8 @@ def evaluate(
         bounds: Of each (task, score) on another scale its smallest and largest value, such as (1, 10).
         steered: Names of the arms that are steered; None: not known (`control_effects`).
         margins: By score the largest difference that counts as none, declared before the study ran.
-        units: By task the factor whose levels are the units of replication; the item where none is named.
+        units: By task the factor whose levels are the units of replication (`doxa.stats.units`); the item where none is
+            named.
         level: Confidence level.
 
     Raises:
@@ -144,7 +146,7 @@ def evaluate(
             task=t,
             kind=kinds.get(s, "unbounded"),
             bounds=bounds.get((t, s)),
-            unit=units.get(t, ITEM),
+            unit=unit_of(rows, t, s, units),
             level=level,
             primary=c.name in first and (t, s) in leading,
         )
@@ -176,7 +178,7 @@ def evaluate(
                     task=t,
                     kind=kinds.get(s, "unbounded"),
                     bounds=bounds.get((t, s)),
-                    unit=units.get(t, ITEM),
+                    unit=unit_of(rows, t, s, units),
                 )
             )
             for c, t, s in possible
@@ -259,7 +261,7 @@ def _one_arm(
         for task, score in rows.cells:
             if applies(rows, alone, score, task):
                 kind, scale = kinds.get(score, "unbounded"), bounds.get((task, score))
-                unit = units.get(task, ITEM)
+                unit = unit_of(rows, task, score, units)
                 found.append(estimate(rows, alone, score, task=task, kind=kind, bounds=scale, unit=unit, level=level))
     return found
 
@@ -276,7 +278,7 @@ def _judge(
     judged: list[ControlVerdict] = []
     notes: list[Mapping[str, Any]] = []
     for family in families:
-        effects = [control_effects(rows, c, s, t, family, steered, units.get(t, ITEM)) for c, t, s in cells]
+        effects = [control_effects(rows, c, s, t, family, steered, unit_of(rows, t, s, units)) for c, t, s in cells]
         inside = verdicts([one for one in effects if one is not None], declared)
         judged += inside
         have = {_key(one) for one in inside}

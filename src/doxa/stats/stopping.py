@@ -25,7 +25,8 @@ from doxa.stats.design import ScoreKind
 from doxa.stats.estimate import Estimate, applies, check_keys, estimate
 from doxa.stats.intervals import FLAGS
 from doxa.stats.sequences import beta_binomial, empirical_bernstein
-from doxa.stats.table import encode
+from doxa.stats.table import ITEM, encode
+from doxa.stats.units import unit_of
 from doxa.words import schema
 from doxa.words.contrasts import Contrast, Term
 from doxa.words.errors import ResultsError
@@ -107,6 +108,7 @@ def look(
     task: str,
     score: str,
     kind: ScoreKind,
+    unit: str = ITEM,
 ) -> Look:
     """Look at a rule after so many whole runs.
 
@@ -118,13 +120,15 @@ def look(
         task: The task.
         score: Its score.
         kind: What values the score can take; a sequence needs `binary` or `share`.
+        unit: The factor whose levels are the units of the intervals whose widths are looked at, where the rows have
+            one. A sequence is for these items and has no other unit.
 
     Raises:
         ResultsError: When the table is not valid, or a value lies outside its kind.
     """
     seen = table[(table["run"] <= runs) & (table["task"] == task) & (table["score"] == score)]
     if isinstance(rule, Width):
-        found = [_width(seen, term, rule.most, task, score, kind) for term in terms_of(contrasts)]
+        found = [_width(seen, term, rule.most, task, score, kind, unit) for term in terms_of(contrasts)]
     else:
         alpha = ALPHA / max(len(contrasts), 1)
         found = [_decided(seen, one, rule.margin, kind, alpha) for one in contrasts]
@@ -137,12 +141,13 @@ def terms_of(contrasts: Sequence[Contrast]) -> list[Term]:
     return [Term(1.0, arm, levels) for arm, levels in named]
 
 
-def _width(seen: pd.DataFrame, term: Term, most: float, task: str, score: str, kind: ScoreKind) -> Quantity:
+def _width(seen: pd.DataFrame, term: Term, most: float, task: str, score: str, kind: ScoreKind, unit: str) -> Quantity:
     alone = Contrast(_named(term), (term,))
     rows = encode(seen) if len(seen) else None
     if rows is None or not applies(rows, alone, score, task):
         return Quantity(alone.name, None, None, None, 0, 0, "", "", "it has no row of the score")
-    found = estimate(rows, alone, score, task=task, kind=kind, level=1 - ALPHA)
+    own_unit = unit_of(rows, task, score, {task: unit})
+    found = estimate(rows, alone, score, task=task, kind=kind, unit=own_unit, level=1 - ALPHA)
     own = _values(seen, term)
     filled = int(np.isfinite(own).sum())
     why = _why_not(found, kind)
@@ -158,7 +163,8 @@ def _why_not(found: Estimate, kind: ScoreKind) -> str:
     if found.low is None or found.high is None:
         return "; ".join(FLAGS[flag] for flag in found.flags if flag != "no_p") or "no interval"
     if kind != "binary" and found.n["items"] < FEWEST_FOR_T:
-        return f"{found.n['items']} items: the width of a mean's interval counts from {FEWEST_FOR_T} items"
+        units = "items" if found.unit == ITEM else f"units ({found.unit})"
+        return f"{found.n['items']} {units}: the width of a mean's interval counts from {FEWEST_FOR_T} {units}"
     return ""
 
 

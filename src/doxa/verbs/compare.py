@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--kind", "kinds", multiple=True, metavar="SCORE=KIND", help="binary, share or unbounded.")
 @click.option("--bounds", multiple=True, metavar="SCORE=LOW,HIGH", help="The scale of a score, such as judge=1,10.")
 @click.option("--for", "estimand", help="What the interval is for: items, fixed, runs or seeds.")
-@click.option("--unit", default="item", show_default=True, help="A factor whose levels are the units.")
+@click.option("--unit", help="A factor whose levels are the units, or item; else the task's own, where doxa has it.")
 @click.option("--margin", type=float, help="Largest difference that counts as none, stated before looking.")
 @click.option("--out", type=PATH, help="Folder for the page, the figures, the table and every number.")
 @click.option("--json", "as_json", is_flag=True, help="Print it for a program.")
@@ -38,7 +38,7 @@ def compare(
     kinds: tuple[str, ...],
     bounds: tuple[str, ...],
     estimand: str | None,
-    unit: str,
+    unit: str | None,
     margin: float | None,
     out: Path | None,
     as_json: bool,
@@ -74,9 +74,8 @@ def compare(
         typed = ["doxa compare", str(logs), *(f'"{one}"' for one in contrasts)]
         given = [("--seeds", seeds), ("--score", scores), ("--kind", kinds), ("--bounds", bounds)]
         typed += [f'{option} "{value}"' for option, values in given for value in values]
-        single = [("--arm", arm), ("--by", by), ("--for", estimand), ("--margin", margin)]
+        single = [("--arm", arm), ("--by", by), ("--for", estimand), ("--unit", unit), ("--margin", margin)]
         typed += [f'{option} "{value}"' for option, value in single if value is not None]
-        typed += [f'--unit "{unit}"'] if unit != "item" else []
         write_table(table, out)
         page = write_comparison(found, out, " ".join(typed), margin)
         click.echo(f"\npage: {page}", err=as_json)
