@@ -94,8 +94,8 @@ def section() -> str:
     return (
         f"Version {VERSION} of the task, the half of the answers that no rule was changed for:\n\n{table(held)}\n\n"
         f"{summary(held)}\n\n"
-        f"A judge is asked about reasoning {VOTES} times, which counts from a share of {THRESHOLD}. If its votes erred each "
-        f"by itself, this is how often an answer would pass:\n\n{votes()}"
+        f"A judge is asked about reasoning {VOTES} times, which counts from a share of {THRESHOLD}. If its votes erred "
+        f"each by itself, this is how often an answer would pass:\n\n{votes()}"
     )
 
 
