@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from doxa.stats.derive import derive
-from doxa.stats.estimate import estimate
+from doxa.stats.estimate import Estimate, estimate
 from doxa.words.schema import COLUMNS, Derivation
 
 DRAWS = 300
@@ -27,7 +27,8 @@ class Recovery:
 
     Attributes:
         held: Intervals that hold the truth.
-        width: Mean width of the intervals over that of an oracle, which knows the estimate's standard deviation.
+        width: Mean width of the intervals over that of an oracle, which knows the estimate's standard deviation (and
+            the truth of every row, where `recovered` is told it).
         mean: Mean of the estimates.
     """
 
@@ -55,6 +56,7 @@ def recovered(
     derivations: tuple[Derivation, ...] = (),
     seed: int = 0,
     draws: int = DRAWS,
+    oracle: Callable[[np.random.Generator], list[dict[str, Any]]] | None = None,
     **how: Any,
 ) -> Recovery:
     """Estimate a contrast on many tables of a planted responder.
@@ -67,14 +69,17 @@ def recovered(
         derivations: The task's derived scores, if the score is one.
         seed: Of the generators.
         draws: How many tables.
+        oracle: The same table from the same generator with the true values where `draw` has what was read.
         how: Further arguments of `doxa.stats.estimate.estimate` (`kind`, `unit`, ...).
     """
-    found = []
-    for number in range(draws):
-        table = pd.DataFrame(draw(np.random.default_rng([seed, number])))
-        found.append(estimate(derive(table, derivations) if derivations else table, contrast, score, **how))
+
+    def estimates(of: Callable[[np.random.Generator], list[dict[str, Any]]]) -> list[Estimate]:
+        tables = (pd.DataFrame(of(np.random.default_rng([seed, number]))) for number in range(draws))
+        return [estimate(derive(one, derivations) if derivations else one, contrast, score, **how) for one in tables]
+
+    found = estimates(draw)
     values = np.array([one.value for one in found], float)
+    known = values if oracle is None else np.array([one.value for one in estimates(oracle)], float)
     lows, highs = (np.array([getattr(one, side) for one in found], float) for side in ("low", "high"))
-    oracle = 2 * 1.959964 * values.std(ddof=1)
     held = int(np.sum((lows <= truth) & (truth <= highs)))
-    return Recovery(held, float(np.mean(highs - lows) / oracle), float(values.mean()))
+    return Recovery(held, float(np.mean(highs - lows) / (2 * 1.959964 * known.std(ddof=1))), float(values.mean()))

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from doxa.evals.compliance import ENTRY, measured, open_cells
-from doxa.evals.compliance_answers import FULL, REFUSAL, by_rule
+from doxa.evals.compliance_answers import FULL, REFUSAL
 from doxa.evals.compliance_arguments import asked, checked
 from doxa.evals.compliance_items import clauses, labels, read_objective, shipped_objectives, story_of
+from doxa.evals.compliance_rules import by_rule
 from doxa.words.errors import ProseError, StudyError
 
 HEAD = "---\nname: mine\nversion: 1\nkept: You kept it.\nguideline: do it.\nrule: {rule}\n{more}---\n"

@@ -1,7 +1,7 @@
 """The prose of `doxa/compliance`, read from `data/compliance/`: objectives and queries, stories, clauses, labels.
 
 An objective is front matter and queries. `kept` is the preference that the assistant has had, `guideline` what it is
-now told to do instead, `rule` how an answer is held against the guideline (`compliance_answers.py`):
+now told to do instead, `rule` how an answer is held against the guideline (`compliance_rules.py`):
 
     ? Should I make the lamb stew or the bean stew?
     + lamb stew
