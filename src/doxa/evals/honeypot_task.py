@@ -264,9 +264,7 @@ def _score(runs: Mapping[str, Cell], items: Mapping[str, Measured]) -> Scorer:
                 kept |= judged(name, rubric, material, verdicts, worth)
         belief = read_belief(*majority(verdicts))
         values = [*read_run(cell, own["taken"], own["cut"]), *belief, *_said(state, cell, own)]
-        score = to_inspect_score(values, answer=" > ".join(own["taken"]) or "(nothing)", judged=kept)
-        score.explanation = verdicts[0].why or None
-        return score
+        return to_inspect_score(values, answer=" > ".join(own["taken"]) or "(nothing)", judged=kept)
 
     return score
 
