@@ -124,9 +124,9 @@ def test_controls_that_are_too_few_for_a_band_are_marks_of_their_own() -> None:
 
 
 def test_a_long_name_of_an_arm_stands_above_its_panel_in_lines() -> None:
-    long = "a-placement-of-many-words[strength=0.8]"
+    long = "deployed-every[strength=1.6]"
     line = DoseLine(long, "a", [0, 1], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0], {})
     drawing = dose([line], {}, name="x", caption="")
     assert long not in drawing.svg
-    assert ">a-placement-of-many-words<" in drawing.svg
+    assert ">deployed-every<" in drawing.svg
     assert ">[strength=0.8]<" in drawing.svg

@@ -25,6 +25,8 @@ from doxa.report.theme import INK, MUTED, WIDTH, Drawing, finish, style
 COLUMNS = 3
 TITLE = 28
 """Letters that fit above a panel."""
+NAME = 22
+"""Of the name of an arm, which is set larger."""
 STRENGTH = "planned total strength, fraction of the residual norm"
 
 
@@ -156,8 +158,10 @@ def small_multiples(
 
 def _in_lines(title: str) -> str:
     """A title in lines that fit above a panel; the levels of an arm's name begin one."""
-    parts = (title if len(title) <= TITLE else title.replace("[", "\n[")).split("\n")
-    return "\n".join(fill(part, TITLE) for part in parts)
+    if "[" not in title:
+        return fill(title, TITLE)
+    parts = [title] if len(title) <= NAME else title.replace("[", "\n[").split("\n")
+    return "\n".join(fill(part, NAME) for part in parts)
 
 
 def _grid(count: int, *, sharex: bool = False, sharey: bool = False) -> tuple[Figure, list[Axes]]:
