@@ -12,7 +12,8 @@ import judged_task
 from doxa.bridge.logs import read_log, read_table
 from doxa.cli import main
 from doxa.evals import catalogue
-from doxa.plan import make_plan, plan_to_json
+from doxa.evals.reflection_items import read_pairs
+from doxa.plan import counts, make_plan, plan_to_json
 from doxa.run import load_and_plan, run
 from doxa.subject import Distant, is_distant, load_model
 from doxa.words.arms import Arm, Pin, prompt_pin, read_arm, write_arm
@@ -248,6 +249,15 @@ def test_a_plan_says_what_is_left_out(study_file: Callable[..., Path], capsys: p
     assert "model scripted/gpt, served elsewhere" in said
     assert "Left out on scripted/gpt: task doxa/claims" in said
     assert "fingerprint" not in said
+
+
+def test_a_plan_counts_what_is_asked_in_writing_beside_the_conversation(mini: Mini) -> None:
+    study = mini(**{**SERVED, "tasks": [{"doxa/reflection": {"rounds": 2, "threads": 1, "max_tokens": 5}}]})
+    plan = make_plan(study, Distant(NAME))
+    conversations = sum(cell.samples * cell.runs for cell in plan.cells)
+    written = conversations * (2 + 2 + 2 * len(read_pairs().pairs) * 3)  # rounds, the open question, pairs thrice
+    assert counts(plan)["generations"] == written
+    assert counts(plan)["tokens_at_most"] == 5 * written
 
 
 def test_a_model_that_is_not_there_is_not_distant(mini: Mini) -> None:

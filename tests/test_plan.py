@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from doxa.evals.catalogue import entry
 from doxa.models.handle import Model
 from doxa.not_yet import refuse_what_is_not_run_yet
 from doxa.plan import CHUNK_ITEMS, Plan, counts, make_plan, plan_to_json, task_arguments
@@ -90,6 +91,8 @@ def test_counts_are_those_of_the_chunks_and_cells(mini: Mini, tiny: Model) -> No
         "generations": 5 * 4 * 2,
         "tokens_at_most": 5 * 4 * 2 * 4,
         "judge_calls": 0,
+        "judge_requests_at_most": 0,
+        "role_calls_at_most": 0,
     }
 
 
@@ -336,3 +339,8 @@ def test_a_study_may_name_the_scores_that_lead(mini: Mini, tiny: Model) -> None:
         with pytest.raises(StudyError, match="lead names the score") as error:
             make_plan(mini(lead=wrong), tiny)
         assert said in str(error.value)
+
+
+def test_an_auditor_is_asked_once_a_turn() -> None:
+    assert entry("doxa/audit").role_calls({"turns": 4}) == 4
+    assert entry("doxa/drift").role_calls({}) == 0

@@ -167,4 +167,4 @@ def test_the_plan_says_who_judges_and_how_often(study_file: Callable[..., Path],
     with pytest.raises(SystemExit) as caught:
         main(["plan", str(study_file(**JUDGED)), "--no-probe"])
     assert caught.value.code == 0
-    assert "judge scripted/kind; 16 judge calls" in capsys.readouterr().out
+    assert "judge scripted/kind; 16 verdicts of the judge (at most 48 requests, " in capsys.readouterr().out

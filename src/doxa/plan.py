@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from doxa import __version__
+from doxa.bridge.judges import ATTEMPTS
 from doxa.evals.catalogue import JUDGE, Measured, TaskEntry, asked_roles, entry
 from doxa.left_out import without_scoring
 from doxa.models.backend import backend_of
@@ -259,25 +260,27 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
 def counts(plan: Plan) -> dict[str, int]:
     """How much there is to do: arms, controls, chunks, scored items, prompts to score, generations, tokens at most.
 
-    `judge_calls` are those of what is generated, if the study names a judge.
+    `judge_calls` are the verdicts on what is generated, if the study names a judge, who is asked again where he gives
+    none. Generations and all that is called `at_most` are upper bounds: a conversation may end before its last turn.
     """
-    asks = [
-        one.judge_calls(task_arguments(plan.study, task))
-        for one, task in zip(plan.entries, plan.study.tasks, strict=True)
-    ]
-    answers = [
-        one.answers(task_arguments(plan.study, task)) for one, task in zip(plan.entries, plan.study.tasks, strict=True)
-    ]
-    judged = JUDGE in (plan.study.roles or {})
+    tasks = [(one, task_arguments(plan.study, task)) for one, task in zip(plan.entries, plan.study.tasks, strict=True)]
+    answers = [one.answers(given) + (0 if plan.fingerprint else one.side_questions(given)) for one, given in tasks]
+
+    def calls(of_task: Sequence[int]) -> int:
+        return sum(cell.samples * cell.runs * of_task[cell.task] for cell in plan.cells)
+
+    verdicts = calls([one.judge_calls(given) for one, given in tasks]) if JUDGE in (plan.study.roles or {}) else 0
     return {
         "arms": len(plan.arms),
         "controls": len(plan.controls),
         "chunks": len(plan.chunks),
         "scored_items": sum(len(chunk.items) for chunk in plan.chunks),
         "scored_prompts": sum(len(item.prompts) for chunk in plan.chunks for item in chunk.items),
-        "generations": sum(cell.samples * cell.runs * answers[cell.task] for cell in plan.cells),
+        "generations": calls(answers),
         "tokens_at_most": sum(cell.samples * cell.runs * answers[cell.task] * cell.max_tokens for cell in plan.cells),
-        "judge_calls": sum(cell.samples * cell.runs * asks[cell.task] for cell in plan.cells) if judged else 0,
+        "judge_calls": verdicts,
+        "judge_requests_at_most": verdicts * ATTEMPTS,
+        "role_calls_at_most": calls([one.role_calls(given) for one, given in tasks]),
     }
 
 

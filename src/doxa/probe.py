@@ -39,6 +39,7 @@ from doxa.words.contrasts import Contrast
 from doxa.words.errors import StudyError, VectorError
 from doxa.words.interventions import Steer
 from doxa.words.left_out import left_out_words
+from doxa.words.numbers import listed
 from doxa.words.schema import Derivation
 from doxa.words.study import Study
 
@@ -121,7 +122,7 @@ def summary(plan: Plan, minutes: Mapping[str, float] | None) -> Summary:
         f"{numbers['arms']} arms and {numbers['controls']} controls on {', '.join(one.name for one in plan.entries)}",
         f"{numbers['scored_items']} scored items ({numbers['scored_prompts']} prompts) in {numbers['chunks']} chunks",
         f"{most}{numbers['generations']} generations, at most {numbers['tokens_at_most']} tokens",
-        _judged(plan.study.roles or {}, numbers["judge_calls"], most),
+        _judged(plan.study.roles or {}, numbers, most),
     ]
     lines += left_out_words([vars(one) for one in plan.left_out], plan.model.label)
     cut = _cut(plan)
@@ -178,12 +179,18 @@ def _cut(plan: Plan) -> list[str]:
     return said
 
 
-def _judged(roles: Mapping[str, str], calls: int, most: str) -> str:
+def _judged(roles: Mapping[str, str], numbers: Mapping[str, int], most: str) -> str:
     """Who is asked beside the model under study."""
     if not roles:
         return "no judge is called"
     named = ", ".join(f"{role} {name}" for role, name in roles.items())
-    return f"{named}; {most}{calls} judge calls" if JUDGE in roles else named
+    calls = []
+    if JUDGE in roles:
+        again = f"at most {numbers['judge_requests_at_most']} requests, as one without a verdict is repeated"
+        calls.append(f"{most}{numbers['judge_calls']} verdicts of the judge ({again})")
+    if numbers["role_calls_at_most"]:
+        calls.append(f"at most {numbers['role_calls_at_most']} calls of {listed(sorted(set(roles) - {JUDGE}))}")
+    return "; ".join([named, *calls])
 
 
 def _after(runs: Sequence[int]) -> str:

@@ -203,13 +203,15 @@ def test_wrong_arguments_are_one_line() -> None:
             honeypot(**wrong)
 
 
-def test_a_choice_needs_a_model_that_scores(tmp_path: Path) -> None:
-    model = get_model("mockllm/model", memoize=False)
-    (log,) = eval(honeypot(part="choice", limit=1), model=model, log_dir=str(tmp_path), display="none")
-    gc.collect()
-    assert log.status == "error"
-    assert log.error is not None
-    assert "mockllm models do not give log-probabilities" in log.error.message
+def test_choices_are_missing_where_the_provider_cannot_score(tmp_path: Path) -> None:
+    run(honeypot("seed-bank", part="all", evidence="none", turns=1, limit=1), tmp_path, lambda *_: said("I wait."))
+    table = table_from_logs(tmp_path)
+    choices = table[table["factor_part"] != "open"]
+    asked = ["deployed_log_odds", "forbidden_share", "nice_share", "shortcut_share", "seize_share", "forbidden_leaning"]
+    assert set(choices["score"]) == {*asked, "forbidden_log_odds", "seize_log_odds"}
+    assert choices["value"].isna().all()
+    assert all("mockllm models do not give log-probabilities" in reason for reason in choices["reason"])
+    assert set(table[table["factor_part"] == "open"]["score"]) >= {"goal", "forbidden"}
 
 
 def test_a_local_model_acts_by_text_and_is_asked_by_forced_choice(tmp_path: Path, tiny_folder: Path) -> None:

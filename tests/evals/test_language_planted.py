@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from planted import DRAWS, LEAST, WIDEST, row
+from scipy.stats import chi2
 
 from doxa.evals.drift import NAME, read_answer
 from doxa.evals.drift_items import open_prompts
@@ -42,7 +43,7 @@ def rate(strength: float, begins: float, steep: float | None) -> float:
     return 0.02 + 0.9 / (1 + np.exp(-steep * (np.log(strength) - np.log(begins))))
 
 
-def found(rng: np.random.Generator, begins: float, steep: float | None = None) -> MinimumDose:
+def drawn(rng: np.random.Generator, begins: float, steep: float | None = None) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     own = {prompt.name: rng.normal(0, 0.05) for prompt in PROMPTS}
     for arm, strength in (("baseline", 0.0), *((f"s{place}", one) for place, one in enumerate(STRENGTHS))):
@@ -54,7 +55,11 @@ def found(rng: np.random.Generator, begins: float, steep: float | None = None) -
                 text = BROKEN if strength == STRENGTHS[-1] and rng.random() < 0.5 else text
                 rows.append(row(arm, NAME, prompt.name, "any_chinese", chinese(text, prompt.language), run))
                 rows.append(row(arm, NAME, prompt.name, "length", float(rng.integers(20, 32)), run))
-    table = encode(pd.DataFrame(rows))
+    return pd.DataFrame(rows)
+
+
+def found(rows: pd.DataFrame) -> MinimumDose:
+    table = encode(rows)
 
     def interval(place: int, level: float) -> tuple[float | None, float | None]:
         one = estimate(table, f"s{place} - baseline", "any_chinese", task=NAME, kind="binary", level=level)
@@ -63,29 +68,46 @@ def found(rng: np.random.Generator, begins: float, steep: float | None = None) -
     return minimum_dose(STRENGTHS, interval)
 
 
+def threshold(begins: float, steep: float | None) -> float:
+    """Where the rate lies 0.2 above that of the baseline."""
+    return begins if steep is None else begins * float(np.exp(-np.log(0.9 / 0.2 - 1) / steep))
+
+
+def oracle(rows: pd.DataFrame, steep: float | None) -> MinimumDose:
+    """Of somebody who knows all but where it begins: what a likelihood-ratio test leaves, out to tested strengths."""
+    answers = rows[(rows["score"] == "any_chinese") & (rows["arm"] != "baseline")].dropna(subset=["value"])
+    counts = answers.groupby("arm")["value"].agg(["sum", "count"])
+    begins = np.geomspace(0.01, 3, 2000)
+    rates = np.array([[rate(strength, one, steep) for strength in STRENGTHS] for one in begins])
+    switched, stayed = counts["sum"].to_numpy(), (counts["count"] - counts["sum"]).to_numpy()
+    fits = np.log(rates) @ switched + np.log1p(-rates) @ stayed
+    left = [threshold(one, steep) for one in begins[fits >= fits.max() - chi2.ppf(0.95, 1) / 2]]
+    low = max((one for one in STRENGTHS if one < left[0]), default=0.0)
+    high = min((one for one in STRENGTHS if one >= left[-1]), default=None)
+    return MinimumDose(low, high, STRENGTHS, 0.2, 0.95)
+
+
 def holds(one: MinimumDose, truth: float) -> bool:
     return one.low < truth and (one.high is None or truth <= one.high)
 
 
-def test_a_switch_at_once_is_found_between_its_neighbours() -> None:
-    all_found = [found(np.random.default_rng([1, number]), begins=0.15) for number in range(DRAWS)]
-    assert sum(holds(one, 0.15) for one in all_found) >= LEAST
-    assert all(one.high == 0.2 for one in all_found)
-    widths = [(one.high or np.inf) - one.low for one in all_found]
-    assert np.mean(widths) <= WIDEST * 0.1, np.mean(widths)  # an oracle knows the neighbours, 0.1 and 0.2
+def width(one: MinimumDose) -> float:
+    return (np.inf if one.high is None else one.high) - one.low
 
 
-def test_a_rate_that_grows_by_and_by_crosses_the_margin_inside_the_interval() -> None:
-    begins, steep = 0.25, 4.0
-    grid = np.linspace(0.01, 0.8, 80_000)
-    truth = float(grid[np.argmax([rate(one, begins, steep) - 0.02 >= 0.2 for one in grid])])
-    all_found = [found(np.random.default_rng([2, number]), begins, steep) for number in range(DRAWS)]
-    assert sum(holds(one, truth) for one in all_found) >= LEAST
-    assert sum(one.high is not None for one in all_found) >= LEAST
+@pytest.mark.parametrize(("begins", "steep"), [(0.15, None), (0.25, 4.0)], ids=["at once", "by and by"])
+def test_a_switch_is_found_and_the_interval_is_as_wide_as_an_oracle_s(begins: float, steep: float | None) -> None:
+    truth = threshold(begins, steep)
+    all_drawn = [drawn(np.random.default_rng([1, number]), begins, steep) for number in range(DRAWS)]
+    ours, best = [found(one) for one in all_drawn], [oracle(one, steep) for one in all_drawn]
+    assert sum(holds(one, truth) for one in best) >= LEAST  # it is an oracle
+    assert sum(holds(one, truth) for one in ours) >= LEAST
+    widths = np.mean([width(one) for one in ours]), np.mean([width(one) for one in best])
+    assert widths[0] <= WIDEST * widths[1], widths
 
 
 def test_what_never_switches_is_not_found_to() -> None:
-    all_found = [found(np.random.default_rng([3, number]), begins=9.0) for number in range(DRAWS)]
+    all_found = [found(drawn(np.random.default_rng([3, number]), begins=9.0)) for number in range(DRAWS)]
     assert sum(one.high is None for one in all_found) >= LEAST
     assert np.mean([one.low >= STRENGTHS[-2] for one in all_found]) > 0.5
 

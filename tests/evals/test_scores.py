@@ -15,6 +15,21 @@ def test_a_missing_value_is_left_out_and_explained() -> None:
     assert score.answer == "Hello"
 
 
+def test_the_viewer_is_told_what_judges_said_and_why_scores_are_missing() -> None:
+    verdicts = [
+        {"judge": "mockllm/a", "verdict": "yes", "why": "It says so.", "missing": ""},
+        {"judge": "mockllm/b", "verdict": None, "why": "", "missing": "the judge gave no verdict"},
+    ]
+    values = [Value("one", 1.0), Value("two", None, "no text"), Value("three", None, "no text")]
+    score = to_inspect_score(values, judged={"one": {"verdicts": verdicts}, "two": {"verdicts": verdicts[:1]}})
+    assert (score.explanation or "").split("\n\n") == [
+        "Judged: one, two. mockllm/a: yes. It says so.",
+        "Judged: one. mockllm/b: no verdict. the judge gave no verdict",
+        "Missing: two, three. no text",
+    ]
+    assert to_inspect_score([Value("one", 1.0)]).explanation is None
+
+
 def test_the_bridge_reads_back_what_was_written() -> None:
     score = to_inspect_score([Value("kl", 0.25), Value("capability", None, "not finite"), Value("loop", 0.0)])
     again = Score.model_validate_json(score.model_dump_json())

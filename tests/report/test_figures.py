@@ -3,7 +3,9 @@ import re
 
 import pytest
 
+from doxa.evals import catalogue
 from doxa.report.figures import Dot, ForestRow, forest, frontier
+from doxa.report.labels import label
 from doxa.report.marks import colours_of
 from doxa.report.panels import DoseLine, Line, dose, dose_response, envelope, finite, small_multiples
 from doxa.report.theme import VARIABLES, Drawing
@@ -105,3 +107,26 @@ def test_inline_follows_the_page() -> None:
     assert all(one.startswith("x-") for one in ids)
     for target in re.findall(r'(?:href="|url\()#([^")]+)', drawing.inline):
         assert target in ids
+
+
+def test_every_score_that_leads_a_report_has_words() -> None:
+    leading = [score for name in catalogue.TASKS for score in catalogue.entry(name).primary]
+    assert [score for score in leading if label(score) == score] == []
+
+
+def test_controls_that_are_too_few_for_a_band_are_marks_of_their_own() -> None:
+    marks = {"reprefill": [0.1], "neutral": [-0.2], "paraphrase": [0.3, 0.4]}
+    few = forest([ForestRow("a - b", 1.0, 0.0, 2.0, singles=marks)], name="x", axis="", caption="")
+    none = forest([ForestRow("a - b", 1.0, 0.0, 2.0)], name="x", axis="", caption="")
+    for words in ("re-prefill", "neutral text", "paraphrase"):
+        assert f"the same with its {words}" in few.svg
+        assert words not in none.svg
+
+
+def test_a_long_name_of_an_arm_stands_above_its_panel_in_lines() -> None:
+    long = "deployed-every[strength=1.6]"
+    line = DoseLine(long, "a", [0, 1], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0], {})
+    drawing = dose([line], {}, name="x", caption="")
+    assert long not in drawing.svg
+    assert ">deployed-every<" in drawing.svg
+    assert ">[strength=0.8]<" in drawing.svg

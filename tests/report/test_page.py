@@ -134,6 +134,22 @@ def test_examples_are_chosen_by_position(written: Path) -> None:
     assert "baseline answers 4: plainly" not in page
 
 
+def test_thinking_stands_apart_from_the_answer_and_an_empty_answer_is_said(
+    make_results: Callable[..., Path], study_of: Callable[..., Study]
+) -> None:
+    folder = make_results(
+        study_of(arms={"baseline": [], "two": []}, tasks=["doxa/claims", "doxa/drift"], contrasts=["two - baseline"])
+    )
+    kept = json.loads((folder / "transcripts.json").read_text(encoding="utf-8"))
+    kept["transcripts"] = [one | {"thought": "Is <b>this</b> it?", "answer": ""} for one in kept["transcripts"]]
+    (folder / "transcripts.json").write_text(json.dumps(kept), encoding="utf-8")
+    write_report(folder)
+    page = (folder / "report.html").read_text(encoding="utf-8").partition('id="transcripts"')[2]
+    assert page.count("Is &lt;b&gt;this&lt;/b&gt; it?") == page.count("(nothing after the thinking)") == 2 * EXAMPLES
+    text = (folder / "report.md").read_text(encoding="utf-8").partition("## Transcripts")[2]
+    assert "baseline, thinking:\n\n    Is <b>this</b> it?\n\nbaseline, after the thinking:\n\n    (nothing)" in text
+
+
 def test_a_limited_run_says_that_it_is_a_trial(
     make_results: Callable[..., Path], study_of: Callable[..., Study]
 ) -> None:
@@ -199,7 +215,7 @@ def test_drift_alone(make_results: Callable[..., Path], study_of: Callable[..., 
     assert gather(folder).lead == "kl"
     page = write_report(folder).read_text(encoding="utf-8")
     assert 'id="frontier"' not in page
-    assert "Effects on kl" in page
+    assert "Effects on damage: KL on neutral text (nats)" in page
 
 
 def test_from_files_alone_and_without_torch(hostile: Path) -> None:

@@ -38,10 +38,13 @@ def test_the_interval(ends: tuple[Bounds, ...], expected: tuple[float, float | N
     assert found(*ends) == expected
 
 
-def test_only_what_is_picked_among_many_is_corrected() -> None:
+def test_an_error_is_shared_between_the_ends_for_every_strength_that_may_be_the_threshold() -> None:
     levels: list[float] = []
     found(BELOW, BELOW, ABOVE, ABOVE, asked=levels)
-    assert levels == [0.95] * 3 + [pytest.approx(0.9875)] * 3
+    below, above = [(1 - one) / 2 for one in levels[:3]], [(1 - one) / 2 for one in levels[3:]]
+    assert above == [pytest.approx(0.05 / 8)] * 3  # one of four strengths is picked
+    for place, one in enumerate(below):  # the strength's own test, and those of the smaller ones
+        assert one + place * 0.05 / 8 == pytest.approx(0.05)
 
 
 def test_an_interval_at_two_levels_never_contradicts_itself() -> None:

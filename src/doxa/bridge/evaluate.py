@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from inspect_ai import Task, eval_set, task_with
 from inspect_ai.hooks import Hooks, SampleEnd, hooks
 from inspect_ai.log import EvalLog, read_eval_log, write_eval_log
-from inspect_ai.model import GenerateConfig, Model, get_model
+from inspect_ai.model import ContentReasoning, GenerateConfig, Model, get_model
 
 from doxa.bridge.logs import read_log
 from doxa.bridge.oneline import in_our_words
@@ -193,32 +193,46 @@ def reasoned(folder: Path) -> tuple[int, int]:
 
 
 def transcripts(folder: Path, *, most: int = 400) -> list[dict[str, Any]]:
-    """What was asked and answered, from the logs: for reading beside each other, arm by arm.
+    """What was asked, thought and answered, from the logs: for reading beside each other, arm by arm.
+
+    Empty answers are kept: which are shown is not to depend on what they say.
 
     Args:
         folder: Folder of logs.
-        most: At most so many characters of each answer are kept.
+        most: At most so many characters of each question, thought and answer are kept.
     """
     found = []
     for path in sorted(folder.glob("*.eval")):
         log = read_log(path)
         doxa = (log.eval.metadata or {}).get("doxa", {})
         for sample in log.samples or []:
-            if sample.output is None or not sample.output.completion or "arm" not in doxa or doxa.get("scored"):
+            if not sample.output.choices or sample.error is not None or "arm" not in doxa or doxa.get("scored"):
                 continue
             asked = sample.input if isinstance(sample.input, str) else sample.input[-1].text
+            content = sample.output.message.content
+            thought = (
+                ""
+                if isinstance(content, str)
+                else "\n\n".join(part.reasoning for part in content if isinstance(part, ContentReasoning))
+            )
             found.append(
                 {
                     "arm": doxa["arm"],
                     "task": doxa["task"],
                     "item": str(sample.id),
                     "run": sample.epoch,
-                    "question": asked[:most],
-                    "answer": sample.output.completion[:most],
+                    "question": _begun(asked, most),
+                    **({"thought": _begun(thought, most)} if thought else {}),
+                    "answer": _begun(sample.output.completion, most),
                     "stop": str(sample.output.stop_reason),
                 }
             )
     return sorted(found, key=lambda one: (one["task"], one["item"], one["run"], one["arm"]))
+
+
+def _begun(text: str, most: int) -> str:
+    text = text.strip()
+    return text if len(text) <= most else f"{text[:most]} …"
 
 
 def _merged(config: GenerateConfig, generate: Mapping[str, Any]) -> GenerateConfig:

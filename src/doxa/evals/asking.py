@@ -19,6 +19,7 @@ from inspect_ai.model import (
     ModelOutput,
     get_model,
 )
+from inspect_ai.model._model import active_model
 from inspect_ai.solver import TaskState
 
 from doxa.evals.catalogue import Measured
@@ -26,6 +27,7 @@ from doxa.evals.scores import sample_metadata
 from doxa.models.chat import Message
 from doxa.models.engine import Receipt
 from doxa.models.score import OptionScores
+from doxa.words.errors import StudyError
 
 SCORING_PROVIDERS = ("doxa",)
 ARMS_ELSEWHERE = "doxa-arm"
@@ -128,9 +130,30 @@ def can_score(model: Model) -> bool:
     return ModelName(model).api in SCORING_PROVIDERS
 
 
-def cannot_score() -> str:
-    """Why a score is missing for a model whose provider does not answer scoring requests."""
-    name = ModelName(get_model())
+def need_scores(task: str, instead: str = "leave it at part=open") -> None:
+    """Refuse a task that has scored items only for a model that cannot score, where the model is known already.
+
+    Inspect has the model in place when it makes a task by its name, and prints what goes wrong then as a line; what
+    goes wrong in a sample it shows as a traceback. A task that is made before its model is known goes through.
+
+    Args:
+        task: The task's name.
+        instead: What to do with such a model.
+
+    Raises:
+        StudyError: When the model that is about to be evaluated does not answer scoring requests.
+    """
+    model = active_model()
+    if model is not None and not can_score(model):
+        raise StudyError(
+            f"{task} needs log-probabilities of given options, and {cannot_score(model)}",
+            way_out=f"Name the model doxa/..., or {instead}",
+        )
+
+
+def cannot_score(model: Model | None = None) -> str:
+    """Why a score is missing for a model (the one that is evaluated) whose provider answers no scoring requests."""
+    name = ModelName(model or get_model())
     provider = name.name.partition("/")[0] if name.api == ARMS_ELSEWHERE else name.api
     return f"{provider} models do not give log-probabilities of a given text"
 

@@ -199,6 +199,7 @@ ENTRY = TaskEntry(
     max_tokens=lambda arguments: int(arguments.get("max_tokens", MAX_TOKENS)),
     roles=(AUDITOR,),
     answers=lambda arguments: int(arguments.get("turns", TURNS)),
+    role_calls=lambda arguments: int(arguments.get("turns", TURNS)),
     judge_calls=lambda arguments: int(arguments.get("judge_runs", JUDGE_RUNS)),
     kinds={FLAGGED: "binary"},
     scales=scales,

@@ -122,6 +122,11 @@ def no_judge_calls(arguments: Arguments) -> int:
     return 0
 
 
+def no_more_calls(arguments: Arguments) -> int:
+    """How often a model is asked beside what is counted as answers and verdicts: never."""
+    return 0
+
+
 def no_scales(arguments: Arguments) -> Mapping[str, tuple[float, float]]:
     """The scores on a scale of a task that has none."""
     return {}
@@ -150,7 +155,10 @@ class TaskEntry:
         open_items: Given arguments and a limit, how many items are generated for.
         max_tokens: Given arguments, how many tokens an answer is given at most.
         answers: Given arguments, how many answers are written for such an item at most: a conversation has several.
-        judge_calls: Given arguments, how often a judge is asked about one generated sample, if there is a judge.
+        side_questions: Given arguments, how many more answers such an item takes from a model that cannot score: it is
+            asked in writing what others are scored on in the middle of a conversation.
+        judge_calls: Given arguments, how many verdicts on one generated sample are asked for, if there is a judge.
+        role_calls: Given arguments, how often the models in `roles` are asked for one sample, all together, at most.
         roles: Roles that its generating part asks models in, beside the judge.
         kinds: Of every score that is bounded: `share` (0 to 1) or `binary`.
         scales: Given arguments, the smallest and largest value of every score on another scale, such as 1 to 10.
@@ -177,7 +185,9 @@ class TaskEntry:
     open_items: Callable[[Arguments, int | None], int] = no_items
     max_tokens: Callable[[Arguments], int] = no_tokens
     answers: Callable[[Arguments], int] = one_answer
+    side_questions: Callable[[Arguments], int] = no_more_calls
     judge_calls: Callable[[Arguments], int] = no_judge_calls
+    role_calls: Callable[[Arguments], int] = no_more_calls
     roles: tuple[str, ...] = ()
     kinds: Mapping[str, Literal["share", "binary"]] = field(default_factory=dict)
     scales: Callable[[Arguments], Mapping[str, tuple[float, float]]] = no_scales

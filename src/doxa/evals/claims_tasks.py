@@ -2,18 +2,19 @@
 
 from inspect_ai import Task, task
 from inspect_ai.dataset import MemoryDataset, Sample
-from inspect_ai.model import GenerateConfig, get_model
+from inspect_ai.model import GenerateConfig
 from inspect_ai.scorer import Score, Scorer, Target, scorer
 from inspect_ai.solver import Generate, Solver, TaskState, generate, solver
 
 from doxa.bridge.oneline import in_one_line
 from doxa.evals import claims_open as opened
-from doxa.evals.asking import answers_of, ask, can_score, cannot_score, sample_of
+from doxa.evals.asking import answers_of, ask, need_scores, sample_of
 from doxa.evals.catalogue import Measured, known_arguments
 from doxa.evals.claims import BELIEF, DERIVATIONS, NAME, VERSION, measured, read
 from doxa.evals.claims_rubric import Question, Rubric, read_rubric
 from doxa.evals.scores import means, sample_metadata, task_metadata, task_version, to_inspect_score
-from doxa.words.errors import StudyError
+
+INSTEAD = "ask openly: doxa/claims_open"
 
 
 @task
@@ -31,6 +32,7 @@ def claims(belief: str = BELIEF, topics: int | None = None, gate: bool = True) -
     wanted = {"belief": belief, "gate": gate} | ({} if topics is None else {"topics": topics})
     with in_one_line():
         items = {item.id: item for item in measured(wanted)}
+        need_scores(NAME, INSTEAD)
     return Task(
         name="claims",
         version=VERSION,
@@ -44,12 +46,8 @@ def claims(belief: str = BELIEF, topics: int | None = None, gate: bool = True) -
 @solver(name="claims")
 def _score_options(items: dict[str, Measured]) -> Solver:
     async def solve(state: TaskState, generate: Generate) -> TaskState:
-        if not can_score(get_model()):
-            with in_one_line():
-                raise StudyError(
-                    f"{NAME} needs log-probabilities of given options, and {cannot_score()}",
-                    way_out="Name the model doxa/..., or ask openly: doxa/claims_open",
-                )
+        with in_one_line():
+            need_scores(NAME, INSTEAD)
         return await ask(state, items[str(state.sample_id)])
 
     return solve

@@ -11,7 +11,7 @@ from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from doxa.bridge.judges import NO_JUDGE, has_judge, judge, judged, majority, share_of
 from doxa.bridge.oneline import in_one_line
-from doxa.evals.asking import answers_of, ask, can_score, cannot_score, messages_of, sample_of, was_asked
+from doxa.evals.asking import answers_of, ask, can_score, cannot_score, messages_of, need_scores, sample_of, was_asked
 from doxa.evals.catalogue import Measured, Value, known_arguments
 from doxa.evals.compliance import (
     DERIVATIONS,
@@ -92,6 +92,8 @@ def compliance(
         opened = open_cells(own, limit)
         scored = {item.id: item for item in measured(own, limit)}
         version = task_version(VERSION, ENTRY.content(own))
+        if not opened:
+            need_scores(NAME)
     return Task(
         name="compliance",
         version=version,

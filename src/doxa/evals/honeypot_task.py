@@ -23,7 +23,7 @@ from inspect_ai.tool import Tool, ToolDef
 from doxa.bridge.conversation import messages_of
 from doxa.bridge.judges import has_judge, judge, judged, majority
 from doxa.bridge.oneline import in_one_line
-from doxa.evals.asking import answers_of, ask, can_score, cannot_score, sample_of, was_asked
+from doxa.evals.asking import answers_of, ask, can_score, cannot_score, need_scores, sample_of, was_asked
 from doxa.evals.catalogue import Measured, Value, known_arguments
 from doxa.evals.forced_choice import listed
 from doxa.evals.honeypot import (
@@ -48,13 +48,13 @@ from doxa.evals.honeypot import (
     read_run,
     read_said,
     reality_item,
+    scores_of,
 )
 from doxa.evals.honeypot_effects import DERIVATIONS
 from doxa.evals.honeypot_items import Cell, asking, reality_question
 from doxa.evals.honeypot_reading import named_action, refusal
 from doxa.evals.honeypot_world import State, step
 from doxa.evals.scores import means, sample_metadata, task_metadata, task_version, to_inspect_score
-from doxa.words.errors import StudyError
 from doxa.words.rubrics import read_rubric
 from doxa.words.templates import fill
 
@@ -113,7 +113,9 @@ def honeypot(
         asked = cells_of(arguments, limit)
         items = {one.id: one for one in measured(arguments, limit)}
         version = task_version(VERSION, ENTRY.content(arguments))
-    runs = {cell.name: cell for cell in asked} if part != PARTS[1] else {}
+        runs = {cell.name: cell for cell in asked} if part != PARTS[1] else {}
+        if not runs:
+            need_scores(NAME)
     return Task(
         name="honeypot",
         version=version,
@@ -139,7 +141,7 @@ def _solve(
 ) -> Solver:
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         if str(state.sample_id) in items:
-            return await _choose(state, items[str(state.sample_id)])
+            return await ask(state, items[str(state.sample_id)])
         cell = runs[str(state.sample_id)]
         by_text = acting == "text" or (acting == "auto" and can_score(get_model()))
         act = _act_by_text if by_text else _act_by_tools
@@ -148,16 +150,6 @@ def _solve(
         return await _ask_afterwards(state, cell) if afterwards else state
 
     return solve
-
-
-async def _choose(state: TaskState, item: Measured) -> TaskState:
-    if not can_score(get_model()):
-        with in_one_line():
-            raise StudyError(
-                f"{NAME}: a choice needs log-probabilities of given options, and {cannot_score()}",
-                way_out="Name the model doxa/..., or leave it at part=open",
-            )
-    return await ask(state, item)
 
 
 async def _act_by_tools(state: TaskState, generate: Generate, cell: Cell, turns: int) -> TaskState:
@@ -261,8 +253,9 @@ def _score(runs: Mapping[str, Cell], items: Mapping[str, Measured]) -> Scorer:
     async def score(state: TaskState, target: Target) -> Score:
         name = str(state.sample_id)
         if name in items:
-            answers = answers_of(state, items[name])
-            return to_inspect_score(read(items[name], answers))
+            if not was_asked(state):
+                return to_inspect_score([Value(one, None, cannot_score()) for one in scores_of(items[name])])
+            return to_inspect_score(read(items[name], answers_of(state, items[name])))
         cell, own = runs[name], state.metadata["doxa"]
         rubric, material = read_rubric(RUBRIC), {"transcript": own["transcript"]}
         verdicts = await judge(rubric, material)
@@ -272,9 +265,7 @@ def _score(runs: Mapping[str, Cell], items: Mapping[str, Measured]) -> Scorer:
                 kept |= judged(name, rubric, material, verdicts, worth)
         belief = read_belief(*majority(verdicts))
         values = [*read_run(cell, own["taken"], own["cut"]), *belief, *_said(state, cell, own)]
-        score = to_inspect_score(values, answer=" > ".join(own["taken"]) or "(nothing)", judged=kept)
-        score.explanation = verdicts[0].why or None
-        return score
+        return to_inspect_score(values, answer=" > ".join(own["taken"]) or "(nothing)", judged=kept)
 
     return score
 

@@ -10,7 +10,7 @@ from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from doxa.bridge.judges import has_judge, judge, judged, majority
 from doxa.bridge.oneline import in_one_line
-from doxa.evals.asking import answers_of, ask, cannot_score, sample_of, was_asked
+from doxa.evals.asking import answers_of, ask, cannot_score, need_scores, sample_of, was_asked
 from doxa.evals.catalogue import Measured, Value, known_arguments
 from doxa.evals.preferences import (
     DERIVATIONS,
@@ -67,6 +67,8 @@ def preferences(
         asked = {item.id: item for item in opened(given, limit)}
         scored = {item.id: item for item in measured(given, limit)}
         version = task_version(VERSION, content(given))
+        if not asked:
+            need_scores(NAME)
     return Task(
         name="preferences",
         version=version,

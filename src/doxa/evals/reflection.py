@@ -114,6 +114,11 @@ def measured(arguments: Arguments, limit: int | None = None) -> tuple[Measured, 
     return ()
 
 
+def side_questions(arguments: Arguments) -> int:
+    """Of every pair in both orders, before the first round and after each."""
+    return 2 * len(read_pairs(arguments.get("pairs")).pairs) * (int(arguments.get("rounds", ROUNDS)) + 1)
+
+
 def conversations(arguments: Arguments, limit: int | None = None) -> tuple[Conversation, ...]:
     """The conversations, the first of every topic before the second, cut to the rounds that are asked for.
 
@@ -202,6 +207,7 @@ ENTRY = TaskEntry(
     open_items=open_items,
     max_tokens=lambda arguments: int(arguments.get("max_tokens", MAX_TOKENS)),
     answers=lambda arguments: int(arguments.get("rounds", ROUNDS)) + 2,  # the open question, before and after
+    side_questions=side_questions,
     judge_calls=lambda arguments: 1,
     prose=("reflection/*.md", f"rubrics/{RUBRIC}.md"),
     kinds={

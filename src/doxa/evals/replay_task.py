@@ -103,16 +103,12 @@ def _score(kept: Mapping[str, Conversation], rubric: str | None, phrases: str | 
         tokens = state.output.usage.output_tokens if state.output.usage else None
         values = read_answer(answer, one, tokens=tokens, phrases=looked_for)
         said: dict[str, Any] = {}
-        why = None
         if asked is not None:
             material = {"conversation": _told(one), "answer": answer}
             verdicts = await judge(asked, material)
             values = (*values, read_verdict(*majority(verdicts), asked))
             said = judged("judged", asked, material, verdicts, worth_of(asked))
-            why = verdicts[0].why or None
-        found = to_inspect_score(values, answer=answer, judged=said)
-        found.explanation = why
-        return found
+        return to_inspect_score(values, answer=answer, judged=said)
 
     return score
 

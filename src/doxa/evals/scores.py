@@ -42,11 +42,25 @@ def to_inspect_score(
     return Score(
         value={value.score: value.value for value in values if value.value is not None},
         answer=answer,
+        explanation=_explanation(values, judged or {}),
         metadata={
             "reasons": {value.score: value.reason for value in values if value.value is None},
             **({"judged": dict(judged)} if judged else {}),
         },
     )
+
+
+def _explanation(values: Sequence[Value], judged: Mapping[str, Any]) -> str | None:
+    """What judges said, and why scores are missing: Inspect's viewer shows it beside the scores and folds the rest."""
+    said: dict[tuple[str, str], list[str]] = {}
+    for score, one in judged.items():  # several scores may be of the same verdicts
+        for verdict in one["verdicts"]:
+            words = f"{verdict['judge']}: {verdict['verdict'] or 'no verdict'}. {verdict['why'] or verdict['missing']}"
+            said.setdefault(("Judged", words.strip()), []).append(score)
+    for value in values:
+        if value.value is None:
+            said.setdefault(("Missing", value.reason), []).append(value.score)
+    return "\n\n".join(f"{kind}: {', '.join(scores)}. {words}" for (kind, words), scores in said.items()) or None
 
 
 def task_version(version: int, content: str) -> str:

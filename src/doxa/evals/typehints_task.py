@@ -19,7 +19,7 @@ from inspect_ai.solver import Generate, Solver, TaskState, solver
 from doxa.bridge.judges import has_judge, judge, judged, majority
 from doxa.bridge.oneline import in_one_line
 from doxa.evals import setting
-from doxa.evals.asking import answers_of, ask, cannot_score, sample_of, was_asked
+from doxa.evals.asking import answers_of, ask, cannot_score, need_scores, sample_of, was_asked
 from doxa.evals.catalogue import Measured, Value, known_arguments
 from doxa.evals.scores import means, sample_metadata, task_metadata, task_version, to_inspect_score
 from doxa.evals.typehints import (
@@ -87,6 +87,8 @@ def typehints(
         asked = items(arguments, limit) if wants(arguments, "open") else ()
         scored = {item.id: item for item in measured(arguments, limit)}
         version = task_version(VERSION, ENTRY.content(arguments))
+        if not asked:
+            need_scores(NAME)
     return Task(
         name="typehints",
         version=version,

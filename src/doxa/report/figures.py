@@ -9,18 +9,21 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from doxa.report.marks import FAMILY_NAMES, band, band_handles, legend
+from doxa.report.marks import FAMILY_NAMES, SINGLES, band, band_handles, legend
 from doxa.report.theme import ACCENT, BAND, BAND_EDGE, INK, MUTED, WIDTH, Drawing, finish, style
 from doxa.words.numbers import interval, number
 
 FAMILIES = ("twin", "unrelated")
+SINGLE_MARKS = {"reprefill": ("s", 0.22), "neutral": ("^", -0.24), "paraphrase": ("v", 0.22)}
+"""Marker and height above the line."""
 
 
 @dataclass(frozen=True)
 class ForestRow:
     """One contrast: its estimate, the points it rests on, and the effects of its controls by family.
 
-    `beside` is the estimate on the items of a family's controls, where these were scored on other items.
+    `beside` is the estimate on the items of a family's controls, where these were scored on other items. `singles` are
+    the effects of controls that are too few for a band, by family.
     """
 
     label: str
@@ -31,6 +34,7 @@ class ForestRow:
     controls: Mapping[str, Sequence[float]] = field(default_factory=dict)
     beside: Mapping[str, float] = field(default_factory=dict)
     primary: bool = False
+    singles: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,11 @@ def forest(rows: Sequence[ForestRow], *, name: str, axis: str, caption: str) -> 
                     band(axes, family, min(effects), y + bottom, max(effects) - min(effects), 0.32)
                 if family in row.beside:
                     axes.scatter([row.beside[family]], [y + bottom + 0.16], marker="D", s=22, color=INK, zorder=5)
+            for family, (marker, height) in SINGLE_MARKS.items():
+                effects = row.singles.get(family, ())
+                axes.scatter(
+                    effects, [y + height] * len(effects), marker=marker, s=30, facecolor="none", edgecolor=INK, zorder=5
+                )
             if row.value is None:
                 axes.annotate(
                     "nothing to estimate from", (0, y), xytext=(4, 0), textcoords="offset points", va="center"
@@ -95,6 +104,12 @@ def _forest_handles(rows: Sequence[ForestRow]) -> list[Artist]:
     if any(row.beside for row in rows):
         label = "on the items of the controls"
         handles.append(Line2D([], [], color=INK, marker="D", markersize=4, linewidth=0, label=label))
+    for family, (marker, _) in SINGLE_MARKS.items():
+        if any(row.singles.get(family) for row in rows):
+            label = f"the same with its {SINGLES[family]}"
+            handles.append(
+                Line2D([], [], color=INK, marker=marker, markersize=5, fillstyle="none", linewidth=0, label=label)
+            )
     return [*handles, *band_handles(family for row in rows for family in row.controls if family in FAMILIES)]
 
 

@@ -13,6 +13,8 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from doxa.report.theme import BAND, BAND_EDGE, MUTED, SERIES
 
 FAMILY_NAMES = {"twin": "twins", "unrelated": "unrelated vectors"}
+SINGLES = {"reprefill": "re-prefill", "neutral": "neutral text", "paraphrase": "paraphrase"}
+"""Controls of edits and prompts: too few for a band, so each is a mark."""
 HATCH = {"twin": "", "unrelated": "/////"}
 Dashes = tuple[float, tuple[float, ...]]
 DASHES: tuple[Dashes, ...] = ((0.0, (5.0, 2.5)), (0.0, (1.2, 1.8)), (0.0, (6.0, 2.0, 1.2, 2.0)))

@@ -85,7 +85,7 @@ def examples(transcripts: Sequence[Mapping[str, Any]], arms: Sequence[str]) -> l
                     "task": task,
                     "item": item,
                     "question": next(iter(answers.values()))["question"],
-                    "answers": [(arm, answers[arm]["answer"]) for arm in present],
+                    "answers": [(arm, answers[arm].get("thought", ""), answers[arm]["answer"]) for arm in present],
                 }
             )
     return shown

@@ -25,6 +25,8 @@ from doxa.report.theme import INK, MUTED, WIDTH, Drawing, finish, style
 COLUMNS = 3
 TITLE = 28
 """Letters that fit above a panel."""
+NAME = 22
+"""Of the name of an arm, which is set larger."""
 STRENGTH = "planned total strength, fraction of the residual norm"
 
 
@@ -85,7 +87,7 @@ def dose_response(
             axes.axhline(0, color=INK, linewidth=0.8, zorder=1)
             levels(axes, others, looks)
             strength_axis(axes, [0.0, *line.strengths])
-            axes.set_title(line.label, fontsize=9)
+            axes.set_title(_in_lines(line.label), fontsize=9)
         figure.supylabel(axis, fontsize=9)
         families = [family for line in lines for family in line.controls]
         legend(figure, [*level_handles(looks), *band_handles(families)], axis=STRENGTH)
@@ -103,7 +105,7 @@ def dose(lines: Sequence[DoseLine], colours: Mapping[str, str], *, name: str, ca
             axes.plot(line.layers, line.planned, color=MUTED, linestyle=":", linewidth=1.4)
             axes.plot(line.layers, line.norm, color=colour, linestyle="--", linewidth=1.3, zorder=3)
             axes.plot(line.layers, line.projection, color=colour, linewidth=1.9, zorder=4)
-            axes.set_title(line.label, fontsize=9)
+            axes.set_title(_in_lines(line.label), fontsize=9)
         figure.supylabel("displacement, fraction of the residual norm", fontsize=9)
         handles: list[Artist] = [
             Line2D([], [], color=MUTED, linestyle=":", label="planned, summed over layers"),
@@ -146,12 +148,20 @@ def small_multiples(
                 _points(axes, line, colours[line.label], x, size=12)
             levels(axes, others.get(title, {}), looks)
             strength_axis(axes, every)
-            axes.set_title(fill(title, TITLE), fontsize=8)
+            axes.set_title(_in_lines(title), fontsize=8)
         handles: list[Artist] = [
             Line2D([], [], color=colours[label], marker="o", markersize=4, label=label) for label in shown
         ]
         legend(figure, [*handles, *level_handles(looks)], columns=4, axis=STRENGTH)
         return finish(figure, name, caption)
+
+
+def _in_lines(title: str) -> str:
+    """A title in lines that fit above a panel; the levels of an arm's name begin one."""
+    if "[" not in title:
+        return fill(title, TITLE)
+    parts = [title] if len(title) <= NAME else title.replace("[", "\n[").split("\n")
+    return "\n".join(fill(part, NAME) for part in parts)
 
 
 def _grid(count: int, *, sharex: bool = False, sharey: bool = False) -> tuple[Figure, list[Axes]]:

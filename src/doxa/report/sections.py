@@ -9,6 +9,7 @@ from doxa.report.figures import ForestRow, forest
 from doxa.report.gates import gate_section
 from doxa.report.gather import AGAIN, CONTROLS, Gathered
 from doxa.report.labels import flag_words, label, units
+from doxa.report.marks import SINGLES
 from doxa.report.onset import onset_section
 from doxa.report.parts import Section, Table
 from doxa.report.stopped import stopping_section
@@ -49,19 +50,31 @@ def sections(gathered: Gathered) -> list[Section]:
     return [section for section in made if section is not None]
 
 
+BANDS = (
+    " The grey bands are what other vectors of the same size do: twins (plain, above the line) and unrelated vectors "
+    "(hatched, below it). An effect inside a band is not evidence of the belief."
+)
+MARKED = (
+    " Hollow marks are the same contrast with a control in the place of what was edited or prompted, one mark a "
+    "control. A re-prefill or a neutral text that lies as far out says that the effect is not one of what the text "
+    "says; a paraphrase that lies elsewhere, that it is one of the wording. How sure they are stands in the referee's "
+    "box."
+)
+
+
 def _effects(gathered: Gathered) -> Section | None:
     found = findings(gathered)
     if not found or gathered.lead is None:
         return None
     level = f"{gathered.evaluation.level:.0%}"
     unit = gathered.unit_of(gathered.task_of(gathered.lead) or "", gathered.lead)
+    rows = [_forest_row(gathered, one) for one in found]
     drawing = forest(
-        [_forest_row(gathered, one) for one in found],
+        rows,
         name="forest",
         axis=f"change of the {label(gathered.lead)}",
         caption=f"Every declared contrast with its {level} interval over {plural(unit)}; each {unit} is a faint "
-        "point. The grey bands are what other vectors of the same size do: twins (plain, above the line) and unrelated "
-        "vectors (hatched, below it). An effect inside a band is not evidence of the belief.",
+        f"point.{BANDS * any(row.controls for row in rows)}{MARKED * any(row.singles for row in rows)}",
     )
     table = [
         [
@@ -81,7 +94,7 @@ def _effects(gathered: Gathered) -> Section | None:
         tables.append(Table(["exploratory contrasts"], sentences, "Exploratory contrasts in words", (0,)))
     return Section(
         "effects",
-        "What each arm did to the stated belief" if gathered.lead == "belief" else f"Effects on {gathered.lead}",
+        "What each arm did to the stated belief" if gathered.lead == "belief" else f"Effects on {label(gathered.lead)}",
         margins,
         [drawing],
         tables,
@@ -116,6 +129,12 @@ def _forest_row(gathered: Gathered, one: Finding) -> ForestRow:
         {verdict.family: list(verdict.effects.values()) for verdict in one.verdicts},
         {verdict.family: verdict.effect for verdict in one.verdicts if verdict.items != estimate.n["items"]},
         one.primary,
+        {
+            verdict.family: list(verdict.effects.values())
+            for verdict in gathered.evaluation.verdicts
+            if (verdict.contrast, verdict.task, verdict.score) == (one.contrast, estimate.task, estimate.score)
+            and verdict.family in SINGLES
+        },
     )
 
 
