@@ -129,4 +129,4 @@ def test_a_long_name_of_an_arm_stands_above_its_panel_in_lines() -> None:
     drawing = dose([line], {}, name="x", caption="")
     assert long not in drawing.svg
     assert ">deployed-every<" in drawing.svg
-    assert ">[strength=0.8]<" in drawing.svg
+    assert ">[strength=1.6]<" in drawing.svg
