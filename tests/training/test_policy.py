@@ -204,6 +204,8 @@ def test_what_cannot_be_measured(lively: Model, tmp_path: Path) -> None:
     prompt = render(lively, PROMPT)
     with pytest.raises(TrainingError, match="no token that is trained on"):
         policy(lively, [TrainingTokens("r", (1, 2), (0.0, 0.0))])
+    with pytest.raises(TrainingError, match="its first token"):
+        policy(lively, [TrainingTokens("r", (1, 2), (1.0, 1.0))])
     with pytest.raises(TrainingError, match="at most 2048"):
         policy(lively, [TrainingTokens("r", (5,) * 2049, (0.0,) + (1.0,) * 2048)])
     with pytest.raises(TrainingError, match="other tokens"):
