@@ -27,7 +27,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 def measured(rows: int, dtype: torch.dtype) -> tuple[float, float]:
     """Microseconds of a block's attention: torch's, and the store's."""
     taken = [torch.randn(rows, KEY_HEADS, LENGTH - 1, WIDTH, dtype=dtype) for _ in range(2 * BLOCKS)]
-    store = KeyValues(taken[:BLOCKS], taken[BLOCKS:])
+    store = KeyValues(LENGTH - 1, taken[:BLOCKS], taken[BLOCKS:])
     store.grow()
     pairs = [
         (nn.functional.pad(key, (0, 0, 0, 81)), nn.functional.pad(value, (0, 0, 0, 81)))

@@ -24,7 +24,7 @@ def test_large_scores_are_not_rounded(rows):
     numbers_of = [numbers(rows, KEY_HEADS, 41, WIDTH, seed=seed) for seed in (1, 2)]
     key, value = (numbers_of[0] + bias).bfloat16(), numbers_of[1].bfloat16()
     query = (numbers(rows, KEY_HEADS * SHARED, 1, WIDTH, seed=3) + bias).bfloat16()
-    store = KeyValues([key[:, :, :40]], [value[:, :, :40]])
+    store = KeyValues(40, [key[:, :, :40]], [value[:, :, :40]])
     store.grow()
     mask = torch.ones(rows, 41, dtype=torch.bool)
     found = store.attend(0, store.hidden(mask), query, key[:, :, 40:], value[:, :, 40:], scale)
@@ -37,7 +37,7 @@ def test_a_token_sees_all_that_stands_before_it_but_padding(rows, dtype):
     """Through several enlargements, in every block."""
     tolerance = 1e-5 if dtype == torch.float32 else 3e-2
     begun = [[numbers(rows, KEY_HEADS, 5, WIDTH, dtype=dtype, seed=seed) for seed in pair] for pair in ((1, 2), (3, 4))]
-    store = KeyValues(*begun)
+    store = KeyValues(5, *begun)
     keys, values = [list(one) for one in begun]
     mask = torch.ones(rows, 5, dtype=torch.bool)
     mask[0, :2] = False
@@ -58,7 +58,7 @@ def test_a_token_sees_all_that_stands_before_it_but_padding(rows, dtype):
 
 def test_rows_leave_and_stand_twice():
     keys, values = numbers(ROWS, KEY_HEADS, 4, WIDTH), numbers(ROWS, KEY_HEADS, 4, WIDTH, seed=1)
-    store = KeyValues([keys], [values])
+    store = KeyValues(4, [keys], [values])
     store.keep([2, 2, 0])
     store.grow()
     query, key = numbers(ROWS, KEY_HEADS * SHARED, 1, WIDTH, seed=2), numbers(ROWS, KEY_HEADS, 1, WIDTH, seed=3)
@@ -71,7 +71,7 @@ def test_rows_leave_and_stand_twice():
 def test_prompts_stay_as_they_are():
     keys = numbers(ROWS, KEY_HEADS, 4, WIDTH)
     before = keys.clone()
-    store = KeyValues([keys], [keys])
+    store = KeyValues(4, [keys], [keys])
     store.grow()
     one = numbers(ROWS, KEY_HEADS, 1, WIDTH)
     store.attend(0, store.hidden(torch.ones(ROWS, 5, dtype=torch.bool)), one.repeat(1, 2, 1, 1), one, one, 1.0)

@@ -105,3 +105,24 @@ def test_a_row_that_is_not_steered_reads_what_it_reads_alone(llama):
     alone, other = run(llama, [rows[index] for index in plain])
     torch.testing.assert_close(found.logits[plain], alone.logits, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(step[plain], other, rtol=1e-5, atol=1e-5)
+
+
+def test_what_is_kept_of_prompts_is_keys_and_values_alone(llama):
+    """A view would keep the queries beside it in memory too: more than four times as much in the embedded model."""
+    parts = short_way(llama)
+    assert parts is not None
+    tokens = torch.tensor([[5, 6, 7, 8], [9, 8, 7, 6]])
+    read = parts.read(tokens, torch.ones_like(tokens, dtype=torch.bool), _Nothing())
+    assert len(read.keys) == llama.n_layers
+    for one in (*read.keys, *read.values):
+        assert one.untyped_storage().nbytes() == one.nbytes
+
+
+class _Nothing:
+    """Adds nothing; rows stay as they are."""
+
+    def parents(self, layer: int) -> None:
+        return None
+
+    def add(self, layer: int, residual: torch.Tensor) -> None:
+        return None

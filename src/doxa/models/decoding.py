@@ -148,7 +148,7 @@ def _tried_on_some_tokens(model: Model, parts: LlamaLike) -> bool:
     if not compared.agrees(prompts.logits, reader.logits(features[:, -1])):
         return False
     whole = _Whole(reader, Steering([(), ()], model.device), mask, cache)
-    store = KeyValues(prompts.keys, prompts.values)
+    store = KeyValues(tokens.shape[1], prompts.keys, prompts.values)
     for step in range(4):
         if step == 1:
             whole.keep([1, 1])

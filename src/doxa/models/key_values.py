@@ -6,7 +6,7 @@ where there are many rows (`benchmarks/step_attention.py`). Keys stand in float3
 score that is rounded to bfloat16 is wrong by its size, which biases of keys can make large.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from jaxtyping import Bool, Float
@@ -23,9 +23,12 @@ class KeyValues:
         length: Positions that are taken.
     """
 
-    def __init__(self, keys: Sequence[Tensor], values: Sequence[Tensor]) -> None:
-        """Begin with the keys and values of prompts, for every block [rows, key heads, length, width of a head]."""
-        self.length = keys[0].shape[2]
+    def __init__(self, length: int, keys: Iterable[Tensor], values: Iterable[Tensor]) -> None:
+        """Begin with the keys and values of prompts, for every block [rows, key heads, length, width of a head].
+
+        They are taken one after the other, so what makes them need not hold all of them.
+        """
+        self.length = length
         self._keys = [_with_room(one.float().transpose(2, 3), 3) for one in keys]
         self._values = [_with_room(one, 2) for one in values]
 

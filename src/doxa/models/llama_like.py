@@ -243,5 +243,6 @@ def _attend(
 def _keep_and_attend(
     kept: list[tuple[Tensor, Tensor]], hidden: Tensor, query: Tensor, key: Tensor, value: Tensor, scale: float
 ) -> Tensor:
-    kept.append((key, value))
+    # Copies: they are views of products that hold queries too, which would stay in memory with them.
+    kept.append((key.clone(), value.clone()))
     return _attend(hidden, query, key, value, scale)

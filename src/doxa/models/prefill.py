@@ -133,9 +133,9 @@ def _short(
         row_of += [sum(len(one.logits) for one in found) + row for row in branches.rows]
         found.append(parts.read(tokens[rows], mask[rows], branches))
     rows = torch.tensor(row_of)[torch.tensor(of)]
-    keys = [torch.cat(layers)[rows] for layers in zip(*(one.keys for one in found), strict=True)]
-    values = [torch.cat(layers)[rows] for layers in zip(*(one.values for one in found), strict=True)]
-    return torch.cat([one.logits for one in found])[rows], KeyValues(keys, values)
+    keys = (torch.cat(layers)[rows] for layers in zip(*(one.keys for one in found), strict=True))
+    values = (torch.cat(layers)[rows] for layers in zip(*(one.values for one in found), strict=True))
+    return torch.cat([one.logits for one in found])[rows], KeyValues(width, keys, values)
 
 
 class _Branches:
