@@ -53,7 +53,7 @@ class Size:
     new: int = 8
     rows: tuple[int, ...] = (8, 32, 128)
     adapters: tuple[int, ...] = (1, 2, 5, 10)
-    rounds: int = 3
+    rounds: int = 2
 
 
 QUICK = Size(new=3, rows=(8,), adapters=(1, 2), rounds=1)
