@@ -165,6 +165,11 @@ ARGUMENTS = {
     ("doxa/reflection", "texts"): ("the shipped ones", "Path of a file of conversations, instead of its topic's."),
     ("doxa/reflection", "pairs"): ("the shipped ones", "Path of a file of pairs of values."),
     ("doxa/reflection", "max_tokens"): ("MAX_TOKENS", "Length of an answer."),
+    ("doxa/traits", "traits"): ("TRAITS", "`personas` (shipped), or the path of a file of traits."),
+    ("doxa/traits", "list"): ("LIST", "Which list of it says who likes what, from 1."),
+    ("doxa/traits", "kind"): ("all", "One or a list of `bundle`, `shared`, `unrelated`, `naming`, `recall`."),
+    ("doxa/traits", "wordings"): ("all", "How many wordings of the questions."),
+    ("doxa/traits", "letters"): ("true", "Whether bundles are asked under letters too."),
 }  # fmt: skip
 REFUSED = (
     {"model": "tinker/llama"},
@@ -415,8 +420,12 @@ def commands() -> str:
         code(_help(main, top), "text"),
     ]
     for name in main.list_commands(top):
-        context = click.Context(main.commands[name], info_name=name, parent=top)
-        parts += [f"## `doxa {name}`\n", code(_help(main.commands[name], context), "text")]
+        command = main.commands[name]
+        context = click.Context(command, info_name=name, parent=top)
+        parts += [f"## `doxa {name}`\n", code(_help(command, context), "text")]
+        for verb, own in command.commands.items() if isinstance(command, click.Group) else ():
+            context_of = click.Context(own, info_name=verb, parent=context)
+            parts += [f"### `doxa {name} {verb}`\n", code(_help(own, context_of), "text")]
     return "\n".join(parts)
 
 
