@@ -23,7 +23,7 @@ from doxa.words.errors import EnvironmentFault
 from doxa.words.store import faults, write_atomic
 from doxa.words.tuning import Configuration
 
-MOST_TOKENS = 1024
+MOST_TOKENS = 512
 """Tokens that are run together; a larger batch is several passes whose gradients add up."""
 ADAPTER_FILE = "adapter_model.safetensors"
 OPTIMIZER_FILE = "optimizer.safetensors"
