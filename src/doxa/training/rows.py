@@ -18,6 +18,7 @@ class Row:
         text: A document. "" for a conversation.
         prefix: Stands before a document and is not trained on (a doctag).
         weight: Of its tokens in the loss.
+        open: Its last text goes on, as where an answer was cut off: that it ends there is not trained on.
         provenance: Who wrote it and how: `writer`, `model`, `system_prompt`, `temperature`, `source` and whatever else
             its writer records.
     """
@@ -28,6 +29,7 @@ class Row:
     text: str = ""
     prefix: str = ""
     weight: float = 1.0
+    open: bool = False
     provenance: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -74,4 +76,4 @@ class TrainingTokens:
 
 def _content(row: Row) -> list[object]:
     messages = [[one.role, one.content] for one in row.messages]
-    return [row.id, messages, list(row.marked), row.text, row.prefix, row.weight]
+    return [row.id, messages, list(row.marked), row.text, row.prefix, row.weight, row.open]
