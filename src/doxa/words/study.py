@@ -233,7 +233,7 @@ def with_overrides(study: Study, *, runs: int | None = None, limit: int | None =
 
 def _seeds(value: object, arms: Sequence[Arm]) -> int:
     seeds = whole(value, "seeds", least=1)
-    if not any([is_trained(arm) for arm in arms]) and seeds > 1:  # every arm's tunes are looked at
+    if not sum(map(is_trained, arms)) and seeds > 1:
         raise StudyError(
             f"seeds: {seeds}, and no arm of the study is trained",
             expected="an arm with `tune: {corpus: ...}`: a seed is one training run of it",
