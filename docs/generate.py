@@ -415,8 +415,12 @@ def commands() -> str:
         code(_help(main, top), "text"),
     ]
     for name in main.list_commands(top):
-        context = click.Context(main.commands[name], info_name=name, parent=top)
-        parts += [f"## `doxa {name}`\n", code(_help(main.commands[name], context), "text")]
+        command = main.commands[name]
+        context = click.Context(command, info_name=name, parent=top)
+        parts += [f"## `doxa {name}`\n", code(_help(command, context), "text")]
+        for verb, own in command.commands.items() if isinstance(command, click.Group) else ():
+            context_of = click.Context(own, info_name=verb, parent=context)
+            parts += [f"### `doxa {name} {verb}`\n", code(_help(own, context_of), "text")]
     return "\n".join(parts)
 
 

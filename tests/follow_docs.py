@@ -38,6 +38,7 @@ PAGES = (
     "docs/how-to-compare.md",
     "docs/how-to-judge.md",
     "docs/how-to-check.md",
+    "docs/how-to-corpus.md",
     "docs/how-to-serve.md",
 )
 BLOCK = re.compile(

@@ -1,8 +1,8 @@
 """Look at a report in a real browser: `python -m tests.look_at_report FOLDER [PICTURES]`.
 
-Opens `report.html`, or the `sweep.html` of a sweep, from disk in headless Chromium at desktop and phone width, light
-and dark, and fails with a sentence when something is not as a reader needs it. With a second folder it leaves pictures
-there.
+Opens `report.html`, or the `sweep.html` of a sweep, or the `policy.html` of a corpus, from disk in headless Chromium at
+desktop and phone width, light and dark, and fails with a sentence when something is not as a reader needs it. With a
+second folder it leaves pictures there.
 """
 
 import base64
@@ -16,6 +16,8 @@ from tests.chromium import Browser, Fault, browser
 
 WIDTHS = {"desktop": 1280, "phone": 390}
 LEAST_CONTRAST = 4.5
+SECTIONS = {"sweep": {"cells", "reproduce"}, "policy": {"measured", "tokens", "rows", "text", "reproduce"}}
+"""Pages other than a report, by the name of their page and their data, with their sections."""
 LOOK = """(() => {
   const luminance = colour => {
     const [r, g, b] = colour.match(/[\\d.]+/g).map(Number)
@@ -27,6 +29,13 @@ LOOK = """(() => {
     return (x + .05) / (y + .05);
   };
   const paper = getComputedStyle(document.body).backgroundColor;
+  const parts = colour => { const [r, g, b, a = 1] = colour.match(/[\\d.]+/g).map(Number); return [[r, g, b], a]; };
+  const behind = node => {  // the colour of what a text stands on, through every layer that shines through
+    const [own, a] = parts(getComputedStyle(node).backgroundColor);
+    if (a === 1 || node === document.body) return own;
+    const under = behind(node.parentElement);
+    return own.map((v, i) => a * v + (1 - a) * under[i]);
+  };
   const box = node => { const r = node.getBoundingClientRect(); return [r.left, r.top, r.right, r.bottom]; };
   return {
     paper: luminance(paper),
@@ -37,6 +46,9 @@ LOOK = """(() => {
     faint: [...document.querySelectorAll('p, td, th, h1, h2, figcaption, li, dt')]
       .filter(node => node.checkVisibility() && ratio(getComputedStyle(node).color, paper) < 4.5)
       .map(node => node.textContent.trim().slice(0, 60)),
+    tinted: [...document.querySelectorAll('.words span, .key span')]
+      .filter(node => ratio(getComputedStyle(node).color, `rgb(${behind(node)})`) < 4.5)
+      .map(node => `${node.className}: ${node.textContent.trim().slice(0, 60)}`),
     figures: [...document.querySelectorAll('figure svg')].map(svg => ({
       name: svg.dataset.name,
       visible: svg.checkVisibility(),
@@ -52,7 +64,8 @@ LOOK = """(() => {
 
 def look(folder: Path, pictures: Path | None = None) -> list[str]:
     """Everything that is wrong with the report of a results folder, as sentences."""
-    page = folder / ("sweep.html" if (folder / "sweep.json").is_file() else "report.html")
+    page = next((folder / f"{name}.html" for name in SECTIONS if (folder / f"{name}.json").is_file()), None)
+    page = page or folder / "report.html"
     if not page.is_file():
         return [f"There is no {page}."]
     found = []
@@ -95,7 +108,7 @@ def _faults(seen: Mapping[str, Any], folder: Path, width: int, scheme: str) -> l
     found += [f"There is no section {one}." for one in sorted(_expected(folder) - set(seen["sections"]))]
     if "referee" in _expected(folder) and seen["referee"] < 8:
         found.append(f"The referee's box has {seen['referee']} answers.")
-    found += [f"Too faint to read: {words!r}." for words in seen["faint"][:5]]
+    found += [f"Too faint to read: {words!r}." for words in (*seen["faint"][:5], *seen["tinted"][:5])]
     names = {figure["name"] for figure in seen["figures"]}
     written = {path.stem for path in (folder / "figures").glob("*.svg")}
     if not written or names != written:
@@ -115,8 +128,9 @@ def _faults(seen: Mapping[str, Any], folder: Path, width: int, scheme: str) -> l
 
 def _expected(folder: Path) -> set[str]:
     """The sections that a folder has data for."""
-    if (folder / "sweep.json").is_file():
-        return {"cells", "reproduce"}
+    for name, own in SECTIONS.items():
+        if (folder / f"{name}.json").is_file():
+            return own
     sections = {"effects", "referee", "estimates", "missing", "reproduce"}
     for name, key in (("dose", "rows"), ("transcripts", "transcripts")):
         path = folder / f"{name}.json"

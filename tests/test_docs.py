@@ -66,7 +66,15 @@ def check_command(line: str) -> None:
         raise click.UsageError(f"no verb {first}")
     if not rest:
         return
-    context = main.commands[first].make_context(first, list(rest), parent=click.Context(main))
+    command, parent = main.commands[first], click.Context(main)
+    if isinstance(command, click.Group):
+        parent, (first, *rest) = click.Context(command, info_name=first, parent=parent), rest
+        if first not in command.commands:
+            raise click.UsageError(f"no verb {first}")
+        command = command.commands[first]
+        if not rest:
+            return
+    context = command.make_context(first, list(rest), parent=parent)
     name = context.params.get("study")
     if name is not None and not name.isupper() and not name.endswith(".yaml"):
         study = study_named(name)
@@ -125,7 +133,16 @@ def test_commands_parse(page: str, line: str) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["walk first", "run first --fast", "run frist", "diff first block", 'dose first "no-such-arm"', "--fast"],
+    [
+        "walk first",
+        "corpus sow x.jsonl",
+        "corpus show x.jsonl --fast",
+        "run first --fast",
+        "run frist",
+        "diff first block",
+        'dose first "no-such-arm"',
+        "--fast",
+    ],
 )
 def test_a_wrong_command_is_seen(line: str) -> None:
     with pytest.raises((click.UsageError, StudyError, AssertionError)):

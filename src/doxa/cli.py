@@ -13,6 +13,7 @@ from doxa.shipped import study_named
 from doxa.verbs.check import check
 from doxa.verbs.comment import comment
 from doxa.verbs.compare import compare, table
+from doxa.verbs.corpus import corpus
 from doxa.verbs.in_words import PATH, in_words
 from doxa.verbs.labels import labels
 from doxa.verbs.lint import lint
@@ -346,6 +347,7 @@ def _results(folder: Path) -> Path:
 main.add_command(check)
 main.add_command(comment)
 main.add_command(compare)
+main.add_command(corpus)
 main.add_command(labels)
 main.add_command(models)
 main.add_command(table)

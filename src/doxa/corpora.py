@@ -1,79 +1,193 @@
-"""What a study is trained on, for its report: who wrote each corpus, and how off-policy it is under the base model."""
+"""A corpus as a model reads it: what is trained on, and how far it is from what the model would have written."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from doxa.adapters import Training, TrainingStage, corpus_of
-from doxa.models.handle import Model
-from doxa.training.policy import policy
-from doxa.training.policy_summary import summary
-from doxa.training.render import training_tokens
-from doxa.training.rows import Corpus
-from doxa.words.store import read_json, write_json
+from doxa.models.handle import Model, load_beside
+from doxa.training.corpus import read_corpus
+from doxa.training.policy import Measures, RowPolicy, policy
+from doxa.training.policy_summary import PolicySummary, row_summary, summary
+from doxa.training.render import RenderedCorpus, rendered_corpus, under_prompt
+from doxa.training.rows import Corpus, Row, TrainingTokens
+from doxa.words.beliefs import read_belief
+from doxa.words.errors import TrainingError, nearest
+from doxa.words.tuning import Configuration, TrainOn
 
-CORPORA = "corpora.json"
-MEASURED = 256
-"""Rows of a corpus on which its surprisal is measured at most, spread over it."""
-MOST_WRITERS = 4
+UNKNOWN = "(writer not stated)"
+_PARTIAL = "\N{REPLACEMENT CHARACTER}"
+_LONGEST = 4  # tokens of a character at most
 
 
-def describe_corpora(
-    trainings: Sequence[Training],
-    model: Model,
-    *,
-    folder: Path | None,
-    results: Path,
-    progress: Callable[[str, int, int], None],
-    step: Callable[[], None],
-) -> None:
-    """Write `corpora.json` into a results folder: by the hash of a corpus its name, writers and excess surprisal.
+@dataclass(frozen=True)
+class Opened:
+    """A corpus, the model that reads it, and its rows as tokens."""
+
+    corpus: Corpus
+    model: Model
+    configuration: Configuration
+    rendered: RenderedCorpus
+
+
+def open_corpus(
+    name: str, model: str, *, train_on: TrainOn, longest: int | None = None, truncate: bool = False
+) -> Opened:
+    """Read a corpus and render it.
 
     Args:
-        trainings: Of a plan.
-        model: The base model.
-        folder: The study's folder.
-        results: The results folder.
-        progress: Told that a stage begins: name, total, done.
-        step: Told that a corpus has been measured.
+        name: As `read_corpus` takes it.
+        model: As `load` takes it.
+        train_on: Which tokens are trained on.
+        longest: Tokens of the longest row that is allowed.
+        truncate: Cut longer rows instead of refusing them.
+
+    Raises:
+        TrainingError: When the corpus cannot be read or rendered.
+        ModelError: When the model cannot be loaded.
     """
-    stages = {stage.corpus_hash: stage for one in trainings for stage in one.stages}
-    path = results / CORPORA
-    if not stages or (path.is_file() and set(read_json(path, what="record", way_out=f"Delete {path}")) == set(stages)):
-        return
-    progress("how off-policy", len(stages), 0)
-    found: dict[str, Any] = {}
-    for key, stage in stages.items():
-        found[key] = _described(stage, corpus_of(stage.corpus, model, folder), model)
-        step()
-    write_json(path, found)
+    corpus = read_corpus(name)
+    # The learning rate plays no part in what is trained on.
+    configuration = Configuration(learning_rate=1e-3, train_on=train_on, longest=longest, truncate=truncate)
+    loaded = load_beside(model, None)
+    return Opened(corpus, loaded, configuration, rendered_corpus(corpus, loaded, configuration))
 
 
-def _described(stage: TrainingStage, corpus: Corpus, model: Model) -> dict[str, Any]:
-    rows = training_tokens(corpus, model, stage.configuration)
-    shown = rows[:: -(-len(rows) // MEASURED)]
-    measured = summary([row.own for row in policy(model, shown)])
-    return {
+def source_of(row: Row) -> str:
+    """Who wrote a row, as its provenance says."""
+    known = (row.provenance.get(key, "").strip() for key in ("writer", "source", "model"))
+    return next((one for one in known if one), UNKNOWN)
+
+
+def chosen(opened: Opened, ids: Sequence[str]) -> list[tuple[Row, TrainingTokens]]:
+    """Rows by their ids, in the order of the corpus.
+
+    Raises:
+        TrainingError: When there is no such row.
+    """
+    known = {row.id for row in opened.corpus.rows}
+    for one in ids:
+        if one not in known:
+            raise TrainingError(f"no row {one!r} in {opened.corpus.name}", way_out=nearest(one, known))
+    pairs = zip(opened.corpus.rows, opened.rendered.rows, strict=True)
+    return [(row, tokens) for row, tokens in pairs if row.id in ids]
+
+
+def stretches(model: Model, tokens: TrainingTokens) -> Iterator[tuple[str, tuple[int, ...], bool]]:
+    """The text of a row in stretches that are trained on and that are not: text, its tokens, whether they are."""
+    pairs = zip(tokens.tokens, tokens.weights, strict=True)
+    for trained, group in groupby(pairs, key=lambda pair: pair[1] != 0):
+        ids = tuple(token for token, _ in group)
+        yield _decoded(model, ids), ids, trained
+
+
+def pieces(model: Model, ids: Sequence[int]) -> list[str]:
+    """What each token adds to the text; a character of several tokens stands with the last of them."""
+    found: list[str] = []
+    done = 0
+    for at in range(len(ids)):
+        context = max(0, done - 1)  # some tokenizers decode a token differently at the start of a text
+        new = _decoded(model, ids[context : at + 1])[len(_decoded(model, ids[context:done])) :]
+        whole = not new.endswith(_PARTIAL) or at + 1 in (len(ids), done + _LONGEST)
+        found.append(new if whole else "")
+        done = at + 1 if whole else done
+    return found
+
+
+def measure(
+    opened: Opened, under: str = "", *, progress: Callable[[int], None] | None = None
+) -> tuple[list[RowPolicy], dict[str, Any]]:
+    """How off-policy a corpus is, and the same under a system prompt.
+
+    Args:
+        opened: The corpus and the base model.
+        under: A belief's name or the path of a Markdown file; "" for none.
+        progress: Called with the number of rows finished so far.
+
+    Returns:
+        Measures of every row, and what they come to as plain data.
+
+    Raises:
+        TrainingError: When a row cannot be put behind the prompt, or does not fit the context there.
+        ProseError: When the prompt cannot be read.
+        ModelError: When logits are not finite.
+    """
+    corpus, model = opened.corpus, opened.model
+    prompt = read_belief(under, Path()) if under else None
+    behind = None
+    if prompt is not None:
+        if opened.rendered.cut:
+            raise TrainingError(
+                f"{len(opened.rendered.cut)} rows of {corpus.name} were cut",
+                expected="whole rows, to be put behind a prompt",
+                way_out="Shorten them in the file",
+            )
+        behind = rendered_corpus(under_prompt(corpus, prompt.text), model, opened.configuration).rows
+    found = policy(model, opened.rendered.rows, behind, progress=progress)
+    sources = {row.id: source_of(row) for row in corpus.rows}
+    names = list(dict.fromkeys(sources.values()))
+    groups = {"all": found} if len(names) > 1 else {}
+    groups |= {name: [one for one in found if sources[one.id] == name] for name in names}
+    return found, {
         "corpus": corpus.name,
-        "rows": len(rows),
-        "measured_rows": len(shown),
-        "writers": _writers(corpus),
-        "excess": measured.excess,
-        "low": measured.low,
-        "high": measured.high,
-        "z": measured.z,
-        "perplexity": measured.perplexity,
+        "corpus_hash": corpus.hash,
+        "model": model.name,
+        "fingerprint": model.fingerprint,
+        "train_on": opened.configuration.train_on,
+        "cut": list(opened.rendered.cut),
+        "under": None if prompt is None else {"prompt": under, "hash": prompt.hash},
+        "sources": [_source(name, own) for name, own in groups.items()],
+        "rows": [{**asdict(row_summary(one)), "source": sources[one.id]} for one in found],
     }
 
 
-def _writers(corpus: Corpus) -> list[str]:
-    """Who wrote it, by what its rows say; the most frequent first."""
-    counts: dict[str, int] = {}
-    for row in corpus.rows:
-        named = [row.provenance[key] for key in ("writer", "model") if row.provenance.get(key)]
-        said = ", ".join(dict.fromkeys(named))
-        if said and row.provenance.get("system_prompt"):
-            said += ", under a system prompt"
-        if said:
-            counts[said] = counts.get(said, 0) + 1
-    return sorted(counts, key=lambda one: (-counts[one], one))[:MOST_WRITERS]
+def shown_rows(opened: Opened, found: Sequence[RowPolicy], most: int) -> list[dict[str, Any]]:
+    """Rows with every token, for a page: the first of the corpus, and the most surprising of the others.
+
+    Args:
+        opened: The corpus.
+        found: Measures of every row.
+        most: How many first rows.
+    """
+    rest = sorted(range(most, len(found)), key=lambda at: -float(found[at].own.excess.mean()))[: max(1, most // 2)]
+    chosen_by = [(at, "by position") for at in range(min(most, len(found)))] + [(at, "most surprising") for at in rest]
+    rows = []
+    for at, why in chosen_by:
+        parts: list[dict[str, Any]] = []
+        place = 0
+        for text, ids, trained in stretches(opened.model, opened.rendered.rows[at]):
+            if not trained:
+                parts.append({"text": text})
+                continue
+            numbers = _rounded(found[at].own, slice(place, place + len(ids)))
+            parts.append({"tokens": [[one, *two] for one, two in zip(pieces(opened.model, ids), numbers, strict=True)]})
+            place += len(ids)
+        rows.append({"id": found[at].id, "why": why, "parts": parts})
+    return rows
+
+
+def token_numbers(found: Sequence[RowPolicy]) -> list[list[float]]:
+    """Surprisal minus entropy of every token, row by row, in nats."""
+    return [[round(float(one), 4) for one in row.own.excess] for row in found]
+
+
+def _rounded(measures: Measures, part: slice) -> list[tuple[float, float]]:
+    pairs = zip(measures.surprisal[part].tolist(), measures.entropy[part].tolist(), strict=True)
+    return [(round(surprisal, 4), round(entropy, 4)) for surprisal, entropy in pairs]
+
+
+def _source(name: str, rows: Sequence[RowPolicy]) -> dict[str, Any]:
+    own = summary([one.own for one in rows], [one.divergence for one in rows if one.divergence is not None])
+    under = [one.under for one in rows if one.under is not None]
+    return {"source": name, **_plain(own), "under": _plain(summary(under)) if under else None}
+
+
+def _plain(one: PolicySummary) -> Mapping[str, Any]:
+    return asdict(one)
+
+
+def _decoded(model: Model, ids: Sequence[int]) -> str:
+    text = model.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    assert isinstance(text, str)
+    return text

@@ -13,7 +13,7 @@ from doxa.bridge.evaluate import MAX_CONNECTIONS, ArmTask, Written, logs_of, run
 from doxa.bridge.inspect_models import reasoning_settings, role_models
 from doxa.bridge.logs import table_from_logs, write_table
 from doxa.bridge.offered import offering
-from doxa.corpora import describe_corpora
+from doxa.trained_on import describe_corpora
 from doxa.evals.catalogue import TaskEntry
 from doxa.evals.scores import task_metadata
 from doxa.measure import measure
