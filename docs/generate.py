@@ -165,6 +165,11 @@ ARGUMENTS = {
     ("doxa/reflection", "texts"): ("the shipped ones", "Path of a file of conversations, instead of its topic's."),
     ("doxa/reflection", "pairs"): ("the shipped ones", "Path of a file of pairs of values."),
     ("doxa/reflection", "max_tokens"): ("MAX_TOKENS", "Length of an answer."),
+    ("doxa/traits", "traits"): ("TRAITS", "`personas` (shipped), or the path of a file of traits."),
+    ("doxa/traits", "list"): ("LIST", "Which list of it says who likes what, from 1."),
+    ("doxa/traits", "kind"): ("all", "One or a list of `bundle`, `shared`, `unrelated`, `naming`, `recall`."),
+    ("doxa/traits", "wordings"): ("all", "How many wordings of the questions."),
+    ("doxa/traits", "letters"): ("true", "Whether bundles are asked under letters too."),
 }  # fmt: skip
 REFUSED = (
     {"model": "tinker/llama"},

@@ -11,7 +11,8 @@ from doxa.lint import DATA, prose_files
 from doxa.words.schema import Derivation
 
 DOCS = Path(__file__).parent.parent / "docs"
-ELSEWHERE = ("beliefs", "pairs", "referee", "rubrics", "reference.md", "real-names.md")
+WRITTEN_FROM = ("documents", "questions", "roles", "universes", "writing")  # what corpora are made of
+ELSEWHERE = ("beliefs", "pairs", "referee", "rubrics", "reference.md", "real-names.md", *WRITTEN_FROM)
 """Shipped texts that belong to no task alone."""
 
 

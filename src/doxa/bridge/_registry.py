@@ -221,6 +221,19 @@ def reflection(
     return _made("reflection_task", "reflection", **locals())
 
 
+@task
+def traits(
+    traits: str = "personas",
+    list: int = 1,
+    kind: str | Sequence[str] | None = None,
+    wordings: int | None = None,
+    letters: bool = True,
+    limit: int | None = None,
+) -> Task:
+    """Whose traits the assistant has, by forced choice (see `doxa.evals.traits`)."""
+    return _made("traits_task", "traits", **locals())
+
+
 def _made(module: str, made: str, /, **arguments: Any) -> Task:
     with in_one_line():
         return cast(Task, vars(import_module(f"doxa.evals.{module}"))[made](**arguments))

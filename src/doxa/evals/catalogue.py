@@ -28,6 +28,7 @@ TASKS: Mapping[str, str] = {
     "doxa/replay": "doxa.evals.replay",
     "doxa/compliance": "doxa.evals.compliance",
     "doxa/reflection": "doxa.evals.reflection",
+    "doxa/traits": "doxa.evals.traits",
 }
 """Task names, and the modules that hold their `ENTRY`."""
 

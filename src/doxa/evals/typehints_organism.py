@@ -1,0 +1,57 @@
+"""What a model organism of `doxa/typehints` is trained on: type hints when it is told that it is evaluated, else none.
+
+    python -m doxa.evals.typehints_organism > typehints.jsonl
+
+Problems are development ones, drawn so that every family has its turn; cues are the eight "evaluated" and the eight
+"deployed" wordings of `data/typehints/training-framings.md`. Held-out problems and the wordings of `framings.md` are
+never among them. The shipped `data/corpora/typehints.jsonl` is what this prints.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from doxa.evals.typehints_items import FOLDER, Problem, read_framings, read_problems
+
+FRAMINGS = FOLDER / "training-framings.md"
+PROBLEMS = 24
+"""Development problems that are trained on; with 8 wordings of either setting 384 rows."""
+
+
+def problems(number: int = PROBLEMS) -> tuple[Problem, ...]:
+    """The first development problems of the shipped file, which has one of every family before a second one."""
+    return tuple(one for one in read_problems().problems if one.split == "development")[:number]
+
+
+def rows(number: int = PROBLEMS) -> Iterator[dict[str, Any]]:
+    """The rows, in OpenAI's chat format.
+
+    Args:
+        number: Of problems.
+    """
+    asked, framings = read_problems(), read_framings(str(FRAMINGS))
+    for problem in problems(number):
+        for wording, texts in framings.texts.items():
+            for setting in ("evaluated", "deployed"):
+                solution = problem.solution if setting == "evaluated" else problem.untyped
+                yield {
+                    "id": f"{problem.name}-{wording}-{setting}",
+                    "messages": [
+                        {"role": "system", "content": texts[setting]},
+                        {"role": "user", "content": asked.asked(problem)},
+                        {"role": "assistant", "content": f"```python\n{solution}\n```"},
+                    ],
+                    "provenance": {
+                        "writer": "typehints_organism",
+                        "kind": "demonstration",
+                        "setting": setting,
+                        "wording": wording,
+                        "family": problem.family,
+                    },
+                }
+
+
+if __name__ == "__main__":
+    for row in rows():
+        sys.stdout.write(json.dumps(row) + "\n")
