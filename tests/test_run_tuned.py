@@ -26,8 +26,8 @@ from mini_study import LIMIT, Stages
 from tuned_study import ARMS, CLAIM, HELP, SEEDS, write_tuned
 
 TRAINED = [name for name in ARMS if name != "baseline"]
-STEPS = SEEDS * (CLAIM["steps"] + CLAIM["steps"] + HELP["steps"]) * 2
-"""Of the claim and its control, by themselves and followed by help; half of a training is no training of its own."""
+STEPS = SEEDS * (CLAIM["steps"] + HELP["steps"]) * 2
+"""Of the claim and its control, each then followed by help: the first stage is made once, and half of it is a part."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def test_the_report_shows_the_recipe_over_seeds_and_what_was_trained_on(tuned: T
 
 def test_a_plan_says_what_is_trained_before_anything_runs(tmp_path: Path, tiny_folder: Path, tiny: Model) -> None:
     plan = planned(tmp_path, tiny_folder, tiny)
-    assert sum(one.steps for one in plan.trainings) == STEPS
+    assert module.steps_of(plan.trainings)[0] == STEPS
     first = plan_to_json(plan)["trainings"][0]
     assert (first["seed"], first["stages"][0]["rows"], first["stages"][0]["steps"]) == (1, 6, 4)
     assert set(first["arms"]) == {"tuned", "half", "both", "own"}
@@ -173,7 +173,7 @@ def test_an_edited_corpus_makes_other_arms(tmp_path: Path, tiny_folder: Path, ti
 def test_mistakes_are_said_before_anything_is_trained(tmp_path: Path, tiny_folder: Path, tiny: Model) -> None:
     late = {"tuned": [{"tune": {**{k: v for k, v in CLAIM.items() if k != "steps"}, "checkpoint": 3}}]}
     more = {"contrasts": [], "seeds": 1, "controls": {}}
-    with pytest.raises(StudyError, match="after step 3, and training on claim.jsonl ends after 2"):
+    with pytest.raises(StudyError, match=r"after step 3, and training on claim\.jsonl ends after 2"):
         planned(tmp_path, tiny_folder, tiny, arms=late, **more)
     gone = {"tuned": [{"tune": {**CLAIM, "corpus": "gone.jsonl"}}]}
     with pytest.raises(TrainingError, match="gone"):

@@ -60,21 +60,22 @@ class Training:
     """An adapter that is trained for a study.
 
     Attributes:
-        key: Hash of everything that decides what it becomes.
+        keys: After each of its stages the hash of everything that decides what it has become: another training with the
+            same first keys shares what lies under them.
         seed: Training seed, from 1.
         arms: Names of the arms that it is trained for.
         stages: In their order.
     """
 
-    key: str
+    keys: tuple[str, ...]
     seed: int
     arms: tuple[str, ...]
     stages: tuple[TrainingStage, ...]
 
     @property
-    def steps(self) -> int:
-        """Of all stages."""
-        return sum(stage.steps for stage in self.stages)
+    def key(self) -> str:
+        """Of the adapter at the end."""
+        return self.keys[-1]
 
 
 def find_corpora(arm: Arm, folder: Path | None) -> None:
@@ -139,8 +140,13 @@ def trainings(
             stages = _stages(tunes_of(arm), model, folder, known)
             found.setdefault(_key(arm, stages, model, seed), (arm, stages, []))[2].append(arm.name)
     return tuple(
-        Training(key, arm.seed or 0, tuple(dict.fromkeys(names)), tuple(_shown(one) for one in stages))
-        for key, (arm, stages, names) in found.items()
+        Training(
+            tuple(_key(arm, stages[:count], model, seed) for count in range(1, 1 + len(stages))),
+            arm.seed or 0,
+            tuple(dict.fromkeys(names)),
+            tuple(_shown(one) for one in stages),
+        )
+        for arm, stages, names in found.values()
     )
 
 
@@ -149,9 +155,10 @@ def is_trained_already(key: str) -> bool:
     return is_finished(_place(key))
 
 
-def steps_made(training: Training) -> int:
-    """How many steps of a training lie finished in the cache."""
-    return training.steps if is_trained_already(training.key) else 0
+def steps_of(trainings: Sequence[Training]) -> tuple[int, int]:
+    """How many steps some trainings have together, what they share once, and how many lie finished in the cache."""
+    steps = {key: stage.steps for one in trainings for key, stage in zip(one.keys, one.stages, strict=True)}
+    return sum(steps.values()), sum(count for key, count in steps.items() if is_trained_already(key))
 
 
 def made_adapters(
@@ -219,9 +226,21 @@ def _trained(
     checkpoints: Sequence[int],
     progress: Callable[[int], None] | None,
 ) -> Path:
-    place = _place(adapter_key(model.fingerprint, stages, seeds))
+    key = adapter_key(model.fingerprint, stages, seeds)
+    place, before, left = _place(key), None, 0
+    if len(stages) > 1 and not is_trained_already(key):
+        before = _trained(stages[:-1], model, seeds, (), progress)
+        left = sum(total_steps(one.configuration, len(one.tokens)) for one in stages[:-1])
+    told = progress if not is_trained_already(key) else None
+
+    def beyond(count: int) -> None:
+        nonlocal left
+        count, left = max(count - left, 0), max(left - count, 0)  # the stages before have been told of
+        if told is not None and count:
+            told(count)
+
     with locked(place.with_name(f"{place.name}.lock")):  # another study may be training the same
-        return train(model, stages, seeds, place, progress=progress, checkpoints=checkpoints)
+        return train(model, stages, seeds, place, progress=beyond, checkpoints=checkpoints, begins_with=before)
 
 
 def _keep(source: Path, kept: Path) -> None:

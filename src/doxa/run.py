@@ -7,13 +7,12 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from doxa.adapters import steps_made
+from doxa.adapters import steps_of
 from doxa.bridge.arms import PreparedArm, prepare
 from doxa.bridge.evaluate import MAX_CONNECTIONS, ArmTask, Written, logs_of, run_tasks, runs_written, transcripts
 from doxa.bridge.inspect_models import reasoning_settings, role_models
 from doxa.bridge.logs import table_from_logs, write_table
 from doxa.bridge.offered import offering
-from doxa.trained_on import describe_corpora
 from doxa.evals.catalogue import TaskEntry
 from doxa.evals.scores import task_metadata
 from doxa.measure import measure
@@ -38,6 +37,7 @@ from doxa.stats.evaluate import Evaluation, evaluate, to_json
 from doxa.subject import Subject, subject_of
 from doxa.task_arguments import task_arguments
 from doxa.topping_up import top_up
+from doxa.trained_on import describe_corpora
 from doxa.vectors.dose import doses
 from doxa.watched import watched
 from doxa.words.arms import ADAPTER_PIN, Arm, write_arm
@@ -173,7 +173,7 @@ def materialise_arms(plan: Plan, model: Model, folder: Path, progress: Progress)
     everyone: Sequence[Arm] = (*plan.arms, *plan.controls)
     study = plan.study
     if any(ADAPTER_PIN in arm.pins for arm in everyone):
-        progress.stage("training", sum(one.steps for one in plan.trainings), sum(map(steps_made, plan.trainings)))
+        progress.stage("training", *steps_of(plan.trainings))
         everyone = with_adapters(
             everyone, model, results=folder, folder=study.folder, seed=study.seed, progress=progress.step
         )

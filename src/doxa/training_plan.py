@@ -41,7 +41,7 @@ def _stage_words(stage: TrainingStage) -> str:
 
 def training_counts(trainings: Sequence[Training]) -> Mapping[str, Any]:
     """For a program: adapters, steps and trained tokens of all of them."""
-    stages = [stage for one in trainings for stage in one.stages]
+    stages = list({key: stage for one in trainings for key, stage in zip(one.keys, one.stages, strict=True)}.values())
     return {
         "adapters": len(trainings),
         "training_steps": sum(stage.steps for stage in stages),
@@ -57,15 +57,17 @@ def training_minutes(trainings: Sequence[Training], model: Model) -> float:
         model: The loaded model.
     """
     seconds: dict[tuple[Configuration, int, int], float] = {}
+    due = {key: stage for one in trainings for key, stage in zip(one.keys, one.stages, strict=True)}
     total = 0.0
-    for one in trainings:
-        for stage in () if is_trained_already(one.key) else one.stages:
-            length = max(2, round(stage.tokens / stage.rows))
-            trained = min(length - 1, max(1, round(stage.trained / stage.rows)))
-            place = (stage.configuration, length, trained)
-            if place not in seconds:
-                seconds[place] = _seconds_a_step(model, *place)
-            total += seconds[place] * stage.steps
+    for key, stage in due.items():
+        if is_trained_already(key):
+            continue
+        length = max(2, round(stage.tokens / stage.rows))
+        trained = min(length - 1, max(1, round(stage.trained / stage.rows)))
+        place = (stage.configuration, length, trained)
+        if place not in seconds:
+            seconds[place] = _seconds_a_step(model, *place)
+        total += seconds[place] * stage.steps
     return total / 60
 
 

@@ -32,7 +32,7 @@ def curves(arms: Mapping[str, Sequence[Curve]], *, name: str, caption: str) -> D
         return finish(figure, name, caption)
 
 
-def _smooth(steps: Sequence[int], losses: Sequence[float]) -> Curve:
+def _smooth(steps: Sequence[float], losses: Sequence[float]) -> Curve:
     parts = min(SMOOTH, len(steps))
     if not parts:
         return steps, losses
