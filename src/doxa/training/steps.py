@@ -228,6 +228,13 @@ def adamw_step(trainable: Trainable, learning_rate: float, configuration: Config
     return norm
 
 
+@torch.no_grad()
+def restart_optimizer(trainable: Trainable) -> None:
+    """Let AdamW begin anew: moments and steps are 0."""
+    for own in (*(one for both in trainable.moments.values() for one in both), trainable.steps):
+        own.zero_()
+
+
 def save_state(trainable: Trainable, folder: Path, with_optimizer: bool = True) -> None:
     """Write the matrices, and AdamW's moments and count of steps, as safetensors; each file whole or not at all.
 
@@ -258,8 +265,7 @@ def load_state(trainable: Trainable, folder: Path, with_optimizer: bool = True) 
     if with_optimizer:
         _copy(_tensors(folder / OPTIMIZER_FILE), {**kept, "steps": trainable.steps}, folder / OPTIMIZER_FILE)
     else:
-        for own in (*kept.values(), trainable.steps):
-            own.zero_()
+        restart_optimizer(trainable)
     for matrix in matrices.values():
         matrix.grad = None
 
