@@ -375,7 +375,7 @@ def reference() -> str:
         "further.\n",
         table(("key", "default", "meaning"), _tune()),
         "Stages that arms have in common are trained once, and kept in the cache. The keys below `checkpoint` mean the "
-        "same in Tinker. A vector of an arm with an adapter is taken from the tuned model, unless it says `from: base`.\n",
+        "same in Tinker. A vector of such an arm is taken from the tuned model, unless it says `from: base`.\n",
         "### `layers`\n",
         "A whole number is an index (0 is the first decoder block), a number with a point a fraction of the depth.\n",
         _layers(),
