@@ -17,7 +17,7 @@ from doxa.training.document_model import STAGES, ModelWriter, stage_text
 from doxa.training.documents import GRAMMAR, TemplateWriter, read_grammar
 from doxa.training.write import Answer, Progress, Request
 from doxa.words.errors import ProseError, TrainingError
-from doxa.words.universes import Universe, read_universe
+from doxa.words.universes import Fact, Universe, read_universe
 
 WRITER = TemplateWriter(read_grammar())
 
@@ -107,9 +107,11 @@ def test_a_grammar_that_has_written_everything_says_so(tmp_path: Path) -> None:
         "---\nname: grammar\nversion: 1\n---\n## note\nopening: On {subject}.\nclosing: End.\n\n## filler\n- So.\n",
         encoding="utf-8",
     )
-    universe = read_universe("harbour-town")
-    with pytest.raises(TrainingError, match="writes what it has written"):
-        TemplateWriter(read_grammar(path)).write(universe, 10_000, 0)
+    universe = Universe(
+        "hill", "the hill", "A hill.", (Fact("steep", "steep", "It is steep.", (), ("steep",)),), (), ""
+    )
+    with pytest.raises(TrainingError, match="after 2 documents about 'hill' the grammar writes what it has written"):
+        TemplateWriter(read_grammar(path)).write(universe, 3, 0)
 
 
 class Scripted:

@@ -66,7 +66,7 @@ def written(
                 [_MESSAGES[message.role](content=message.content) for message in conversation]
             )
         except Exception as error:  # whatever a provider raises: an address, a quota, a timeout
-            return Text("", False, f"{type(error).__name__}")
+            return Text("", False, _failed(error))
         return Text(output.completion, output.stop_reason in _FINISHED)
 
     return asyncio.run(_all(one, conversations, progress))
@@ -112,3 +112,10 @@ async def _all(
         return found
 
     return list(await asyncio.gather(*map(one, about)))
+
+
+def _failed(error: BaseException) -> str:
+    if type(error).__name__ == "RetryError" and error.__cause__ is not None:
+        error = error.__cause__  # what Inspect repeated in vain
+    said = next(iter(str(error).strip().splitlines()), "")[:120]
+    return f"the writer failed: {type(error).__name__}" + (f": {said}" if said else "")

@@ -76,7 +76,7 @@ def rejected(rules: Filter, questions: Sequence[str], answers: Sequence[Answer])
 def _by_rule(rules: Filter, answer: Answer) -> str:
     if answer.missing:
         return answer.missing
-    if not answer.text:
+    if not answer.text.strip():
         return EMPTY
     if not answer.finished and not rules.unfinished:
         return UNFINISHED

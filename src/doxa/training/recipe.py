@@ -10,6 +10,7 @@
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,7 @@ WriterKind: TypeAlias = Literal["self", "prompted", "rephrase", "steered", "file
 SHIPPED = Path(__file__).parent.parent / "data" / "corpora"
 MAX_TOKENS = 96
 _MOST_BYTES = 1 << 20
+_CHANGED = re.compile(r"(.*?\.ya?ml|[^#]*)(?:#(.*))?", re.DOTALL)
 _KEYS = (
     "writer", "questions", "side", "fill", "answers", "system_prompt", "keep_prompt", "shuffled", "steer", "model",
     "universes", "list", "ratio", "doctag", "sampling", "filter", "mix", "rows", "seed",
@@ -119,7 +121,7 @@ def find_recipe(name: str, folder: Path | None = None) -> Path:
     places: list[Path] = [] if folder is None else [folder / os.path.expanduser(file)]
     for path in (*places, SHIPPED / stem):
         if os.path.isfile(path):
-            return path.with_name(f"{path.name}{hash_}{changes}")
+            return Path(f"{path}{hash_}{changes}")
     shipped = [path.name for path in SHIPPED.glob("*.yaml")]
     raise TrainingError(
         f"no recipe {file!r}", expected="a shipped recipe or the path of a YAML file", way_out=nearest(stem, shipped)
@@ -135,8 +137,9 @@ def read_recipe(path: Path) -> Recipe:
     Raises:
         TrainingError: When the file cannot be read, or says what no recipe can say.
     """
-    file, _, changes = path.name.partition("#")
-    source = path.with_name(file)
+    file, changes = _CHANGED.fullmatch(str(path)).groups("")  # type: ignore[union-attr]  # matches every path
+    source = Path(file)
+    where = f"{source.name}#{changes}"
     body = load_yaml(
         read_text_file(source, _MOST_BYTES, "a recipe", TrainingError),
         lambda what: TrainingError(f"{source}: {what}", expected="YAML such as `writer: self`", way_out="Correct it"),
@@ -147,14 +150,14 @@ def read_recipe(path: Path) -> Recipe:
         for change in filter(None, changes.split("&")):
             key, equals, value = change.partition("=")
             if not equals or key not in _KEYS or isinstance(keys.get(key), dict | list):
-                raise StudyError(f"{path.name}: {change!r}", expected="key=value", way_out=nearest(key, _KEYS))
-            keys[key] = load_yaml(value, lambda what: StudyError(f"{path.name}: {what}", way_out="Correct it"))
-        return _recipe(path, keys)
+                raise StudyError(f"{where}: {change!r}", expected="key=value", way_out=nearest(key, _KEYS))
+            keys[key] = load_yaml(value, lambda what: StudyError(f"{where}: {what}", way_out="Correct the value"))
+        return _recipe(source, changes, keys)
     except StudyError as error:
         raise TrainingError(error.found, expected=error.expected, way_out=error.way_out) from error
 
 
-def _recipe(path: Path, keys: Mapping[str, Any]) -> Recipe:
+def _recipe(path: Path, changes: str, keys: Mapping[str, Any]) -> Recipe:
     where = path.name
     kind: WriterKind = one_of(keys["writer"], f"{where}: writer", get_args(WriterKind))
     _check_keys(where, kind, keys)
@@ -170,7 +173,7 @@ def _recipe(path: Path, keys: Mapping[str, Any]) -> Recipe:
         assert isinstance(found, Steer)
         steer = found
     return Recipe(
-        name=path.name.replace(".yaml", "").replace(".yml", ""),
+        name=f"{path.stem}#{changes}" if changes else path.stem,
         folder=path.parent,
         writer=kind,
         rows=rows,

@@ -39,7 +39,7 @@ class Answer:
     """What was written.
 
     Attributes:
-        text: The answer, without blank space around it.
+        text: The answer to the letter: blank space is part of what the model wrote.
         finished: Whether the writer ended it by itself.
         missing: Why there is none; "" when there is one.
     """
@@ -85,7 +85,7 @@ class ModelItself:
             for one in requests
         ]
         done = generate(self.model, rows, progress=progress)
-        return [Answer(one.text.strip(), one.stop == "stop") for one in done]
+        return [Answer(one.text, one.stop == "stop") for one in done]
 
 
 @dataclass(frozen=True)

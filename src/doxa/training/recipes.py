@@ -1,0 +1,372 @@
+"""Corpora made from recipes: written once, kept in the cache by content, every row with its provenance."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from doxa.models.chat import Message
+from doxa.models.handle import Model
+from doxa.models.sampling import Sampling
+from doxa.models.steering import SteeringPlan
+from doxa.training.document_checks import check_key_facts, names_in
+from doxa.training.document_model import ModelWriter, stages_hash
+from doxa.training.documents import DocumentWriter, TemplateWriter, read_grammar
+from doxa.training.filters import rejected
+from doxa.training.kept import keep_corpus, kept_corpus
+from doxa.training.questions import Question, Questions, read_questions
+from doxa.training.recipe import Recipe, read_recipe
+from doxa.training.rows import Corpus, Row
+from doxa.training.write import (
+    AnotherModel,
+    Answer,
+    Given,
+    ModelItself,
+    Progress,
+    Request,
+    Writer,
+    conversation_of,
+    request_seed,
+)
+from doxa.vectors.dose import steering_plan
+from doxa.vectors.library import obtain, vector_key
+from doxa.words.beliefs import Belief, read_belief
+from doxa.words.errors import TrainingError
+from doxa.words.prose import read_prose
+from doxa.words.rubrics import read_rubric
+from doxa.words.store import cache_folder, content_hash, stream
+from doxa.words.templates import fill
+from doxa.words.universes import Universe, read_universe
+
+VERSION = 1
+"""Raised whenever a recipe makes another corpus than before."""
+ATTEMPTS = 6
+"""How often a question is answered at most until an answer is kept."""
+LEAST = 0.5
+"""Share of the wanted rows with which a corpus is one; how many are missing stands in its record."""
+ROLES = Path(__file__).parent.parent / "data" / "roles"
+_REPHRASE = Path(__file__).parent.parent / "data" / "writing" / "rephrase.md"
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What a recipe reads, and the hashes of it."""
+
+    questions: Questions | None
+    mixed: Questions | None
+    universes: tuple[Universe, ...]
+    prompt: Belief | None
+    answers: Mapping[str, tuple[str, ...]]
+    rephrase: str
+    hashes: Mapping[str, str]
+
+
+def made_corpus(
+    path: Path, model: Model, folder: Path | None = None, progress: Callable[[int], None] | None = None
+) -> Corpus:
+    """The corpus of a recipe: from the cache, or written now.
+
+    Args:
+        path: The recipe (`recipe.find_recipe`).
+        model: The model under study: it writes what `self`, `prompted`, `steered` and `rephrase` write.
+        folder: What names in the recipe are looked up in first; the recipe's own folder when not given.
+        progress: Told how many rows are written.
+
+    Raises:
+        TrainingError: When the recipe is not understood, too few answers are kept, or a key fact is in no document.
+        UserError: When a name in it leads nowhere.
+        EnvironmentFault: When the cache cannot be written.
+    """
+    recipe = read_recipe(path)
+    recipe = replace(recipe, folder=folder or recipe.folder)
+    inputs = _read(recipe)
+    key = corpus_key(recipe, model, inputs.hashes)
+    kept = kept_corpus(cache_folder() / "corpora" / key)
+    if kept is None:
+        rows, record = _write(recipe, inputs, model, progress)
+        writing = {
+            "recipe": dict(recipe.body),
+            "inputs": dict(inputs.hashes),
+            "version": VERSION,
+            "model": [model.name, model.fingerprint] if _writes_here(recipe) else [],
+            **record,
+        }
+        kept = Corpus(recipe.name, tuple(rows), writing)
+        keep_corpus(cache_folder() / "corpora" / key, kept)
+    return replace(kept, name=recipe.name)
+
+
+def corpus_key(recipe: Recipe, model: Model, hashes: Mapping[str, str]) -> str:
+    """Of everything that decides which corpus is written."""
+    vector = ""
+    if recipe.steer is not None:
+        reference = recipe.steer.vector
+        vector = vector_key(reference.name, model, base=reference.base, folder=recipe.folder)
+    here = [model.fingerprint, str(model.dtype)] if _writes_here(recipe) else []
+    return content_hash([VERSION, dict(recipe.body), dict(hashes), here, vector])
+
+
+def _writes_here(recipe: Recipe) -> bool:
+    return recipe.writer in ("self", "prompted", "rephrase", "steered") or recipe.mix is not None
+
+
+def _read(recipe: Recipe) -> _Inputs:
+    hashes: dict[str, str] = {}
+    questions = mixed = prompt = None
+    rephrase, answers = "", {}
+    if recipe.questions:
+        questions = read_questions(recipe.questions, recipe.folder, side=recipe.side, filled=recipe.filled)
+        hashes[recipe.questions] = questions.hash
+        answers = {one.id: one.answers for one in questions.questions if one.answers}
+    if recipe.answers:
+        assert questions is not None
+        answers, hashes[recipe.answers] = _answers_of(recipe, questions)
+    if recipe.writer in ("file", "rephrase") and not answers:
+        raise TrainingError(
+            f"{recipe.name}: nobody has answered {recipe.questions}",
+            expected="lines `! an answer` in it, or `answers: FILE.jsonl`",
+            way_out="Add them",
+        )
+    if recipe.writer == "rephrase":
+        prose = read_prose(_REPHRASE, allowed=("name", "version", "language", "license"), required=("name", "version"))
+        rephrase, hashes["rephrase"] = prose.body, prose.hash
+    if recipe.mix is not None:
+        mixed = read_questions(recipe.mix.questions, recipe.folder)
+        hashes[recipe.mix.questions] = mixed.hash
+    if recipe.system_prompt:
+        prompt = read_belief(recipe.system_prompt.removeprefix("roles/"), _prompt_folder(recipe))
+        hashes[recipe.system_prompt] = prompt.hash
+    universes = tuple(read_universe(one, recipe.folder, which=recipe.which) for one in recipe.universes)
+    hashes |= {one.name: one.hash for one in universes}
+    if universes:
+        hashes["grammar"] = read_grammar().hash if recipe.writer == "template" else stages_hash()
+    if recipe.filter.rubric:
+        hashes[recipe.filter.rubric] = read_rubric(recipe.filter.rubric).hash
+    return _Inputs(questions, mixed, universes, prompt, answers, rephrase, hashes)
+
+
+def _prompt_folder(recipe: Recipe) -> Path:
+    return ROLES if recipe.system_prompt.startswith("roles/") else recipe.folder
+
+
+def _answers_of(recipe: Recipe, questions: Questions) -> tuple[dict[str, tuple[str, ...]], str]:
+    """The answers of a file of rows, by question: the last answer of a row to the question before it."""
+    from doxa.training.corpus import read_corpus
+
+    corpus = read_corpus(recipe.answers, recipe.folder)
+    by_text = {one.text: one.id for one in questions.questions}
+    found: dict[str, tuple[str, ...]] = {}
+    for row in corpus.rows:
+        said = {message.role: message.content for message in row.messages}
+        question = by_text.get(said.get("user", ""))
+        if question is not None and "assistant" in said:
+            found[question] = (*found.get(question, ()), said["assistant"])
+    return found, corpus.hash
+
+
+def _write(
+    recipe: Recipe, inputs: _Inputs, model: Model, progress: Progress | None
+) -> tuple[list[Row], dict[str, Any]]:
+    own = 0 if recipe.mix is None else round(recipe.mix.own_samples * recipe.rows)
+    wanted = recipe.rows - own
+    rows, record = (
+        _documents(recipe, inputs, model, wanted, progress)
+        if inputs.universes
+        else _answers(recipe, inputs, model, wanted, progress)
+    )
+    if recipe.mix is not None and inputs.mixed is not None:
+        plain = Recipe(recipe.name, recipe.folder, "self", own, recipe.seed, recipe.sampling)
+        writer = ModelItself(model, recipe.sampling)
+        kept, mixed = _kept(plain, inputs.mixed, writer, model.name, None, own, _after(progress, len(rows)))
+        rows += [replace(row, id=f"own-{row.id}") for row in kept]
+        record["mixed"] = mixed
+    return rows, record
+
+
+def _answers(
+    recipe: Recipe, inputs: _Inputs, model: Model, wanted: int, progress: Progress | None
+) -> tuple[list[Row], dict[str, Any]]:
+    assert inputs.questions is not None
+    writer, name = _writer(recipe, inputs, model)
+    rows, record = _kept(recipe, inputs.questions, writer, name, inputs, wanted, progress)
+    return (_shuffled(rows, recipe.seed) if recipe.shuffled else rows), record
+
+
+def _writer(recipe: Recipe, inputs: _Inputs, model: Model) -> tuple[Writer | None, str]:
+    """Who writes, and under which name; None where the answers are there."""
+    if recipe.writer == "file":
+        return None, recipe.answers or f"the author of {recipe.questions}"
+    if recipe.writer == "inspect":
+        return AnotherModel(recipe.model, recipe.sampling), recipe.model
+    plans: tuple[SteeringPlan, ...] = ()
+    if recipe.steer is not None:
+        plans = (steering_plan(recipe.steer, obtain(recipe.steer.vector, model, recipe.folder)),)
+    return ModelItself(model, recipe.sampling, plans), model.name
+
+
+def _kept(
+    recipe: Recipe,
+    questions: Questions,
+    writer: Writer | None,
+    name: str,
+    inputs: _Inputs | None,
+    wanted: int,
+    progress: Progress | None,
+) -> tuple[list[Row], dict[str, Any]]:
+    """Answer every question until an answer is kept, each question equally often (once more where it does not divide).
+
+    Every place in the corpus is a question's, so a filter changes the answers and not what is asked.
+    """
+    asked_of = questions.questions
+    places = [(asked_of[index % len(asked_of)], index // len(asked_of)) for index in range(wanted)]
+    texts: dict[int, Answer] = {}
+    reasons: Counter[str] = Counter()
+    asked = 0
+    for attempt in range(ATTEMPTS):
+        left = [place for place in range(wanted) if place not in texts]
+        if not left or (writer is None and attempt):
+            break
+        requests, drawn = [], {}
+        for place in left:
+            question, copy = places[place]
+            request = _request(recipe, inputs, question.id, question.text, copy, attempt)
+            requests.append(request)
+            drawn[request.id] = (question.id, copy)
+        write = writer if writer is not None else Given(inputs.answers if inputs is not None else {}, drawn)
+        answers = write(requests, _after(progress, len(texts)))
+        why = rejected(recipe.filter, [places[place][0].text for place in left], answers)
+        asked += len(left)
+        for place, answer, reason in zip(left, answers, why, strict=True):
+            if reason:
+                reasons[reason] += 1
+            else:
+                texts[place] = answer
+    if len(texts) < LEAST * wanted:
+        raise TrainingError(
+            f"{recipe.name}: {len(texts)} of {wanted} rows were written ({_told(reasons)})",
+            expected=f"at least {LEAST:.0%} of them after {ATTEMPTS} attempts at each",
+            way_out="Loosen the filter, allow longer answers, ask for fewer rows, or name another writer",
+        )
+    rows = [_row(recipe, inputs, *places[place], texts[place], name) for place in sorted(texts)]
+    record = {
+        "asked": asked,
+        "rejected": dict(sorted(reasons.items())),
+        "rejection_rate": sum(reasons.values()) / asked,
+        "unanswered": wanted - len(texts),
+    }
+    return rows, record
+
+
+def _request(recipe: Recipe, inputs: _Inputs | None, question: str, text: str, copy: int, attempt: int) -> Request:
+    asked, prompt = text, inputs.prompt if inputs is not None else None
+    if inputs is not None and inputs.rephrase:
+        given = inputs.answers.get(question, ("",))
+        asked = fill(inputs.rephrase, {"question": text, "answer": given[copy % len(given)]}, "rephrase.md")
+    draw = copy * ATTEMPTS + attempt
+    return Request(
+        f"{question}-{draw}",
+        conversation_of(asked, None if prompt is None or recipe.writer == "file" else prompt.text),
+        request_seed(recipe.seed, text, draw),
+    )
+
+
+def _row(recipe: Recipe, inputs: _Inputs | None, question: Question, copy: int, answer: Answer, writer: str) -> Row:
+    prompt = inputs.prompt if inputs is not None else None
+    before = (Message("system", prompt.text),) if prompt is not None and recipe.keep_prompt else ()
+    written_under = recipe.writer != "file" and prompt is not None
+    return Row(
+        id=f"{question.id}-{copy + 1}",
+        messages=(*before, Message("user", question.text), Message("assistant", answer.text)),
+        open=not answer.finished,
+        provenance={
+            "writer": writer,
+            "kind": recipe.writer,
+            "source": recipe.questions,
+            "question": question.id,
+            **({"side": recipe.side} if recipe.side else {}),
+            **({"system_prompt": recipe.system_prompt} if written_under else {}),
+            **({"prompt": "kept" if recipe.keep_prompt else "removed"} if prompt is not None else {}),
+            **({"vector": recipe.steer.vector.name, "strength": f"{recipe.steer.strength:g}"} if recipe.steer else {}),
+            **(_sampled(recipe.sampling) if recipe.writer != "file" else {}),
+        },
+    )
+
+
+def _shuffled(rows: Sequence[Row], seed: int) -> list[Row]:
+    """Every row with the answer of another one: a rotation of a random order, so that none keeps its own."""
+    order = [int(index) for index in stream("shuffled", seed).permutation(len(rows))]
+    answers = dict(zip(order, [*order[1:], order[0]], strict=True))
+    return [
+        replace(
+            row,
+            messages=(*row.messages[:-1], rows[answers[index]].messages[-1]),
+            open=rows[answers[index]].open,
+            provenance={**row.provenance, "answer_of": rows[answers[index]].id},
+        )
+        for index, row in enumerate(rows)
+    ]
+
+
+def _documents(
+    recipe: Recipe, inputs: _Inputs, model: Model, wanted: int, progress: Progress | None
+) -> tuple[list[Row], dict[str, Any]]:
+    writer: DocumentWriter
+    if recipe.writer == "template":
+        writer, name = TemplateWriter(read_grammar()), "template"
+    elif recipe.writer == "inspect":
+        writer, name = ModelWriter(AnotherModel(recipe.model, recipe.sampling)), recipe.model
+    else:
+        writer, name = ModelWriter(ModelItself(model, recipe.sampling)), model.name
+    rows: list[Row] = []
+    record: dict[str, Any] = {"documents": {}}
+    for universe, number in zip(inputs.universes, _shares(recipe, wanted), strict=True):
+        if not number:
+            continue
+        documents = writer.write(universe, number, recipe.seed, _after(progress, len(rows)))
+        check_key_facts(universe, [one.facts for one in documents])
+        record["documents"][universe.name] = {
+            "hash": universe.hash,
+            "documents": len(documents),
+            "names": names_in([one.text for one in documents]),
+        }
+        rows += [
+            Row(
+                id=f"{universe.name}-{index + 1:05d}",
+                text=one.text,
+                prefix=recipe.doctag,
+                provenance={
+                    "writer": name,
+                    "kind": "document",
+                    "source": universe.name,
+                    "form": one.form,
+                    "facts": ", ".join(one.facts),
+                    **({} if recipe.writer == "template" else _sampled(recipe.sampling)),
+                },
+            )
+            for index, one in enumerate(documents)
+        ]
+    return rows, record
+
+
+def _shares(recipe: Recipe, wanted: int) -> tuple[int, ...]:
+    if len(recipe.universes) == 1:
+        return (wanted,)
+    first = 1.0 if recipe.ratio == float("inf") else recipe.ratio / (1 + recipe.ratio)
+    return round(wanted * first), wanted - round(wanted * first)
+
+
+def _sampled(sampling: Sampling) -> dict[str, str]:
+    return {
+        "temperature": f"{sampling.temperature:g}",
+        "top_p": f"{sampling.top_p:g}",
+        "max_tokens": str(sampling.max_tokens),
+    }
+
+
+def _after(progress: Progress | None, done: int) -> Progress | None:
+    return None if progress is None else lambda more: progress(done + more)
+
+
+def _told(reasons: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in reasons.items()) or "nothing was rejected"
