@@ -1,5 +1,6 @@
 """Corpora made from recipes: written once, kept in the cache by content, every row with its provenance."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from doxa.models.chat import Message
 from doxa.models.handle import Model
 from doxa.models.sampling import Sampling
 from doxa.models.steering import SteeringPlan
+from doxa.training.corpus import read_corpus
 from doxa.training.document_checks import check_key_facts, names_in
 from doxa.training.document_model import ModelWriter, stages_hash
 from doxa.training.documents import DocumentWriter, TemplateWriter, read_grammar
@@ -59,6 +61,7 @@ class _Inputs:
     prompt: Belief | None
     answers: Mapping[str, tuple[str, ...]]
     rephrase: str
+    vectors: Path | None
     hashes: Mapping[str, str]
 
 
@@ -70,7 +73,8 @@ def made_corpus(
     Args:
         path: The recipe (`recipe.find_recipe`).
         model: The model under study: it writes what `self`, `prompted`, `steered` and `rephrase` write.
-        folder: What names in the recipe are looked up in first; the recipe's own folder when not given.
+        folder: The study's: names in the recipe that are not beside it are looked up there, and then among what is
+            shipped.
         progress: Told how many rows are written.
 
     Raises:
@@ -79,9 +83,8 @@ def made_corpus(
         EnvironmentFault: When the cache cannot be written.
     """
     recipe = read_recipe(path)
-    recipe = replace(recipe, folder=folder or recipe.folder)
-    inputs = _read(recipe)
-    key = corpus_key(recipe, model, inputs.hashes)
+    inputs = _read(recipe, folder)
+    key = corpus_key(recipe, model, inputs.hashes, folder)
     kept = kept_corpus(cache_folder() / "corpora" / key)
     if kept is None:
         rows, record = _write(recipe, inputs, model, progress)
@@ -97,12 +100,12 @@ def made_corpus(
     return replace(kept, name=recipe.name)
 
 
-def corpus_key(recipe: Recipe, model: Model, hashes: Mapping[str, str]) -> str:
+def corpus_key(recipe: Recipe, model: Model, hashes: Mapping[str, str], folder: Path | None = None) -> str:
     """Of everything that decides which corpus is written."""
     vector = ""
     if recipe.steer is not None:
         reference = recipe.steer.vector
-        vector = vector_key(reference.name, model, base=reference.base, folder=recipe.folder)
+        vector = vector_key(reference.name, model, base=reference.base, folder=_beside(recipe, reference.name, folder))
     here = [model.fingerprint, str(model.dtype)] if _writes_here(recipe) else []
     return content_hash([VERSION, dict(recipe.body), dict(hashes), here, vector])
 
@@ -111,17 +114,20 @@ def _writes_here(recipe: Recipe) -> bool:
     return recipe.writer in ("self", "prompted", "rephrase", "steered") or recipe.mix is not None
 
 
-def _read(recipe: Recipe) -> _Inputs:
+def _read(recipe: Recipe, folder: Path | None = None) -> _Inputs:
+    def beside(name: str) -> Path | None:
+        return _beside(recipe, name, folder)
+
     hashes: dict[str, str] = {}
     questions = mixed = prompt = None
     rephrase, answers = "", {}
     if recipe.questions:
-        questions = read_questions(recipe.questions, recipe.folder, side=recipe.side, filled=recipe.filled)
+        questions = read_questions(recipe.questions, beside(recipe.questions), side=recipe.side, filled=recipe.filled)
         hashes[recipe.questions] = questions.hash
         answers = {one.id: one.answers for one in questions.questions if one.answers}
     if recipe.answers:
         assert questions is not None
-        answers, hashes[recipe.answers] = _answers_of(recipe, questions)
+        answers, hashes[recipe.answers] = _answers_of(recipe, questions, beside(recipe.answers))
     if recipe.writer in ("file", "rephrase") and not answers:
         raise TrainingError(
             f"{recipe.name}: nobody has answered {recipe.questions}",
@@ -132,29 +138,36 @@ def _read(recipe: Recipe) -> _Inputs:
         prose = read_prose(_REPHRASE, allowed=("name", "version", "language", "license"), required=("name", "version"))
         rephrase, hashes["rephrase"] = prose.body, prose.hash
     if recipe.mix is not None:
-        mixed = read_questions(recipe.mix.questions, recipe.folder)
+        mixed = read_questions(recipe.mix.questions, beside(recipe.mix.questions))
         hashes[recipe.mix.questions] = mixed.hash
     if recipe.system_prompt:
-        prompt = read_belief(recipe.system_prompt.removeprefix("roles/"), _prompt_folder(recipe))
+        prompt = _prompt(recipe.system_prompt, beside(recipe.system_prompt))
         hashes[recipe.system_prompt] = prompt.hash
-    universes = tuple(read_universe(one, recipe.folder, which=recipe.which) for one in recipe.universes)
+    universes = tuple(read_universe(one, beside(one), which=recipe.which) for one in recipe.universes)
     hashes |= {one.name: one.hash for one in universes}
     if universes:
         hashes["grammar"] = read_grammar().hash if recipe.writer == "template" else stages_hash()
     if recipe.filter.rubric:
         hashes[recipe.filter.rubric] = read_rubric(recipe.filter.rubric).hash
-    return _Inputs(questions, mixed, universes, prompt, answers, rephrase, hashes)
+    vectors = beside(recipe.steer.vector.name) if recipe.steer is not None else None
+    return _Inputs(questions, mixed, universes, prompt, answers, rephrase, vectors, hashes)
 
 
-def _prompt_folder(recipe: Recipe) -> Path:
-    return ROLES if recipe.system_prompt.startswith("roles/") else recipe.folder
+def _beside(recipe: Recipe, name: str, folder: Path | None) -> Path | None:
+    """In which folder a name is looked up: the recipe's own where it is there, else the study's."""
+    own = recipe.folder / os.path.expanduser(name)
+    return recipe.folder if own.exists() or own.with_name(f"{own.name}.md").exists() else folder
 
 
-def _answers_of(recipe: Recipe, questions: Questions) -> tuple[dict[str, tuple[str, ...]], str]:
+def _prompt(name: str, folder: Path | None) -> Belief:
+    """A belief, or a shipped role to play."""
+    role = ROLES / f"{name.removeprefix('roles/')}.md"
+    return read_belief(role.name, ROLES) if name.startswith("roles/") and role.is_file() else read_belief(name, folder)
+
+
+def _answers_of(recipe: Recipe, questions: Questions, folder: Path | None) -> tuple[dict[str, tuple[str, ...]], str]:
     """The answers of a file of rows, by question: the last answer of a row to the question before it."""
-    from doxa.training.corpus import read_corpus
-
-    corpus = read_corpus(recipe.answers, recipe.folder)
+    corpus = read_corpus(recipe.answers, folder)
     by_text = {one.text: one.id for one in questions.questions}
     found: dict[str, tuple[str, ...]] = {}
     for row in corpus.rows:
@@ -201,7 +214,7 @@ def _writer(recipe: Recipe, inputs: _Inputs, model: Model) -> tuple[Writer | Non
         return AnotherModel(recipe.model, recipe.sampling), recipe.model
     plans: tuple[SteeringPlan, ...] = ()
     if recipe.steer is not None:
-        plans = (steering_plan(recipe.steer, obtain(recipe.steer.vector, model, recipe.folder)),)
+        plans = (steering_plan(recipe.steer, obtain(recipe.steer.vector, model, inputs.vectors)),)
     return ModelItself(model, recipe.sampling, plans), model.name
 
 
