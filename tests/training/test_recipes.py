@@ -16,6 +16,7 @@ from doxa.training.policy import policy
 from doxa.training.policy_summary import summary
 from doxa.training.questions import read_questions, shipped_questions
 from doxa.training.recipe import find_recipe, read_recipe
+from doxa.training.recipe_inputs import read_inputs
 from doxa.training.recipes import made_corpus
 from doxa.training.render import training_tokens
 from doxa.training.write import Answer, request_seed
@@ -290,7 +291,7 @@ def test_what_is_set_otherwise_after_the_name(make: Make, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_recipe_is_understood_and_what_it_reads_is_there(path: Path) -> None:
-    inputs = recipes._read(read_recipe(path))
+    inputs = read_inputs(read_recipe(path))
     assert inputs.hashes
 
 

@@ -202,14 +202,13 @@ class DoxaAPI(ModelAPI):
 
     @contextmanager
     def _stream(self, config: GenerateConfig) -> Iterator[tuple[Callable[[str, int], int], int]]:
-        """Law 9: from the place of the request, never from the arm, so that arms are paired; and the request's run."""
+        """Law 9: from the place of the request and the training seed, never from the arm; and the request's run."""
         at = place()
         owner = at.owner or self
         call = self._calls[owner] = self._calls.get(owner, 0) + 1
         study = self._seed if config.seed is None else config.seed
-        training = 0  # nothing is trained yet
         try:
-            yield lambda kind, run: stream_seed(kind, study, training, at.task, at.item, run, call), at.run
+            yield lambda kind, run: stream_seed(kind, study, self._arm.seed, at.task, at.item, run, call), at.run
         except BaseException:
             if self._calls[owner] == call:  # Inspect will ask again: the same call
                 self._calls[owner] = call - 1
@@ -223,7 +222,7 @@ class DoxaAPI(ModelAPI):
             if not body.get("begun", False):
                 conversation = before_choice(self._arm, conversation)
             prompt = self._render(under(self._arm.system_prompt, conversation))
-            choice = Choice(prompt=prompt, options=tuple(body["options"]), plans=self._arm.plans)
+            choice = Choice(prompt, tuple(body["options"]), self._arm.plans, self._arm.low_rank)
             scores: OptionScores = await QUEUE.ask(self._model, choice)
             best = max(range(len(choice.options)), key=lambda index: scores.logprobs[index])
             return self._output(
@@ -238,7 +237,8 @@ class DoxaAPI(ModelAPI):
             text = messages_of(input)[-1].content
             # Bare text has no place for either.
             prompted = self._arm.system_prompt is not None or self._arm.edit is not None
-            kl = None if prompted else await QUEUE.ask(self._model, Divergence(text, self._arm.plans))
+            asks = Divergence(text, self._arm.plans, self._arm.low_rank)
+            kl = None if prompted else await QUEUE.ask(self._model, asks)
             rendered = render_text(self._model, text)
             receipt = _receipt(self._arm, rendered)
             return self._output(_said(""), _read(rendered), scored=True, kl=kl, receipt=asdict(receipt))

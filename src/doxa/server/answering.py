@@ -91,13 +91,14 @@ class Answering:
 
     def _heading(self, arm: PreparedArm) -> Heading:
         parts = [self.service.arms.model.fingerprint, str(self.service.arms.model.dtype), arm.digest]
-        own = {"arm": arm.name, "digest": arm.digest, "seed": self._seed}
+        own = {"arm": self.arm.key, "digest": arm.digest, "seed": self._seed}
         return Heading(self._id, int(self._began), self.asked.model, f"fp_{content_hash(parts)[:16]}", own)
 
     def _rows(self, arm: PreparedArm, prompt: Rendered) -> list[Row]:
         wanted = max(self.asked.top_logprobs, 1) if self.asked.logprobs else 0
         seeds = [self._seed, *(stream_seed("choice", self._seed, index) for index in range(1, self.asked.n))]
-        return [Row(prompt, replace(self.asked.sampling, seed=seed), arm.plans, wanted) for seed in seeds]
+        samplings = [replace(self.asked.sampling, seed=seed) for seed in seeds]
+        return [Row(prompt, sampling, arm.plans, wanted, low_rank=arm.low_rank) for sampling in samplings]
 
     @property
     def _top(self) -> int | None:
@@ -139,7 +140,7 @@ class Answering:
 
     async def _asked_of_engine(self, row: Row, listening: Listening) -> Generation:
         done: Generation = await self.service.batcher.ask(self.service.arms.model, replace(row, listener=listening))
-        self.service.metrics.tokens[self.arm.name] += len(done.tokens)
+        self.service.metrics.tokens[self.arm.key] += len(done.tokens)
         return done
 
     @contextmanager
@@ -174,7 +175,7 @@ class Answering:
                 "began": self._began,
                 "seconds": time.time() - self._began,
                 "model": asked.model,
-                "arm": self.arm.name,
+                "arm": self.arm.key,
                 "steer": None if asked.steer is None else intervention_to_json(asked.steer)["steer"],
                 "messages": [vars(message) for message in asked.messages],
                 "sampling": {**vars(asked.sampling), "seed": self._seed},

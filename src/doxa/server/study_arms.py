@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from doxa.bridge.arms import PreparedArm, prepare
 from doxa.models.handle import Model
+from doxa.models.low_rank import LowRank
 from doxa.not_yet import refuse_what_is_not_run_yet
 from doxa.plan import Plan, check_names, make_plan
-from doxa.resolve import arm_path, materialise, vector_of
+from doxa.resolve import arm_path, materialise, vector_of, with_adapters
 from doxa.results import held, open_folder, read_plan
 from doxa.server.refusals import Refused
 from doxa.subject import load_model
@@ -49,8 +50,8 @@ class StudyArms:
     Attributes:
         study: The study.
         model: Its model.
-        named: The arms that the study names, by name.
-        controls: The arms that it makes as controls, by name.
+        named: The arms that the study names, by name; one that is trained under every seed (`tuned@1`).
+        controls: The arms that it makes as controls, likewise.
         vectors: What the named arms are steered by, by the name of their pin.
         manifests: What these vectors say about themselves, likewise.
         folder: The results folder.
@@ -61,14 +62,14 @@ class StudyArms:
     ) -> None:
         self.study, self.model, self.folder = plan.study, model, folder
         made = self._made(plan.arms, progress)
-        self.named = {arm.name: arm for arm in made}
-        self.controls = {arm.name: arm for arm in plan.controls}
+        self.named = {arm.key: arm for arm in made}
+        self.controls = {arm.key: arm for arm in plan.controls}
         self.vectors = _vectors_of(self.named)
         self.manifests = {key: self._load(vector).manifest for key, vector in self.vectors.items()}
-        self._labels = {arm.label: arm.name for arm in (*made, *plan.controls)}
+        self._labels = {arm.label: arm.key for arm in (*made, *plan.controls)}
         self._lock = threading.Lock()
         self._made_controls: dict[str, Arm] = {}
-        self._prepared = {arm.name: self._prepare(arm) for arm in made}
+        self._prepared = {arm.key: self._prepare(arm) for arm in made}
 
     def find(self, name: str) -> Arm:
         """The arm of a name or a label.
@@ -98,7 +99,7 @@ class StudyArms:
         """An arm as the engine takes it; the vectors of a control are made when it is first asked for.
 
         Args:
-            name: Of the arm, not its label.
+            name: The key of the arm, not its label.
 
         Raises:
             DoxaError: When a vector cannot be made or written.
@@ -129,12 +130,16 @@ class StudyArms:
             Refused: 400 when the vector is none of the study's.
             VectorError: When it does not fit the model.
         """
-        plan = steering_plan(steer, self.vector(steer.vector))
+        plan = steering_plan(steer, self.vector(steer.vector, arm.low_rank))
         digest = content_hash([arm.digest, intervention_to_json(steer)])
         return replace(arm, plans=(*arm.plans, plan), digest=digest)
 
-    def vector(self, reference: VectorReference) -> Vector:
+    def vector(self, reference: VectorReference, low_rank: LowRank | None = None) -> Vector:
         """The vector that a request refers to: one of the study's own, or a twin of it, and no file beside.
+
+        Args:
+            reference: Which vector.
+            low_rank: The adapter of the arm that it is added to.
 
         Raises:
             Refused: 400 when it is none of the study's.
@@ -153,13 +158,15 @@ class StudyArms:
         def find(name: str) -> Vector:
             return self._load(self.vectors[keys[name]])
 
-        return derived(as_made(reference, find), self.model, find)
+        return derived(as_made(reference, find), self.model, find, low_rank=low_rank)
 
     def _load(self, vector: ArmVector) -> Vector:
         return made_vector(vector.pin, self.folder / "arms")
 
     def _made(self, arms: Sequence[Arm], progress: Callable[[str], None] | None = None) -> tuple[Arm, ...]:
-        return materialise(arms, self.model, results=self.folder, folder=self.study.folder, progress=progress)
+        place, seed = self.study.folder, self.study.seed
+        arms = with_adapters(arms, self.model, results=self.folder, folder=place, seed=seed)
+        return materialise(arms, self.model, results=self.folder, folder=place, progress=progress)
 
     def _prepare(self, arm: Arm) -> PreparedArm:
         return prepare(self.model, arm_path(self.folder, arm))

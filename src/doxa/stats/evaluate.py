@@ -13,6 +13,7 @@ from doxa.stats.controls import (
     families_of,
     outside_both,
     stands_out,
+    under_seeds_of,
     verdict_from_json,
     verdict_to_json,
     verdicts,
@@ -276,7 +277,8 @@ def _judge(
     judged: list[ControlVerdict] = []
     notes: list[Mapping[str, Any]] = []
     for family in families:
-        effects = [control_effects(rows, c, s, t, family, steered, units.get(t, ITEM)) for c, t, s in cells]
+        own = under_seeds_of(rows, family)
+        effects = [control_effects(own, c, s, t, family, steered, units.get(t, ITEM)) for c, t, s in cells]
         inside = verdicts([one for one in effects if one is not None], declared)
         judged += inside
         have = {_key(one) for one in inside}
