@@ -111,7 +111,10 @@ ARGUMENTS = {
     ("doxa/typehints", "problems"): ("all", "How many problems of the split."),
     ("doxa/typehints", "wordings"): ("all", "How many wordings of the framings."),
     ("doxa/typehints", "problems_file"): ("shipped", "The path of a file of your own."),
-    ("doxa/typehints", "framings_file"): ("shipped", "The path of a file of your own."),
+    ("doxa/typehints", "framings_file"): (
+        "shipped",
+        "`training`: the wordings that an organism is trained on; or the path of a file of your own.",
+    ),
     ("doxa/typehints", "max_tokens"): ("MAX_TOKENS", "Length of the answers."),
     ("doxa/typehints", "temperature"): ("TEMPERATURE", "Of sampling them."),
     ("doxa/preferences", "part"): ("all", "`open` (generated), `choice` (scored) or `all`."),

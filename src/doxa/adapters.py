@@ -14,8 +14,11 @@ from pathlib import Path
 from doxa.models.handle import Model
 from doxa.models.low_rank import read_low_rank
 from doxa.training.adapter import CHECKPOINTS, CONFIG_FILE, METRICS_FILE, RUN_FILE, Stage, adapter_key, is_finished
-from doxa.training.corpus import corpus_path, read_corpus
+from doxa.training.corpus import RECIPE, corpus_path, read_corpus
 from doxa.training.local import train
+from doxa.training.recipe import find_recipe, read_recipe
+from doxa.training.recipe_inputs import read_inputs
+from doxa.training.recipes import made_corpus
 from doxa.training.render import training_tokens
 from doxa.training.rows import Corpus
 from doxa.training.schedule import total_steps
@@ -27,7 +30,6 @@ from doxa.words.stages import is_trained, tunes_of
 from doxa.words.store import cache_folder, content_hash, locked, make_folder_atomic
 from doxa.words.tuning import Configuration, TrainingSeeds, training_seeds
 
-RECIPE = ".yaml"
 VECTOR_FAMILIES = ("twin", "unrelated")
 Stages = MutableMapping[tuple[str, Configuration], Stage]
 """Stages that were read, by corpus and configuration: arms and seeds share them."""
@@ -89,7 +91,9 @@ def find_corpora(arm: Arm, folder: Path | None) -> None:
     for tune in tunes_of(arm):
         if tune.corpus is None:
             _adapter_folder(tune, arm, folder)
-        elif corpus_path(tune.corpus, folder).suffix != RECIPE:
+        elif corpus_path(tune.corpus, folder).suffix == RECIPE:
+            read_inputs(read_recipe(find_recipe(tune.corpus, folder)), folder)
+        else:
             read_corpus(tune.corpus, folder)
 
 
@@ -282,9 +286,7 @@ def corpus_of(name: str, model: Model, folder: Path | None) -> Corpus:
     """
     path = corpus_path(name, folder)
     if path.suffix == RECIPE:
-        from doxa.training.recipes import made_corpus
-
-        return made_corpus(path, model, folder)
+        return made_corpus(find_recipe(name, folder), model, folder)
     return read_corpus(name, folder)
 
 

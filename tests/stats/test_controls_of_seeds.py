@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from doxa.stats.controls import control_effects, under_seeds_of
-from doxa.stats.evaluate import evaluate
+from doxa.stats.controls import control_effects
+from doxa.stats.evaluate import evaluate, under_seeds_of
 from doxa.stats.table import encode
 from doxa.words.contrasts import Contrast
 

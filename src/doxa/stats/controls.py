@@ -28,7 +28,7 @@ from scipy import special
 
 from doxa.stats.design import blocks_of
 from doxa.stats.estimate import check_keys
-from doxa.stats.table import ITEM, Panel, Rows, encode
+from doxa.stats.table import ITEM, Panel, Rows
 from doxa.words.contrasts import Contrast, Term
 
 FEWEST_FOR_RANK = 19
@@ -147,18 +147,6 @@ class ControlEffects:
 def families_of(rows: Rows) -> tuple[str, ...]:
     """The control families of a table."""
     return tuple(sorted({family for _, family in rows.controls}))
-
-
-def under_seeds_of(rows: Rows, family: str) -> Rows:
-    """The rows under the training seeds that a control family was scored under, and those that nothing was trained for.
-
-    Vector controls of a trained arm are made for its first training seed unless told otherwise: the target beside them
-    is then that seed's too.
-    """
-    seeds = rows.table["seed"]
-    own = {0, *seeds[rows.table["control"] == family]}
-    kept = seeds.isin(own)
-    return rows if bool(kept.all()) else encode(rows.table[kept])
 
 
 def control_effects(

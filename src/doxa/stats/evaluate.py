@@ -13,7 +13,6 @@ from doxa.stats.controls import (
     families_of,
     outside_both,
     stands_out,
-    under_seeds_of,
     verdict_from_json,
     verdict_to_json,
     verdicts,
@@ -263,6 +262,18 @@ def _one_arm(
                 unit = units.get(task, ITEM)
                 found.append(estimate(rows, alone, score, task=task, kind=kind, bounds=scale, unit=unit, level=level))
     return found
+
+
+def under_seeds_of(rows: Rows, family: str) -> Rows:
+    """The rows under the training seeds that a control family was scored under, and those that nothing was trained for.
+
+    Vector controls of a trained arm are made for its first training seed unless told otherwise: the target beside them
+    is then that seed's too.
+    """
+    seeds = rows.table["seed"]
+    own = {0, *seeds[rows.table["control"] == family]}
+    kept = seeds.isin(own)
+    return rows if bool(kept.all()) else encode(rows.table[kept])
 
 
 def _judge(
