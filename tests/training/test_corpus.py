@@ -155,6 +155,7 @@ GOOD = {"text": "good"}
         ([{"mesages": [ASK, SAY]}], ["Did you mean 'messages'"]),
         ([{"question": "x"}], ["keys question"]),
         ([GOOD, {"text": "b"}, GOOD], ["line 3", "the same row as line 1", "`id`"]),
+        ([GOOD, {**GOOD, "id": "x"}], ["line 2", "the same row as line 1"]),
         ([{**GOOD, "id": "x"}, GOOD], ["line 2", "the same row as line 1"]),
         ([{**GOOD, "id": "x"}, "", {"text": "b", "id": "x"}], ["line 3", "id 'x' stands in line 1"]),
         ([{"text": "a", "id": 2}, {"text": "b"}], ["line 2", "id '2' stands in line 1", "or none"]),

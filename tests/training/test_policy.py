@@ -177,6 +177,11 @@ def test_the_summary_is_what_it_says(tiny: Model) -> None:
     assert one.below == (0.5, 0.25)
     assert one.beyond == (0.75, 0.5, 0.25)
     assert one.perplexity == pytest.approx(np.exp(2.5))
+    shifted = replace(numbers, surprisal=numbers.surprisal + 1.0)
+    two = summary([numbers, shifted])  # rows differ from the mean by 4 tokens x 0.5 each; t(1) at .975 is 12.706
+    assert (two.rows, two.tokens, two.excess) == (2, 8, 2.25)
+    assert two.low == pytest.approx(2.25 - 12.7062 * np.sqrt(2 * (2.0**2 + 2.0**2)) / 8, abs=1e-4)
+    assert two.high == pytest.approx(4.5 - (two.low or 0))
     row = row_summary(replace(found, own=numbers))
     assert (row.mean, row.median, row.tokens) == (2.5, 2.0, 4)
     assert row.percentile_95 == pytest.approx(np.quantile([0, 1, 3, 6], 0.95))
@@ -204,6 +209,8 @@ def test_what_cannot_be_measured(lively: Model, tmp_path: Path) -> None:
     prompt = render(lively, PROMPT)
     with pytest.raises(TrainingError, match="no token that is trained on"):
         policy(lively, [TrainingTokens("r", (1, 2), (0.0, 0.0))])
+    with pytest.raises(TrainingError, match="its first token"):
+        policy(lively, [TrainingTokens("r", (1, 2), (1.0, 1.0))])
     with pytest.raises(TrainingError, match="at most 2048"):
         policy(lively, [TrainingTokens("r", (5,) * 2049, (0.0,) + (1.0,) * 2048)])
     with pytest.raises(TrainingError, match="other tokens"):

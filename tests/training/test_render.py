@@ -186,11 +186,12 @@ def test_without_a_template(with_template: WithTemplate) -> None:
     [
         (NO_SYSTEM, C, ["row a of mine", "refuses a conversation", "System role not supported"]),
         (FORGETS_SYSTEM, C, ["leaves out message 1, the system's"]),
+        (FORGETS_SYSTEM, replace(C, train_on="all_tokens"), ["leaves out message 1, the system's"]),
         (COUNTS, ALL, ["prefix property"]),
         (OPENS_THINKING, C, ["renders a prompt otherwise", "prefix property"]),
         (CHATML.replace("{{ m.content }}", "{{ m.content | upper }}"), C, ["leaves out message 1"]),
     ],
-    ids=["refuses", "forgets", "counts", "opens", "shouts"],
+    ids=["refuses", "forgets", "forgets-in-all", "counts", "opens", "shouts"],
 )
 def test_templates_that_cannot_be_trained_with(
     with_template: WithTemplate, template: str, configuration: Configuration, words: list[str]
@@ -212,6 +213,19 @@ def test_a_template_that_rewrites_earlier_turns(with_template: WithTemplate) -> 
     assert trained(model, one(model, Row("a", talk[:2]))) == ["<think>\nWell\n</think>\nYes.<|im_end|>"]
     with pytest.raises(TrainingError, match=r"earlier turns otherwise.*last_assistant_message"):
         one(model, Row("a", talk), ALL)
+
+
+def test_what_a_template_writes_before_an_answer_is_learned_too(with_template: WithTemplate) -> None:
+    """Without reasoning some templates write an empty block into the last turn: the model has to write it as well."""
+    model = with_template(
+        CHATML.replace(
+            "{{ m.content }}",
+            "{% if m.role == 'assistant' and loop.last %}<think>\n\n</think>\n\n{% endif %}{{ m.content }}",
+        )
+    )
+    assert trained(model, one(model, Row("a", TALK))) == ["<think>\n\n</think>\n\n  For ever.\n<|im_end|>"]
+    with pytest.raises(TrainingError, match="earlier turns otherwise"):
+        one(model, Row("a", TALK), ALL)
 
 
 @pytest.mark.parametrize("talk", [TALK[2:3], (*TALK[:3], Message("assistant", "And you?"))])

@@ -17,15 +17,15 @@ CLEAR = 3.0
 """|z| from which a corpus is said not to be the model's own text at temperature 1."""
 STEPS = (-1.0, -0.3, 0.3, 1.0, 3.0, 6.0)
 """Surprisal minus entropy, in nats, at which the colour of a token changes."""
-HEAD = ("written by", "rows", "tokens", "excess", "95 % interval", "z", "p", "perplexity", "p < .1", "p < .01",
+HEAD = ("written by", "rows", "tokens", "excess", "95 % interval", "z", "p", "perplexity", "prob. < .1", "prob. < .01",
         "rank > 1", "rank > 10", "rank > 100")  # fmt: skip
 ROW_HEAD = ("row", "written by", "tokens", "excess", "mean", "median", "95th percentile")
 METHOD = (
     "Excess is the mean over the tokens that are trained on of surprisal minus entropy, in nats, under the base model "
     "after the prompt of the training. Of the model's own text at temperature 1 it is 0 in expectation; "
     "z = sum of (surprisal - entropy) / root of the summed variances tests that. The interval is a t interval over "
-    "rows. Colder or filtered own text lies below 0, another writer's above. Surprisal, rank and the shares of tokens "
-    "with a probability below .1 and .01 do not depend on who wrote the text.",
+    "rows. Colder or filtered own text lies below 0, another writer's above. Perplexity, ranks and the shares of "
+    "tokens to which the model gives less than .1 and .01 are as papers report them, and have no zero.",
     "Text is read as the tokenizer cuts it. Where a model wrote the same text with other tokens, the difference "
     "counts as surprise.",
     "Rows that lie above 0 and rows that lie below can cancel each other: compare the writers, and look at the rows.",

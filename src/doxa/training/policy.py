@@ -150,10 +150,11 @@ def _numbers(logprobs: Float[Tensor, "places vocab"], targets: Int[Tensor, " pla
     """Surprisal, entropy, variance and rank at each place."""
     own = logprobs.gather(-1, targets[:, None])
     p = logprobs.exp()
-    p_log_p = p * logprobs.masked_fill(p == 0, 0)  # 0 log 0 is 0
-    entropy = -p_log_p.sum(-1)
-    square = (p_log_p * logprobs.masked_fill(p == 0, 0)).sum(-1)
     rank = (logprobs > own).sum(-1) + 1
+    finite = logprobs.masked_fill(p == 0, 0)  # 0 log 0 is 0
+    p_log_p = p * finite
+    entropy = -p_log_p.sum(-1)
+    square = (p_log_p * finite).sum(-1)
     return torch.stack([-own[:, 0], entropy, (square - entropy**2).clamp(min=0), rank.double()])
 
 
@@ -186,6 +187,12 @@ def _paired(rows: Sequence[TrainingTokens], under: Sequence[TrainingTokens]) -> 
 def _check_room(model: Model, row: TrainingTokens) -> None:
     if not row.trained:
         raise TrainingError(f"row {row.id} has no token that is trained on", way_out="Leave it out")
+    if row.weights[0] != 0:
+        raise TrainingError(
+            f"row {row.id} trains on its first token",
+            expected="a weight of 0 there: nothing stands before it",
+            way_out="Set it to 0",
+        )
     if len(row.tokens) > model.context_length:
         raise TrainingError(
             f"row {row.id} has {len(row.tokens)} tokens",

@@ -110,6 +110,7 @@ def _row(row: Row, corpus: str, model: Model, train_on: TrainOn) -> TrainingToke
             tokens, trained = _document(row, model)
         elif train_on == "all_tokens":
             found = render(model, row.messages, generation_prompt=row.open)
+            _check_kept(found, row.messages, where, model)
             tokens, trained = found.tokens, [True] * len(found.tokens)
         else:
             tokens, trained = _conversation(row, where, model, _trained_messages(row, train_on))
