@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -14,14 +14,17 @@ import doxa.adapters as module
 from doxa.bridge.arms import prepare
 from doxa.bridge.logs import read_table
 from doxa.models.handle import Model
-from doxa.plan import Plan, make_plan, plan_to_json
+from doxa.plan import Plan, make_plan, plan_to_json, what_is_run
+from doxa.probe import dose_table, summary
 from doxa.report.gather import gather
 from doxa.report.page import write_report
 from doxa.report.referee import referee
-from doxa.run import run
+from doxa.run import materialise_arms, run
+from doxa.training_plan import facts_of, training_minutes
 from doxa.words.arms import ADAPTER_PIN, read_arm
-from doxa.words.errors import StudyError, TrainingError
-from doxa.words.study import Study, read_study, with_overrides
+from doxa.words.difference import differences
+from doxa.words.errors import EnvironmentFault, StudyError, TrainingError
+from doxa.words.study import ModelChoice, Study, read_study, with_overrides
 from mini_study import LIMIT, Stages
 from tuned_study import ARMS, CLAIM, HELP, SEEDS, write_tuned
 
@@ -170,6 +173,14 @@ def test_an_edited_corpus_makes_other_arms(tmp_path: Path, tiny_folder: Path, ti
     assert {key for key in before if before[key] != after[key]} == {"helped@1", "helped@2"}
 
 
+def test_rows_that_change_after_the_plan_are_not_trained_on(tmp_path: Path, tiny_folder: Path, tiny: Model) -> None:
+    plan = planned(tmp_path / "study", tiny_folder, tiny)
+    text = (tmp_path / "study" / "help.jsonl").read_text(encoding="utf-8")
+    (tmp_path / "study" / "help.jsonl").write_text(text.replace("I help.", "I do help."), encoding="utf-8")
+    with pytest.raises(EnvironmentFault, match="'helped' is trained on has changed since the plan"):
+        materialise_arms(plan, tiny, tmp_path / "out", Stages())
+
+
 def test_mistakes_are_said_before_anything_is_trained(tmp_path: Path, tiny_folder: Path, tiny: Model) -> None:
     late = {"tuned": [{"tune": {**{k: v for k, v in CLAIM.items() if k != "steps"}, "checkpoint": 3}}]}
     more = {"contrasts": [], "seeds": 1, "controls": {}}
@@ -236,3 +247,76 @@ def test_a_report_without_curves_and_records_is_still_one(tuned: Tuned, tmp_path
 def test_the_table_is_one_row_for_every_key(tuned: Tuned) -> None:
     table = pd.read_parquet(tuned.folder / "table.parquet")
     assert not table.duplicated(["arm", "task", "item", "run", "seed", "score"]).any()
+
+
+def test_a_training_that_was_interrupted_is_gone_on_with_to_the_same_adapters(
+    tuned: Tuned, tmp_path: Path, tiny: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(Exception):
+        pass
+
+    class Ends(Stages):
+        def step(self, count: int = 1) -> None:
+            super().step(count)
+            if self.steps.get("training") == 9:  # within the second stage of a seed
+                raise Interrupted
+
+    monkeypatch.setenv("DOXA_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(Interrupted):
+        run(tuned.study, tmp_path / "out", progress=Ends())
+    plan = make_plan(tuned.study, tiny)
+    assert module.steps_of(plan.trainings)[1] < 9
+    stages = Stages()
+    made = materialise_arms(plan, tiny, tmp_path / "out", stages)
+    total, done = stages.seen["training"]
+    assert done + stages.steps["training"] == total == STEPS
+    first = {arm.key: arm.pins[ADAPTER_PIN].made for arm in map(read_arm, (tuned.folder / "arms").glob("*.json"))
+             if ADAPTER_PIN in arm.pins}  # fmt: skip
+    assert {key: arm.pins[ADAPTER_PIN].made for key, arm in made.items() if ADAPTER_PIN in arm.pins} == first
+
+
+def test_a_plan_in_words_and_what_differs_between_trainings(tmp_path: Path, tiny_folder: Path, tiny: Model) -> None:
+    plan = planned(tmp_path, tiny_folder, tiny)
+    text = summary(plan, None).text
+    assert "tuned, half, both and own: trained 2 times" in text
+    assert "claim.jsonl: 6 rows" in text
+    assert "4 steps of 4 rows at a learning rate of 0.01, rank 4" in text
+    assert "doxa power seeds" in text
+    facts = summary(plan, {"training": 1.0, "scoring": 1.0, "generating": 0.0, "total": 2.0})
+    assert (facts.facts["adapters"], facts.facts["training_steps"]) == (SEEDS * 4, STEPS)
+    assert "1 training, 1 scoring" in facts.text
+    study = plan.study
+    found = {one.where: (one.a, one.b) for one in differences(
+        study.arm("tuned"), study.arm("helped"), facts_of(study, study.arm("tuned"), study.arm("helped"))
+    )}  # fmt: skip
+    assert found["tune#2.corpus"] == ("(absent)", "help.jsonl")
+    assert found["tune#2: steps"] == ("(absent)", "2")
+    assert found["tune#2: rows"] == ("(absent)", "6")
+    assert "tune: rows" not in found
+
+
+def test_minutes_are_measured_for_what_is_not_there_yet(
+    tmp_path: Path, tiny_folder: Path, tiny: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = planned(tmp_path / "study", tiny_folder, tiny, arms={"tuned": [{"tune": CLAIM}]}, contrasts=[])
+    assert training_minutes(plan.trainings, tiny) == 0.0  # this module has trained it
+    monkeypatch.setenv("DOXA_CACHE", str(tmp_path / "empty"))
+    assert training_minutes(plan.trainings, tiny) > 0.0
+
+
+def test_models_that_are_not_computed_here_are_not_trained(tmp_path: Path, tiny_folder: Path, tiny: Model) -> None:
+    study = read_study(write_tuned(tmp_path, tiny_folder))
+    arm = replace(study.arm("tuned"), seed=1)
+    with pytest.raises(StudyError, match=r"'tuned' is trained, and .* runs on vLLM"):
+        module.adapter_hash(arm, replace(tiny, servers=("http://a",)), folder=tmp_path, seed=0, known={})
+    served = replace(study, models=(ModelChoice("mockllm/model"),))
+    rest, left_out = what_is_run(served)
+    assert [one.name for one in rest.arms] == ["baseline"]
+    assert {"tuned", "half", "helped", "both", "own"} <= {one.name for one in left_out if one.part == "arm"}
+
+
+def test_the_dose_of_a_tuned_arm_is_that_of_a_run(tuned: Tuned) -> None:
+    rows = json.loads((tuned.folder / "dose.json").read_text(encoding="utf-8"))["rows"]
+    assert {row["arm"] for row in rows} == {"both", "own"}
+    with pytest.raises(StudyError, match="steers a tuned model"):
+        dose_table(tuned.study, "both")

@@ -131,8 +131,7 @@ def adapter_hash(arm: Arm, model: Model, *, folder: Path | None, seed: int, know
             expected=f"at most {steps}",
             way_out="Lower `checkpoint`, or raise `steps` or `epochs`",
         )
-    key = _key(arm, stages, model, seed)
-    return key if checkpoint is None else content_hash([key, "checkpoint", checkpoint])
+    return _pinned(arm, _key(arm, stages, model, seed))
 
 
 def trainings(
@@ -195,15 +194,21 @@ def made_adapters(
 
     Raises:
         TrainingError: When training cannot go on.
-        EnvironmentFault: When the disk is full, or an adapter is damaged.
+        EnvironmentFault: When the disk is full, an adapter is damaged, or a corpus has changed since the plan was made.
     """
     due = {arm.pins[ADAPTER_PIN].hash: arm for arm in arms if ADAPTER_PIN in arm.pins}
     missing = {pinned: arm for pinned, arm in due.items() if not _kept(results, pinned).is_dir()}
     by_key: dict[str, list[Arm]] = {}
     for pinned, arm in missing.items():
         if is_trained(arm):
-            stages = _stages(tunes_of(arm), model, folder, known)
-            by_key.setdefault(_key(arm, stages, model, seed), []).append(arm)
+            key = _key(arm, _stages(tunes_of(arm), model, folder, known), model, seed)
+            if _pinned(arm, key) != pinned:
+                raise EnvironmentFault(
+                    f"what the arm {arm.name!r} is trained on has changed since the plan was made",
+                    expected="the same rows until the adapter is there",
+                    way_out="Run the same command again: it makes the plan anew",
+                )
+            by_key.setdefault(key, []).append(arm)
         else:
             _keep(_adapter_folder(tunes_of(arm)[0], arm, folder), _kept(results, pinned))
     for own in sorted(by_key.values(), key=lambda own: len(tunes_of(own[0]))):  # what stages begin with comes first
@@ -292,6 +297,12 @@ def corpus_of(name: str, model: Model, folder: Path | None) -> Corpus:
 
 def _key(arm: Arm, stages: Sequence[Stage], model: Model, seed: int) -> str:
     return adapter_key(model.fingerprint, stages, training_seeds(seed, arm.seed or 0))
+
+
+def _pinned(arm: Arm, key: str) -> str:
+    """What an arm's adapter is pinned to: the training, and which checkpoint of it."""
+    checkpoint = tunes_of(arm)[-1].checkpoint
+    return key if checkpoint is None else content_hash([key, "checkpoint", checkpoint])
 
 
 def _shown(stage: Stage) -> TrainingStage:

@@ -41,6 +41,7 @@ from doxa.words.interventions import Steer
 from doxa.words.left_out import left_out_words
 from doxa.words.numbers import counted
 from doxa.words.schema import Derivation
+from doxa.words.stages import tunes_of
 from doxa.words.study import Study
 
 PROBE_ROWS, PROBE_TOKENS = 32, 8
@@ -256,6 +257,12 @@ def dose_table(study: Study, arm: str) -> tuple[list[dict[str, Any]], str]:
     steers = [one for one in study.arm(arm).interventions if isinstance(one, Steer)]
     if not steers:
         raise StudyError(f"arm {arm!r} does not steer", way_out="Name an arm with `steer`")
+    if tunes_of(study.arm(arm)):
+        raise StudyError(
+            f"arm {arm!r} steers a tuned model, whose dose is another one",
+            expected="an arm without `tune`",
+            way_out="Run the study: its report shows the dose, measured on the tuned model (dose.json)",
+        )
     refuse_what_is_not_run_yet(study)
     model = load_model(study)
     vectors = [obtain(steer.vector, model, study.folder) for steer in steers]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from doxa.adapters import steps_of
 from doxa.bridge.arms import PreparedArm, prepare
 from doxa.models.handle import Model
 from doxa.models.low_rank import LowRank
@@ -18,7 +19,7 @@ from doxa.subject import load_model
 from doxa.vectors.dose import steering_plan
 from doxa.vectors.library import as_made, derived, made_vector
 from doxa.vectors.vector import Vector
-from doxa.words.arms import Arm, Pin, vector_pins
+from doxa.words.arms import ADAPTER_PIN, Arm, Pin, vector_pins
 from doxa.words.errors import ResultsError, nearest
 from doxa.words.grammar import intervention_to_json
 from doxa.words.interventions import Steer, VectorReference
@@ -58,10 +59,16 @@ class StudyArms:
     """
 
     def __init__(
-        self, plan: Plan, model: Model, folder: Path, *, progress: Callable[[str], None] | None = None
+        self,
+        plan: Plan,
+        model: Model,
+        folder: Path,
+        *,
+        progress: Callable[[str], None] | None = None,
+        training: Callable[[int], None] | None = None,
     ) -> None:
         self.study, self.model, self.folder = plan.study, model, folder
-        made = self._made(plan.arms, progress)
+        made = self._made(plan.arms, progress, training)
         self.named = {arm.key: arm for arm in made}
         self.controls = {arm.key: arm for arm in plan.controls}
         self.vectors = _vectors_of(self.named)
@@ -163,9 +170,14 @@ class StudyArms:
     def _load(self, vector: ArmVector) -> Vector:
         return made_vector(vector.pin, self.folder / "arms")
 
-    def _made(self, arms: Sequence[Arm], progress: Callable[[str], None] | None = None) -> tuple[Arm, ...]:
+    def _made(
+        self,
+        arms: Sequence[Arm],
+        progress: Callable[[str], None] | None = None,
+        training: Callable[[int], None] | None = None,
+    ) -> tuple[Arm, ...]:
         place, seed = self.study.folder, self.study.seed
-        arms = with_adapters(arms, self.model, results=self.folder, folder=place, seed=seed)
+        arms = with_adapters(arms, self.model, results=self.folder, folder=place, seed=seed, progress=training)
         return materialise(arms, self.model, results=self.folder, folder=place, progress=progress)
 
     def _prepare(self, arm: Arm) -> PreparedArm:
@@ -193,9 +205,18 @@ def open_arms(study: Study, folder: Path, progress: "Progress") -> StudyArms:
     model = load_model(study)
     plan = make_plan(study, model)
     progress.step()
-    progress.stage("vectors", len({name for arm in plan.arms for name, pin in arm.pins.items() if pin.text is None}))
+    due = {pin.hash for arm in plan.arms for name, pin in arm.pins.items() if pin.text is None and name != ADAPTER_PIN}
+    if plan.trainings:
+        progress.stage("training", *steps_of(plan.trainings))
+    else:
+        progress.stage("vectors", len(due))
+    begun = not plan.trainings
 
     def made(_: str) -> None:
+        nonlocal begun
+        if not begun:
+            progress.stage("vectors", len(due))
+            begun = True
         progress.step()
 
     if (folder / "plan.json").exists():
@@ -206,10 +227,10 @@ def open_arms(study: Study, folder: Path, progress: "Progress") -> StudyArms:
                 expected=f"the study {study.name!r}",
                 way_out="Choose another folder with --out",
             )
-        return StudyArms(plan, model, folder, progress=made)
+        return StudyArms(plan, model, folder, progress=made, training=progress.step)
     with held(folder):
         open_folder(folder, plan)
-        return StudyArms(plan, model, folder, progress=made)
+        return StudyArms(plan, model, folder, progress=made, training=progress.step)
 
 
 def _vectors_of(arms: Mapping[str, Arm]) -> dict[str, ArmVector]:
