@@ -320,3 +320,18 @@ def test_the_dose_of_a_tuned_arm_is_that_of_a_run(tuned: Tuned) -> None:
     assert {row["arm"] for row in rows} == {"both", "own"}
     with pytest.raises(StudyError, match="steers a tuned model"):
         dose_table(tuned.study, "both")
+
+
+def test_an_edit_of_what_a_tuned_arm_wrote_acts_on_the_same_seed(
+    tmp_path: Path, tiny_folder: Path, tiny: Model
+) -> None:
+    arms = {
+        "baseline": [],
+        "tuned": [{"tune": CLAIM}],
+        "edited": [{"thought": {"edit": "inject", "text": "I wonder.", "source": "tuned"}}],
+    }
+    plan = planned(tmp_path, tiny_folder, tiny, arms=arms, contrasts=[])
+    pins = {arm.key: arm.pins for arm in plan.arms}
+    for seed in (1, 2):
+        assert str(pins[f"edited@{seed}"]["source tuned"].text).startswith(f"tuned-seed-{seed}.")
+    assert {arm.key for arm in plan.controls} >= {"edited~reprefill@1", "edited~reprefill@2"}
