@@ -1,5 +1,5 @@
 #!/bin/sh
-# One virtual environment for each group of peers that `generate_speed.py` is measured beside. Run again, it goes on
+# One virtual environment for each group of peers that `generate_speed.py` and `train_speed.py` are measured beside. Run again, it goes on
 # where it stopped: an environment is finished when its file `ready` holds the requirements that are written below.
 #
 #     sh benchmarks/peers/setup.sh [FOLDER [NAME ...]]
@@ -11,7 +11,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 folder=${1:-$here/environments}
 [ $# -eq 0 ] || shift
-names=${*:-base nnsight vectors repsteer saklas llama}
+names=${*:-base nnsight vectors repsteer saklas llama trl}
 python=${PYTHON:-python3}
 mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
@@ -47,6 +47,7 @@ for name in $names; do
             ;;
         repsteer) install repsteer transformers==5.23.0 repsteer==0.2.4 ;;
         saklas) install saklas transformers==5.23.0 saklas==5.3.0 ;;
+        trl) install trl transformers==5.23.0 accelerate==1.15.0 peft==0.21.2 trl==1.16.0 ;;
         llama)
             export CMAKE_ARGS="-DGGML_NATIVE=ON -DLLAMA_CURL=OFF -DLLAMA_OPENSSL=OFF -DLLAVA_BUILD=OFF"
             install llama numpy==2.4.6 --no-binary=llama-cpp-python llama-cpp-python==0.3.36

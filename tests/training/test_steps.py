@@ -216,3 +216,21 @@ def test_training_in_bfloat16_follows_float32() -> None:
     assert totals[1] == pytest.approx(totals[0], rel=0.05)
     assert narrow.base.network.dtype == torch.bfloat16
     assert tiny().network.dtype == torch.float32
+
+
+@pytest.mark.embedded
+def test_the_embedded_model_s_loss_is_transformers_own() -> None:
+    from doxa.models.handle import load
+
+    model = load("smollm2")
+    made = trainable(model, CONFIGURATION, 1)
+    assert made.flat is not None
+    texts = ("The sea is salty because rivers carry salt to it.", "A lamp was lit at dusk.")
+    tokens = [model.tokenizer(text)["input_ids"] for text in texts]
+    batch = [TrainingTokens("", tuple(own), (0.0, *[1.0] * (len(own) - 1))) for own in tokens]
+    found = forward_backward(made, batch, backward=False).logprobs
+    for own, logprobs in zip(tokens, found, strict=True):
+        ids = torch.tensor([own])
+        with torch.no_grad():
+            due = model.network(input_ids=ids, labels=ids).loss
+        assert float(-logprobs[1:].mean()) == pytest.approx(float(due), abs=1e-4)

@@ -41,9 +41,16 @@ class Base:
     pack: bool
     products: dict[tuple[str, ...], Frozen] = field(default_factory=dict)
 
-    def product(self, paths: Iterable[str]) -> Frozen:
-        """The frozen products of the layers of some paths, which read the same input."""
+    def product(self, paths: Iterable[str], *, pack: bool = True) -> Frozen:
+        """The frozen products of the layers of some paths, which read the same input.
+
+        Args:
+            paths: Of the layers.
+            pack: With packed weights where that is affordable; without, nothing is copied or kept.
+        """
         key = tuple(paths)
+        if not pack:
+            return frozen([self.layers[path] for path in key], pack=False)
         if key not in self.products:
             self.products[key] = frozen([self.layers[path] for path in key], pack=self.pack)
         return self.products[key]

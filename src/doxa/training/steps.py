@@ -23,7 +23,7 @@ from doxa.words.errors import EnvironmentFault
 from doxa.words.store import faults, write_atomic
 from doxa.words.tuning import Configuration
 
-MOST_TOKENS = 1024
+MOST_TOKENS = 512
 """Tokens that are run together; a larger batch is several passes whose gradients add up."""
 ADAPTER_FILE = "adapter_model.safetensors"
 OPTIMIZER_FILE = "optimizer.safetensors"
@@ -84,19 +84,29 @@ def trainable(model: Model, configuration: Configuration, initialisation: int) -
         TrainingError: When the model has no such layers.
     """
     base = base_of(model, DTYPES[configuration.dtype])
-    network, scale = shared_copy(base.network), configuration.alpha / configuration.rank
+    scale = configuration.alpha / configuration.rank
     pairs: dict[str, LowRankPair] = {}
     for path, layer in base.layers.items():
         pair = LowRankPair(layer.in_features, layer.out_features, configuration.rank, layer.weight.device)
         initialise(pair, initialisation, path)
         pairs[path] = pair
-        parent, _, name = path.rpartition(".")
-        setattr(network.get_submodule(parent), name, TunedLinear(base.product([path]), [pair], scale))
+    network = _tuned(base, pairs, scale, pack=False)
     flat = llama_flat(model, base, network, pairs, scale)
+    if flat is None:
+        network = _tuned(base, pairs, scale, pack=True)
     matrices = named_matrices(pairs)
     moments = {name: (torch.zeros_like(own), torch.zeros_like(own)) for name, own in matrices.items()}
     steps = torch.zeros((), dtype=torch.int64)
     return Trainable(model, configuration.rank, configuration.alpha, pairs, moments, steps, base, network, flat)
+
+
+def _tuned(base: Base, pairs: Mapping[str, LowRankPair], scale: float, *, pack: bool) -> nn.Module:
+    """Modules of our own with low-rank matrices in them."""
+    network = shared_copy(base.network)
+    for path, pair in pairs.items():
+        parent, _, name = path.rpartition(".")
+        setattr(network.get_submodule(parent), name, TunedLinear(base.product([path], pack=pack), [pair], scale))
+    return network
 
 
 def named_matrices(pairs: Mapping[str, LowRankPair]) -> dict[str, Tensor]:
