@@ -2,7 +2,7 @@
 
     python benchmarks/adapters_speed.py [--quick | --write]
 
-Rows of 32 prompt tokens get 16 new tokens, greedy, none stopping early, by the embedded model in float32. Rows have
+Rows of 8 prompt tokens get 8 new tokens, greedy, none stopping early, by the embedded model in float32. Rows have
 adapters of rank 16 on every linear layer, in turn, so that PEFT cannot have them side by side either. PEFT writes the
 same batch with `adapter_names`, which is its own way of mixing adapters. All ways run in one process, one after
 another, again and again; a ratio is the median over rounds of two times that were measured side by side. In the second
@@ -28,13 +28,14 @@ from torch import Tensor
 
 import doxa.models.engine as engine
 from doxa.models.adapting import Adapting
+from doxa.models.chat import Rendered
 from doxa.models.engine import Row, Sampling, generate
 from doxa.models.handle import Model, load
 from doxa.models.low_rank import Factors, LowRank, low_rank
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 BEGIN, END = "<!-- table: written by benchmarks/adapters_speed.py -->", "<!-- end of adapters -->"
-RANK = 16
+RANK, PROMPT = 16, 8
 LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
@@ -49,10 +50,10 @@ class Size:
         rounds: Times that everything is run.
     """
 
-    new: int = 16
+    new: int = 8
     rows: tuple[int, ...] = (8, 32, 128)
     adapters: tuple[int, ...] = (1, 2, 5, 10)
-    rounds: int = 3
+    rounds: int = 2
 
 
 QUICK = Size(new=3, rows=(8,), adapters=(1, 2), rounds=1)
@@ -92,37 +93,37 @@ def timed(write: Callable[[], list[list[int]]]) -> tuple[float, list[list[int]]]
 
 def lines_of(model: Model, adapters: Sequence[LowRank], network: Any, n: int, size: Size) -> list[str]:
     """The lines of the first table for one size of batch."""
-    asked = prompts(model, n)
+    asked = [Rendered(one.text, one.tokens[:PROMPT], one.roles[:PROMPT]) for one in prompts(model, n)]
     ids = torch.tensor([prompt.tokens for prompt in asked])
 
-    def ours(own: Sequence[LowRank | None]) -> list[list[int]]:
-        rows = [Row(prompt, Sampling(size.new), low_rank=one) for prompt, one in zip(asked, own, strict=True)]
+    def ours(own: Sequence[LowRank | None], new: int) -> list[list[int]]:
+        rows = [Row(prompt, Sampling(new), low_rank=one) for prompt, one in zip(asked, own, strict=True)]
         return [list(one.tokens) for one in generate(model, rows, batch_size=n)]
 
-    def theirs(names: list[str]) -> list[list[int]]:
+    def theirs(names: list[str], new: int) -> list[list[int]]:
         made = network.generate(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
             adapter_names=names,
-            max_new_tokens=size.new,
-            min_new_tokens=size.new,
+            max_new_tokens=new,
+            min_new_tokens=new,
             do_sample=False,
         )
         return [row.tolist() for row in made[:, ids.shape[1] :]]
 
     counts = [count for count in size.adapters if count <= n]
-    ways: dict[str, Callable[[], list[list[int]]]] = {"none": lambda: ours([None] * n)}
+    ways: dict[str, Callable[[int], list[list[int]]]] = {"none": lambda new: ours([None] * n, new)}
     for count in counts:
         turn = [index % count for index in range(n)]
-        ways[f"doxa {count}"] = lambda turn=turn: ours([adapters[index] for index in turn])
-        ways[f"PEFT {count}"] = lambda turn=turn: theirs([f"adapter {index}" for index in turn])
+        ways[f"doxa {count}"] = lambda new, turn=turn: ours([adapters[index] for index in turn], new)
+        ways[f"PEFT {count}"] = lambda new, turn=turn: theirs([f"adapter {index}" for index in turn], new)
     for way in ways.values():
-        way()
+        way(1)
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     texts: dict[str, list[list[int]]] = {}
     for _ in range(size.rounds):
         for name, way in ways.items():
-            took, texts[name] = timed(way)
+            took, texts[name] = timed(lambda way=way: way(size.new))
             seconds[name].append(took)
     rate = n * size.new / median(seconds["none"])
     found = []

@@ -30,6 +30,7 @@ from doxa.words.stages import is_trained, tunes_of
 from doxa.words.store import cache_folder, content_hash, locked, make_folder_atomic
 from doxa.words.tuning import Configuration, TrainingSeeds, training_seeds
 
+VECTOR_FAMILIES = ("twin", "unrelated")
 Stages = MutableMapping[tuple[str, Configuration], Stage]
 """Stages that were read, by corpus and configuration: arms and seeds share them."""
 
@@ -65,7 +66,7 @@ class Training:
         keys: After each of its stages the hash of everything that decides what it has become: another training with the
             same first keys shares what lies under them.
         seed: Training seed, from 1.
-        arms: Names of the arms that it is trained for.
+        arms: Names of the arms that it is trained for; controls whose vector is another one are left out.
         stages: In their order.
     """
 
@@ -142,7 +143,9 @@ def trainings(
     for arm in arms:
         if is_trained(arm):
             stages = _stages(tunes_of(arm), model, folder, known)
-            found.setdefault(_key(arm, stages, model, seed), (arm, stages, []))[2].append(arm.name)
+            names = found.setdefault(_key(arm, stages, model, seed), (arm, stages, []))[2]
+            if arm.control not in VECTOR_FAMILIES:  # these have the adapter of the arm that they are controls of
+                names.append(arm.name)
     return tuple(
         Training(
             tuple(_key(arm, stages[:count], model, seed) for count in range(1, 1 + len(stages))),

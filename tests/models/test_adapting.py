@@ -13,6 +13,7 @@ from doxa.models.chat import Message, render, render_text
 from doxa.models.decoding import short_way
 from doxa.models.divergence import divergence
 from doxa.models.engine import Row, Sampling, generate
+from doxa.models.handle import load
 from doxa.models.passes import reader_of
 from doxa.models.score import Choice, entropy, score_choices, surprisal
 from doxa.models.strips import Strip, read_strips, run_strips
@@ -251,3 +252,21 @@ def test_a_network_that_mixes_rows_is_refused(make_model):
     low_rank = random_adapter(model, 1)
     with adapted(model, [low_rank]), pytest.raises(ModelError, match="mixes rows"):
         model.network.get_submodule(next(iter(low_rank.modules)))(torch.zeros(3, 2, 32))
+
+
+def test_texts_and_scores_of_the_embedded_model_are_those_of_merged_weights():
+    model = load("smollm2")
+    one, other = (random_adapter(model, seed, rank=16, size=0.02) for seed in (1, 2))
+    asked = prompt(model, "Name a city in Europe.")
+    plan = random_plan(model, 0, [10, 14], size=20.0)
+    rows = [Row(asked, Sampling(8), plans, 1, low_rank=low) for low in (other, None, one) for plans in ((), (plan,))]
+    choices = [Choice(asked, ("Paris.", "A fish."), row.plans, row.low_rank) for row in rows]
+    written, scored = generate(model, rows), score_choices(model, choices)
+    tuned = merged(model, one)
+    for row, choice, text, scores in list(zip(rows, choices, written, scored, strict=True))[-2:]:
+        (alone,) = generate(tuned, [replace(row, low_rank=None)])
+        assert text.text == alone.text
+        assert [at.logprob for at in text.logprobs] == pytest.approx([at.logprob for at in alone.logprobs], abs=1e-3)
+        (due,) = score_choices(tuned, [replace(choice, low_rank=None)])
+        assert scores.logprobs == pytest.approx(due.logprobs, abs=1e-3)
+    assert len({text.text for text in written}) > 2

@@ -29,10 +29,15 @@ _Rows: TypeAlias = slice | Int[Tensor, " rows"]
 
 @dataclass(frozen=True, eq=False)
 class _Joined:
-    """An adapter's matrices for the layers of a place, as products take them; the scale is in `up`."""
+    """An adapter's matrices for the layers of a place, as products take them.
+
+    Attributes:
+        down: A of every layer that has one, side by side.
+        ups: For each of them the columns of `down`, those of the output, and B with the scale in it.
+    """
 
     down: Float[Tensor, "into ranks"]
-    up: Float[Tensor, "ranks out"]
+    ups: tuple[tuple[slice, slice, Float[Tensor, "rank out"]], ...]
 
 
 _joined: WeakKeyDictionary[LowRank, dict[tuple[Place, torch.device], _Joined | None]] = WeakKeyDictionary()
@@ -70,11 +75,11 @@ class Adapting:
             if joined is None:
                 continue
             found = inputs[rows].reshape(-1, inputs.shape[-1]).float() @ joined.down
-            own = output[rows]  # of rows side by side a view
-            if isinstance(rows, slice) and own.is_contiguous() and own.dtype == torch.float32:
-                own.view(len(found), -1).addmm_(found, joined.up)
-            else:
-                new = torch.addmm(own.reshape(len(found), -1).float(), found, joined.up)
+            own = output[rows]  # of rows side by side a view, and then `new` is one too, of float32
+            new = own.reshape(len(found), -1).float()
+            for ranks, columns, up in joined.ups:
+                new[:, columns].addmm_(found[:, ranks], up)
+            if not isinstance(rows, slice) or new.data_ptr() != own.data_ptr():
                 output[rows] = new.to(output.dtype).view(own.shape)
         return output
 
@@ -101,19 +106,16 @@ def _joined_of(adapter: LowRank, place: Place, device: torch.device) -> _Joined 
 
 
 def _join(adapter: LowRank, place: Place, device: torch.device) -> _Joined | None:
-    downs, ups, start = [], [], 0
-    width = sum(out for _, out in place)
+    downs, ups, rank, start = [], [], 0, 0
     for name, out in place:
         own = adapter.modules.get(name)
         if own is not None and bool(own.b.any()) and own.scale != 0:  # an addition of zero is no addition
             downs.append(own.a)
-            up = own.b.new_zeros(len(own.a), width)
-            up[:, start : start + out] = (own.b * own.scale).T
-            ups.append(up)
+            up = (own.b * own.scale).T.contiguous().to(device)
+            ups.append((slice(rank, rank + len(own.a)), slice(start, start + out), up))
+            rank += len(own.a)
         start += out
-    if not downs:
-        return None
-    return _Joined(torch.cat(downs).T.contiguous().to(device), torch.cat(ups).to(device))
+    return _Joined(torch.cat(downs).T.contiguous().to(device), tuple(ups)) if downs else None
 
 
 def adapting_of(rows: Sequence[LowRank | None]) -> Adapting | None:

@@ -166,23 +166,20 @@ def _corpora(gathered: Gathered) -> Mapping[str, Mapping[str, Any]]:
 
 
 def _curves(gathered: Gathered) -> dict[str, list[Curve]]:
-    """By arm the steps and losses of every training seed; an adapter that several arms have is the first one's."""
+    """Steps and losses of every training that its record is there of, by the arms that it was made for."""
+    labels = {(one["name"], one.get("seed")): one["label"] for one in gathered.plan["arms"]}
     found: dict[str, list[Curve]] = {}
-    seen: set[str] = set()
-    for one in gathered.plan["arms"]:
-        path = gathered.folder / "arms" / f"{one['label']}.json"
-        if one.get("seed") is None:
-            continue
+    for one in gathered.trainings:
+        first, *others = one["arms"]
+        path = gathered.folder / "arms" / f"{labels[first, one['seed']]}.json"
         try:
-            pin = read_arm(path).pins.get(ADAPTER_PIN)
+            pin = read_arm(path).pins[ADAPTER_PIN]
         except StudyError as error:
             raise ResultsError(error.found, expected=error.expected, way_out=AGAIN) from error
-        if pin is None or pin.folder is None or pin.folder in seen:
-            continue
-        seen.add(pin.folder)
-        metrics = path.parent / pin.folder / METRICS
+        metrics = path.parent / (pin.folder or "") / METRICS
         if metrics.is_file():
-            found.setdefault(str(one["name"]), []).append(_curve(metrics.read_text(encoding="utf-8")))
+            name = f"{first} and {counted(len(others), 'more arm')}" if others else str(first)
+            found.setdefault(name, []).append(_curve(metrics.read_text(encoding="utf-8")))
     return found
 
 
