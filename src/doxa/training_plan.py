@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from doxa.adapters import RECIPE, Training, TrainingStage, is_trained_already, trainings
+from doxa.adapters import Training, TrainingStage, is_trained_already, trainings
 from doxa.models.handle import Model
 from doxa.subject import load_model
 from doxa.training.adapter import Stage
-from doxa.training.corpus import corpus_path
+from doxa.training.corpus import RECIPE, corpus_path
 from doxa.training.rows import TrainingTokens
 from doxa.training.steps import adamw_step, forward_backward, trainable
 from doxa.words.arms import Arm
