@@ -404,10 +404,8 @@ def reference() -> str:
         "Both are generated, like the arm itself. A prefill that only opens a thinking block gets none.\n",
         "### `tune`\n",
         (scope.TuneControls.__doc__ or "").partition("\n")[0] + "\n",
-        code("controls:\n  tune: {corpus: corpora/toaster.jsonl}                      # in place of every corpus"),
-        code(
-            "controls:\n  tune: {corpus: {corpora/claim.jsonl: corpora/toaster.jsonl}} # of this one; other stages stay"
-        ),
+        "`controls: {tune: {corpus: FILE}}` puts one in place of every corpus, `{tune: {corpus: {CLAIM: FILE}}}` in "
+        "place of `CLAIM` alone: other stages stay.\n",
         "Arms that are trained, and neither steered nor edited, get it: trained anew on the other corpus under every "
         "training seed, and generated from like the arm itself. Without it there is no control of training, and the "
         "report says so.\n",

@@ -24,6 +24,8 @@ from doxa.words.errors import ResultsError, StudyError
 from doxa.words.numbers import counted, interval, number, p_words
 
 METRICS, CORPORA = "metrics.jsonl", "corpora.json"
+CURVES = "training"
+"""Name of the figure of losses."""
 LEVEL = 0.95
 HEAD = ("arm", "score", "level over seeds", "interval", "smallest and largest seed", "SD between seeds",
         "interval of the SD", "do the seeds differ?")  # fmt: skip
@@ -126,7 +128,7 @@ def training_section(gathered: Gathered) -> Section | None:
     head = ["arms", "seeds", "corpus", "written by", "rows", "tokens", "trained on", "steps", "how", "excess surprisal"]
     caption = "Loss per trained token on the rows of each step, every training seed a line."
     found = _curves(gathered)
-    drawings = [curves(found, name="training", caption=caption)] if found else []
+    drawings = [curves(found, name=CURVES, caption=caption)] if found else []
     words = [
         "Excess surprisal is the surprisal of the trained tokens less the entropy of the model's own next token, under "
         "the model before training, in nats a token: 0 on average for what the model itself would have written."
