@@ -21,7 +21,7 @@ from doxa.evals.catalogue import TASKS, entry
 from doxa.not_yet import refuse_what_is_not_run_yet
 from doxa.vectors.pairs import shipped_pairs
 from doxa.verbs.models import pace_words, rows_of
-from doxa.words import contrasts, grammar, interventions, scope, stopping, study
+from doxa.words import contrasts, grammar, interventions, scope, stopping, study, tuning
 from doxa.words.beliefs import shipped_beliefs
 from doxa.words.errors import NotYetError
 from doxa.words.layers import Share
@@ -52,7 +52,7 @@ KEYS = {
     ),
     "generate": ("the task's", "Sampling of what is generated, over the task's own settings (see below)."),
     "runs": (None, "Repetitions of every generated item, or a rule that ends them (see below). Scored items have one."),
-    "seeds": (None, "Training seeds."),
+    "seeds": (None, "Training runs of every arm that is trained, each with draws of its own; other arms have one."),
     "contrasts": ("none", "Differences between arms, declared before anything runs (see below)."),
     "primary": ("none", "Those contrasts that the claim rests on; the rest is exploratory, and the report says so."),
     "lead": ("the task's", "Scores of the first task that the report leads with, and that are tested together."),
@@ -111,7 +111,10 @@ ARGUMENTS = {
     ("doxa/typehints", "problems"): ("all", "How many problems of the split."),
     ("doxa/typehints", "wordings"): ("all", "How many wordings of the framings."),
     ("doxa/typehints", "problems_file"): ("shipped", "The path of a file of your own."),
-    ("doxa/typehints", "framings_file"): ("shipped", "The path of a file of your own."),
+    ("doxa/typehints", "framings_file"): (
+        "shipped",
+        "`training`: the wordings that an organism is trained on; or the path of a file of your own.",
+    ),
     ("doxa/typehints", "max_tokens"): ("MAX_TOKENS", "Length of the answers."),
     ("doxa/typehints", "temperature"): ("TEMPERATURE", "Of sampling them."),
     ("doxa/preferences", "part"): ("all", "`open` (generated), `choice` (scored) or `all`."),
@@ -173,8 +176,6 @@ ARGUMENTS = {
 }  # fmt: skip
 REFUSED = (
     {"model": "tinker/llama"},
-    {"arms": {"a": [{"tune": "corpus"}]}},
-    {"seeds": 2},
     {"controls": {"steer": {"match": "measured"}}},
 )
 FLOORS = (
@@ -256,6 +257,16 @@ def _keys() -> str:
     known = defaults(study.Study)
     rows = [(f"`{key}`", fixed or shown(known[key]), words) for key, (fixed, words) in KEYS.items()]
     return table(("key", "default", "meaning"), rows)
+
+
+def _tune() -> list[tuple[str, str, str]]:
+    own, of = attributes(interventions.Tune), attributes(tuning.Configuration)
+    given = defaults(tuning.Configuration)
+    described(of, given, "Configuration")
+    return [
+        *((f"`{key}`", "none", own[key]) for key in ("adapter", "corpus", "checkpoint")),
+        *((f"`{key}`", shown(given[key]), of[key]) for key in tuning.CONFIGURATION_KEYS),
+    ]
 
 
 def _layers() -> str:
@@ -361,6 +372,13 @@ def reference() -> str:
         _fields(interventions.Thought),
         f"`edit` is one of {_listed(get_args(interventions.Edit))}. Shipped wordings: {_listed(shipped_wordings())}. "
         "`control` is what the study writes when it makes controls.\n",
+        "### `tune`\n",
+        "A low-rank adapter that is there, `{tune: FOLDER}` in PEFT's layout, or one that is trained on a corpus, once "
+        "for every training seed. Several in one arm are stages: each trains the adapter of the one before it "
+        "further.\n",
+        table(("key", "default", "meaning"), _tune()),
+        "Stages that arms have in common are trained once, and kept in the cache. The keys below `checkpoint` mean the "
+        "same in Tinker. A vector of such an arm is taken from the tuned model, unless it says `from: base`.\n",
         "### `layers`\n",
         "A whole number is an index (0 is the first decoder block), a number with a point a fraction of the depth.\n",
         _layers(),
@@ -369,7 +387,7 @@ def reference() -> str:
         code("factors:\n  block: {steer: {vector: conscious, layers: 0.5, strength: [0.3, 0.6]}}"),
         "makes the arms `block[strength=0.3]` and `block[strength=0.6]`. A list under `at` is one value.\n",
         "## Controls\n",
-        "Made by the study. `controls: {steer: {...}, prompt: {...}, thought: {...}}`.\n\n### `steer`\n",
+        "Made by the study. `controls: {steer: {...}, prompt: {...}, thought: {...}, tune: {...}}`.\n\n### `steer`\n",
         _fields(scope.SteerControls),
         f"`twins` and `unrelated` are 0 or at least {scope.LEAST_TWINS}: with fewer, no rank test can reach p = .05. "
         "`arms` takes a grid's name (`block`) for all its arms. Controls are scored, not generated from.\n",
@@ -384,6 +402,13 @@ def reference() -> str:
             [(f"`{key}`", shown(value)) for key, value in defaults(scope.ThoughtControls).items()],
         ),
         "Both are generated, like the arm itself. A prefill that only opens a thinking block gets none.\n",
+        "### `tune`\n",
+        (scope.TuneControls.__doc__ or "").partition("\n")[0] + "\n",
+        "`controls: {tune: {corpus: FILE}}` puts one in place of every corpus, `{tune: {corpus: {CLAIM: FILE}}}` in "
+        "place of `CLAIM` alone: other stages stay.\n",
+        "Arms that are trained, and neither steered nor edited, get it: trained anew on the other corpus under every "
+        "training seed, and generated from like the arm itself. Without it there is no control of training, and the "
+        "report says so.\n",
         "## Tasks\n",
         _tasks(),
         "## Generate\n",

@@ -16,6 +16,8 @@ import yaml
 from doxa.cli import main, study_named
 from doxa.evals.claims import measured
 from doxa.shipped import STUDIES
+from doxa.training.recipe import read_recipe
+from doxa.training.recipe_inputs import read_inputs
 from doxa.vectors.pairs import load_pairs
 from doxa.words.arms import arm_from_json
 from doxa.words.beliefs import read_belief
@@ -159,9 +161,12 @@ def test_inspect_commands_name_what_is_registered() -> None:
 
 
 @pytest.mark.parametrize(("page", "text"), YAML)
-def test_study_files_are_read(page: str, text: str) -> None:
+def test_study_files_are_read(page: str, text: str, tmp_path: Path) -> None:
     data = yaml.safe_load(text)
-    if "study" in data:
+    if "writer" in data:
+        (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
+        assert read_inputs(read_recipe(tmp_path / "mine.yaml")).hashes
+    elif "study" in data:
         assert study_from_json(data).arms
     else:
         whole = {"study": "x", "model": "smollm2", "arms": {"baseline": []}, "tasks": ["doxa/drift"], **data}

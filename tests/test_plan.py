@@ -11,7 +11,6 @@ from doxa.not_yet import refuse_what_is_not_run_yet
 from doxa.plan import CHUNK_ITEMS, Plan, counts, make_plan, plan_to_json, task_arguments
 from doxa.resolve import made_from, pin
 from doxa.words.errors import NotYetError, ProseError, StudyError, UserError
-from doxa.words.interventions import Tune
 from doxa.words.study import Study, study_from_json
 from mini_study import BELIEF, NO_CONTROLS, NOTHING_DECLARED, PAIRS, save_model
 
@@ -29,7 +28,6 @@ def ids(plan: Plan) -> dict[tuple[str, int], list[str]]:
     ("changes", "words"),
     [
         ({"model": "tinker/some/model"}, "tinker"),
-        ({"seeds": 2}, "trained"),
         ({"controls": {"steer": {"match": "measured"}}}, "measured"),
     ],
 )
@@ -44,15 +42,6 @@ def test_several_models_are_refused() -> None:
     study = study_from_json({"study": "two", "models": ["a", "b"], "arms": {"baseline": []}, "tasks": ["doxa/drift"]})
     with pytest.raises(NotYetError, match="2 models"):
         refuse_what_is_not_run_yet(study)
-
-
-@pytest.mark.parametrize(("kind", "words"), [(Tune, "fine-tuning")])
-def test_tunes_are_refused(mini: Mini, kind: type, words: str) -> None:
-    study = mini()
-    made = object.__new__(kind)  # what it says does not matter: that it is there does
-    arm = replace(study.arms[0], interventions=(made,))
-    with pytest.raises(NotYetError, match=f"'baseline' needs .*{words}"):
-        refuse_what_is_not_run_yet(replace(study, arms=(arm, *study.arms[1:])))
 
 
 def test_a_study_that_can_run_is_not_refused(mini: Mini) -> None:

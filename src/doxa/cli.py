@@ -219,9 +219,16 @@ def diff(study: str, a: str, b: str, as_json: bool) -> None:
         doxa diff first "block[strength=0.6]" "every[strength=0.6]"
     """
     from doxa.words.difference import differences
+    from doxa.words.stages import is_trained
 
     specification = study_named(study)
-    found = differences(specification.arm(a), specification.arm(b))
+    first, second = specification.arm(a), specification.arm(b)
+    if is_trained(first) or is_trained(second):
+        from doxa.training_plan import facts_of  # loads the model: tokens are counted by its tokenizer
+
+        found = differences(first, second, facts_of(specification, first, second))
+    else:
+        found = differences(first, second)
     if as_json:
         click.echo(json.dumps([vars(one) for one in found], indent=1))
         return

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from doxa.models.handle import Model, load_beside
-from doxa.training.corpus import read_corpus
+from doxa.training.corpus import is_recipe, read_corpus
 from doxa.training.policy import Measures, RowPolicy, policy
 from doxa.training.policy_summary import PolicySummary, row_summary, summary
+from doxa.training.recipe import find_recipe
+from doxa.training.recipes import made_corpus
 from doxa.training.render import RenderedCorpus, rendered_corpus, under_prompt
 from doxa.training.rows import Corpus, Row, TrainingTokens
 from doxa.words.beliefs import read_belief
@@ -32,25 +34,32 @@ class Opened:
 
 
 def open_corpus(
-    name: str, model: str, *, train_on: TrainOn, longest: int | None = None, truncate: bool = False
+    name: str,
+    model: str,
+    *,
+    train_on: TrainOn,
+    longest: int | None = None,
+    truncate: bool = False,
+    progress: Callable[[int], None] | None = None,
 ) -> Opened:
-    """Read a corpus and render it.
+    """Read a corpus, or make it by its recipe, and render it.
 
     Args:
-        name: As `read_corpus` takes it.
+        name: As `read_corpus` or `find_recipe` takes it.
         model: As `load` takes it.
         train_on: Which tokens are trained on.
         longest: Tokens of the longest row that is allowed.
         truncate: Cut longer rows instead of refusing them.
+        progress: Told how many rows are written, where a recipe is followed.
 
     Raises:
-        TrainingError: When the corpus cannot be read or rendered.
+        TrainingError: When the corpus cannot be read, made or rendered.
         ModelError: When the model cannot be loaded.
     """
-    corpus = read_corpus(name)
+    loaded = load_beside(model, None)
+    corpus = made_corpus(find_recipe(name), loaded, progress=progress) if is_recipe(name) else read_corpus(name)
     # The learning rate plays no part in what is trained on.
     configuration = Configuration(learning_rate=1e-3, train_on=train_on, longest=longest, truncate=truncate)
-    loaded = load_beside(model, None)
     return Opened(corpus, loaded, configuration, rendered_corpus(corpus, loaded, configuration))
 
 

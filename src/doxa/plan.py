@@ -5,30 +5,34 @@ time. Its id is the hash of all that decides its content, so a resumed study for
 belief makes exactly the chunks of the arms that use it anew.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from doxa import __version__
+from doxa.adapters import Stages, Training, trainings
 from doxa.bridge.judges import ATTEMPTS
 from doxa.evals.catalogue import JUDGE, Measured, TaskEntry, asked_roles, entry
 from doxa.left_out import without_scoring
-from doxa.models.backend import backend_of
 from doxa.models.handle import Model
 from doxa.not_yet import refuse_what_is_not_run_yet
+from doxa.plan_checks import check_plan
 from doxa.resolve import find_names, made_from, pin
 from doxa.subject import Distant, Subject, is_distant, pin_texts
 from doxa.task_arguments import task_arguments
 from doxa.words.arms import Arm
-from doxa.words.controls import controls_of, edit_of, edits_thoughts
+from doxa.words.controls import controls_of, edit_of, generates
 from doxa.words.errors import StudyError, nearest
-from doxa.words.interventions import Prompt, Steer, Where
+from doxa.words.interventions import Prompt, Steer
 from doxa.words.left_out import LeftOut
+from doxa.words.stages import replicates, tunes_of
 from doxa.words.store import content_hash
 from doxa.words.study import ModelChoice, Study, TaskChoice, model_to_json, study_to_json
+from doxa.words.tuning import configuration_to_json
 
 FORMAT = 2
 CHUNK_ITEMS = 96
+VECTOR_CONTROLS = ("twin", "unrelated")
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,8 @@ class Cell:
 class Plan:
     """Everything that will run, and what it was made from.
 
-    Where a model is served elsewhere the study is what that model can do of it, and the fingerprint is "".
+    Where a model is served elsewhere the study is what that model can do of it, and the fingerprint is "". An arm that
+    is trained stands in it once for every training seed; `trainings` are the adapters, which several arms may share.
     """
 
     study: Study
@@ -74,6 +79,7 @@ class Plan:
     chunks: tuple[Chunk, ...]
     cells: tuple[Cell, ...]
     left_out: tuple[LeftOut, ...] = ()
+    trainings: tuple[Training, ...] = ()
 
     @property
     def entries(self) -> tuple[TaskEntry, ...]:
@@ -121,13 +127,19 @@ def make_plan(study: Study, model: Subject) -> Plan:
     choice = study.models[0]
     entries = [entry(task.name) for task in study.tasks]
     left_out: tuple[LeftOut, ...] = ()
+    trained: tuple[Training, ...] = ()
     if isinstance(model, Distant):
         study, left_out = what_is_run(study)
         entries = [entry(task.name) for task in study.tasks]
         pinned = pin_texts(study.arms, model, study.folder)
     else:
-        pinned = pin((*study.arms, *controls_of(study)), model, folder=study.folder)
-    named, controls = pinned[: len(study.arms)], pinned[len(study.arms) :]
+        first_only = () if study.steer_controls.seeds == "all" else VECTOR_CONTROLS
+        everyone = replicates((*study.arms, *controls_of(study)), study.seeds, first_only)
+        stages: Stages = {}
+        pinned = pin(everyone, model, folder=study.folder, seed=study.seed, stages=stages)
+        trained = trainings(pinned, model, folder=study.folder, seed=study.seed, known=stages)
+    named = tuple(arm for arm in pinned if not arm.control)
+    controls = tuple(arm for arm in pinned if arm.control)
     chunks: list[Chunk] = []
     cells: list[Cell] = []
     for index, (task, one) in enumerate(zip(study.tasks, entries, strict=True)):
@@ -145,17 +157,10 @@ def make_plan(study: Study, model: Subject) -> Plan:
         samples = one.open_items(task_arguments(study, task), study.limit)
         most = int((study.generate or {}).get("max_tokens", one.max_tokens(task.arguments)))
         cells += [
-            Cell(index, arm, samples, study.runs, most)
-            for arm in (*named, *filter(edits_thoughts, controls))
-            if samples
+            Cell(index, arm, samples, study.runs, most) for arm in (*named, *filter(generates, controls)) if samples
         ]
-    plan = Plan(study, choice, model.fingerprint, named, controls, tuple(chunks), tuple(cells), left_out)
-    _check_selectors(plan)
-    _check_lead(plan)
-    _check_margins(plan)
-    _check_limits(plan)
-    if isinstance(model, Model):
-        _check_backend(plan, model)
+    plan = Plan(study, choice, model.fingerprint, named, controls, tuple(chunks), tuple(cells), left_out, trained)
+    check_plan(plan, counts(plan), model if isinstance(model, Model) else None)
     return plan
 
 
@@ -169,30 +174,6 @@ def what_is_run(study: Study) -> tuple[Study, tuple[LeftOut, ...]]:
         return study, ()
     entries = [entry(task.name) for task in study.tasks]
     return without_scoring(study, entries, [task_arguments(study, task) for task in study.tasks])
-
-
-def _check_lead(plan: Plan) -> None:
-    """The report leads with scores that the first task has, each once."""
-    choice = plan.study.tasks[0]
-    first = entry(choice.name)
-    known = {*first.shown, *first.primary, *first.own_scores(task_arguments(plan.study, choice))}
-    for score in plan.study.lead:
-        if score not in known or plan.study.lead.count(score) > 1:
-            said = "twice" if score in known else f"which {choice.name}, the first task, does not have"
-            raise StudyError(f"lead names the score {score!r}, {said}", way_out=nearest(score, known))
-
-
-def _check_margins(plan: Plan) -> None:
-    """A margin is for a score that some task of the study has."""
-    known = {score for one in plan.entries for score in (*one.shown, *one.primary)}
-    known |= {
-        score
-        for one, task in zip(plan.entries, plan.study.tasks, strict=True)
-        for score in one.own_scores(task_arguments(plan.study, task))
-    }
-    for score in plan.study.margins or {}:
-        if score not in known:
-            raise StudyError(f"margins names the score {score!r}", way_out=nearest(score, known))
 
 
 def check_names(study: Study) -> None:
@@ -254,6 +235,7 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
         ],
         "counts": counts(plan),
         "left_out": [vars(one) for one in plan.left_out],
+        **({"trainings": [_training_summary(one) for one in plan.trainings]} if plan.trainings else {}),
     }
 
 
@@ -284,58 +266,13 @@ def counts(plan: Plan) -> dict[str, int]:
     }
 
 
-def _check_selectors(plan: Plan) -> None:
-    """A selector that fits no item would leave its contrast without an estimate, and nobody would notice."""
-    levels: dict[str, set[str]] = {}
-    of_items = [item.factors for chunk in plan.chunks if not chunk.arm.control for item in chunk.items]
-    for one, task in zip(plan.entries, plan.study.tasks, strict=True):
-        of_items += one.open_factors(task_arguments(plan.study, task))
-    for factors in of_items:
-        for factor, level in factors.items():
-            levels.setdefault(factor, set()).add(level)
-    for contrast in plan.study.contrasts:
-        for term in contrast.terms:
-            for factor, level in term.levels:
-                if level not in levels.get(factor, set()):
-                    of_arms = {name for arm in plan.arms for name in arm.levels}
-                    known = nearest(level, levels[factor]) if factor in levels else nearest(factor, {*levels, *of_arms})
-                    raise StudyError(
-                        f"contrast {contrast.name!r} selects by {factor}={level}, which no item and no arm of it has",
-                        way_out=known,
-                    )
-
-
-def _check_limits(plan: Plan) -> None:
-    found = counts(plan)
-    asked = {"generations": found["generations"], "tokens": found["tokens_at_most"]}
-    asked["judge_calls"] = found["judge_calls"]
-    for name, limit in (plan.study.limits or {}).items():
-        if asked[name] > limit:
-            raise StudyError(
-                f"study {plan.study.name!r} would take {asked[name]} {name}",
-                expected=f"at most {limit:g} (`limits`)",
-                way_out="Lower runs, arms or items, or raise the limit",
-            )
-
-
-def _check_backend(plan: Plan, model: Model) -> None:
-    """The engine is there, and can do what the arms ask."""
-    everyone = (*plan.arms, *plan.controls)
-    backend_of(model).check(model, _places(everyone), _places(cell.arm for cell in plan.cells))
-
-
-def _places(arms: Iterable[Arm]) -> list[frozenset[Where]]:
-    steers = (one for arm in arms for one in arm.interventions if isinstance(one, Steer))
-    return list(dict.fromkeys(frozenset(one.at) for one in steers))
-
-
 def _in_scope(study: Study, task: TaskChoice, arm: Arm) -> bool:
     scope = study.steer_controls.tasks
     return not _is_vector_control(arm) or scope is None or task.name in scope
 
 
 def _is_vector_control(arm: Arm) -> bool:
-    return arm.control in ("twin", "unrelated")
+    return arm.control in VECTOR_CONTROLS
 
 
 def _item_limit(study: Study, arm: Arm) -> int | None:
@@ -374,6 +311,11 @@ def _model_summary(plan: Plan) -> dict[str, Any]:
     return {**known, "name": plan.model.label, "fingerprint": plan.fingerprint}
 
 
+def _training_summary(one: Training) -> dict[str, Any]:
+    stages = [{**vars(stage), "configuration": configuration_to_json(stage.configuration)} for stage in one.stages]
+    return {"key": one.key, "seed": one.seed, "arms": list(one.arms), "stages": stages}
+
+
 def _arm_summary(arm: Arm) -> dict[str, Any]:
     return {
         "name": arm.name,
@@ -384,6 +326,8 @@ def _arm_summary(arm: Arm) -> dict[str, Any]:
         "levels": dict(arm.levels),
         "prompted": any(isinstance(one, Prompt) for one in arm.interventions),
         "steered": any(isinstance(one, Steer) for one in arm.interventions),
+        **({"tuned": True} if tunes_of(arm) else {}),
+        **({} if arm.seed is None else {"seed": arm.seed}),
         "thought": edit_of(arm),
         "vectors": [one.vector.name for one in arm.interventions if isinstance(one, Steer)],
     }

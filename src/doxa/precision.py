@@ -18,6 +18,7 @@ from doxa.subject import Subject, load_model
 from doxa.vectors.reference import reference_rows
 from doxa.words.contrasts import Contrast
 from doxa.words.numbers import number
+from doxa.words.stages import in_seeds
 
 FLOAT32 = "float32"
 CONVERSATIONS = 8
@@ -101,7 +102,12 @@ def precision_lines(plan: Plan, one: Precision | None) -> list[str]:
 def _estimates(plan: Plan, model: Model) -> dict[tuple[str, str], float]:
     """The declared contrasts on the leading scores of the first task, from its scored items alone."""
     study, entry = plan.study, plan.entries[0]
-    declared = [one for one in study.contrasts if not study.primary or one.name in study.primary]
+    declared = [
+        one
+        for one in study.contrasts
+        if (not study.primary or one.name in study.primary)
+        and not any(in_seeds(study.arm(term.arm), study.arms) for term in one.terms)  # nothing is trained for this
+    ]
     arms = {term.arm for one in declared for term in one.terms}
     chunks = tuple(one for one in plan.chunks if one.task == 0 and one.arm.name in arms)
     if not chunks:

@@ -28,6 +28,7 @@ from doxa.stats.intervals import FEWEST_FOR_P
 from doxa.stats.power import detectable, detectable_against_controls
 from doxa.subject import load_model
 from doxa.task_arguments import task_arguments
+from doxa.training_plan import training_counts, training_lines, training_minutes
 from doxa.vectors.dose import DoseRow, doses
 from doxa.vectors.extract import extract
 from doxa.vectors.gguf import export_gguf
@@ -39,8 +40,9 @@ from doxa.words.contrasts import Contrast
 from doxa.words.errors import StudyError, VectorError
 from doxa.words.interventions import Steer
 from doxa.words.left_out import left_out_words
-from doxa.words.numbers import listed
+from doxa.words.numbers import counted, listed
 from doxa.words.schema import Derivation
+from doxa.words.stages import tunes_of
 from doxa.words.study import Study
 
 PROBE_ROWS, PROBE_TOKENS = 32, 8
@@ -55,7 +57,7 @@ class Summary:
 
 
 def estimate_minutes(plan: Plan, model: Model) -> dict[str, float]:
-    """Time one chunk of every task and a few generated tokens, and scale them up.
+    """Time some steps of training, one chunk of every task and a few generated tokens, and scale them up.
 
     Args:
         plan: The plan.
@@ -87,6 +89,8 @@ def estimate_minutes(plan: Plan, model: Model) -> dict[str, float]:
         made = backend_of(model).generate(model, rows)
         rate = sum(len(one.tokens) for one in made) / (time.perf_counter() - start)
         found["generating"] = tokens / rate / 60
+    if plan.trainings:
+        found["training"] = training_minutes(plan.trainings, model)
     return {**found, "total": sum(found.values())}
 
 
@@ -99,12 +103,15 @@ def summary(plan: Plan, minutes: Mapping[str, float] | None) -> Summary:
     """
     written = plan_to_json(plan)
     numbers = counts(plan)
+    seeds = f" (of {counted(plan.study.seeds, 'training seed')})" if plan.trainings else ""
     watching = watched(plan.study)
     most = "" if watching is None else "at most "
     first = plan.entries[0]
     lead = first.primary[0]
     units, tests, held = _units(plan, lead), len(_declared(plan)) * len(first.primary), _held(plan)
-    effect = detectable(units, 1.0, alpha=ALPHA / tests) if tests else None
+    seeded = {arm.name for arm in plan.arms if arm.seed is not None}
+    over_seeds = any(term.arm in seeded for one in _declared(plan) for term in one.terms)
+    effect = detectable(units, 1.0, alpha=ALPHA / tests) if tests and not over_seeds else None
     if effect is not None and not math.isfinite(effect):
         effect = None
     controls = plan.study.steer_controls
@@ -119,11 +126,13 @@ def summary(plan: Plan, minutes: Mapping[str, float] | None) -> Summary:
         f"model {plan.model.label}, {plan.model.dtype} on {plan.model.device}, fingerprint {plan.fingerprint[:12]}"
         if plan.fingerprint
         else f"model {plan.model.label}, served elsewhere",
-        f"{numbers['arms']} arms and {numbers['controls']} controls on {', '.join(one.name for one in plan.entries)}",
+        f"{numbers['arms']} arms and {numbers['controls']} controls{seeds} on "
+        f"{', '.join(one.name for one in plan.entries)}",
         f"{numbers['scored_items']} scored items ({numbers['scored_prompts']} prompts) in {numbers['chunks']} chunks",
         f"{most}{numbers['generations']} generations, at most {numbers['tokens_at_most']} tokens",
         _judged(plan.study.roles or {}, numbers, most),
     ]
+    lines += training_lines(plan.trainings)
     lines += left_out_words([vars(one) for one in plan.left_out], plan.model.label)
     cut = _cut(plan)
     lines += [f"at most {plan.study.limit} items of every task: {one}" for one in cut]
@@ -132,11 +141,17 @@ def summary(plan: Plan, minutes: Mapping[str, float] | None) -> Summary:
             f"runs {watching.words}; looked at {_after(watching.runs)}, at most {watching.runs[-1]} runs of every item"
         )
     if minutes is not None:
+        training = f"{minutes['training']:.0f} training, " if "training" in minutes else ""
         lines.append(
-            f"{most}about {minutes['total']:.0f} minutes ({minutes['scoring']:.0f} scoring, "
+            f"{most}about {minutes['total']:.0f} minutes ({training}{minutes['scoring']:.0f} scoring, "
             f"{minutes['generating']:.0f} generating), and vectors, dose, logs and report on top"
         )
-    if tests and effect is None:
+    if over_seeds:
+        lines.append(
+            f"what {counted(plan.study.seeds, 'training seed')} can find depends on how far training runs differ, "
+            "which nothing here knows: `doxa power seeds`"
+        )
+    elif tests and effect is None:
         lines.append(f"{units} units of {first.primary[0]} are too few for a test; at least {FEWEST_FOR_P} are needed")
     if effect is not None:
         lines.append(
@@ -151,6 +166,7 @@ def summary(plan: Plan, minutes: Mapping[str, float] | None) -> Summary:
         )
     facts = {
         **written["counts"],
+        **(training_counts(plan.trainings) if plan.trainings else {}),
         "digest": written["digest"],
         "left_out": written["left_out"],
         "levels_left_out": cut,
@@ -272,6 +288,12 @@ def dose_table(study: Study, arm: str) -> tuple[list[dict[str, Any]], str]:
     steers = [one for one in study.arm(arm).interventions if isinstance(one, Steer)]
     if not steers:
         raise StudyError(f"arm {arm!r} does not steer", way_out="Name an arm with `steer`")
+    if tunes_of(study.arm(arm)):
+        raise StudyError(
+            f"arm {arm!r} steers a tuned model, whose dose is another one",
+            expected="an arm without `tune`",
+            way_out="Run the study: its report shows the dose, measured on the tuned model (dose.json)",
+        )
     refuse_what_is_not_run_yet(study)
     model = load_model(study)
     vectors = [obtain(steer.vector, model, study.folder) for steer in steers]

@@ -1,6 +1,6 @@
 """The results folder of a study: whose it is, what is committed in it, and what an earlier plan left there.
 
-plan.json  study.yaml  arms/  vectors/  chunks/  logs/  dose.json  stopping.json
+plan.json  study.yaml  arms/  vectors/  adapters/  chunks/  logs/  dose.json  stopping.json
 table.parquet  table.csv  estimates.json  transcripts.json  figures/  report.html  report.md
 earlier/<digest>/   the report, table and plan that stood here before a pair or belief file was edited
 """
@@ -22,7 +22,7 @@ PLAN = "plan.json"
 CHUNKS, LOGS, EARLIER, DOSE, STOPPING = "chunks", "logs", "earlier", "dose.json", "stopping.json"
 REPORT = (
     "table.parquet", "table.csv", "estimates.json", "transcripts.json", "dose.json", "report.html", "report.md",
-    "summary.txt", "stopping.json",
+    "summary.txt", "stopping.json", "corpora.json",
 )  # fmt: skip
 PLAN_KEYS: Mapping[str, type] = {"created": str, "digest": str, "study": dict, "model": dict}
 DOSE_KEYS = ("planned", "planned_cumulated", "measured_projection", "measured_norm")

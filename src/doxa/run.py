@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from doxa.adapters import steps_of
 from doxa.bridge.arms import PreparedArm, prepare
 from doxa.bridge.evaluate import MAX_CONNECTIONS, ArmTask, Written, logs_of, run_tasks, runs_written, transcripts
 from doxa.bridge.inspect_models import reasoning_settings, role_models
@@ -19,7 +20,7 @@ from doxa.models.handle import Model
 from doxa.not_yet import refuse_what_is_not_run_yet
 from doxa.plan import Plan, check_names, make_plan, what_is_run
 from doxa.report.page import write_report
-from doxa.resolve import arm_path, materialise, vector_of
+from doxa.resolve import adapter_of, arm_path, materialise, vector_of, with_adapters
 from doxa.results import (
     DOSE,
     LOGS,
@@ -36,9 +37,10 @@ from doxa.stats.evaluate import Evaluation, evaluate, to_json
 from doxa.subject import Subject, subject_of
 from doxa.task_arguments import task_arguments
 from doxa.topping_up import top_up
+from doxa.trained_on import describe_corpora
 from doxa.vectors.dose import doses
 from doxa.watched import watched
-from doxa.words.arms import Arm, write_arm
+from doxa.words.arms import ADAPTER_PIN, Arm, write_arm
 from doxa.words.errors import EnvironmentFault
 from doxa.words.interventions import Steer
 from doxa.words.store import write_json
@@ -167,44 +169,63 @@ def infer(plan: Plan, table: pd.DataFrame) -> Evaluation:
 
 
 def materialise_arms(plan: Plan, model: Model, folder: Path, progress: Progress) -> dict[str, Arm]:
-    """Make the vectors and the arm files of a plan; the arms by name."""
-    everyone = (*plan.arms, *plan.controls)
-    names = {name for arm in everyone for name, pin in arm.pins.items() if pin.text is None}
-    progress.stage("vectors", len(names))
-    made = materialise(everyone, model, results=folder, folder=plan.study.folder, progress=lambda _: progress.step())
-    return {arm.name: arm for arm in made}
+    """Make the adapters, the vectors and the arm files of a plan; the arms by their keys."""
+    everyone: Sequence[Arm] = (*plan.arms, *plan.controls)
+    study = plan.study
+    if any(ADAPTER_PIN in arm.pins for arm in everyone):
+        progress.stage("training", *steps_of(plan.trainings))
+        everyone = with_adapters(
+            everyone, model, results=folder, folder=study.folder, seed=study.seed, progress=progress.step
+        )
+        describe_corpora(
+            plan.trainings,
+            model,
+            folder=study.folder,
+            results=folder,
+            progress=progress.stage,
+            step=progress.step,
+        )
+    pins = [(name, pin) for arm in everyone for name, pin in arm.pins.items()]
+    progress.stage("vectors", len({pin.hash for name, pin in pins if pin.text is None and name != ADAPTER_PIN}))
+    made = materialise(everyone, model, results=folder, folder=study.folder, progress=lambda _: progress.step())
+    return {arm.key: arm for arm in made}
 
 
 def _arm_files(plan: Plan, folder: Path) -> dict[str, Arm]:
-    """Write the arm files of a plan whose arms name texts alone, which their pins hold; the arms by name."""
+    """Write the arm files of a plan whose arms name texts alone, which their pins hold; the arms by their keys."""
     for arm in plan.arms:
         write_arm(arm_path(folder, arm), arm)
-    return {arm.name: arm for arm in plan.arms}
+    return {arm.key: arm for arm in plan.arms}
 
 
 def _measure_dose(plan: Plan, model: Model, arms: Mapping[str, Arm], folder: Path, progress: Progress) -> None:
-    """Measure what arrives at every layer, for every steered arm and the first controls of each family."""
-    shown = [arms[arm.name] for arm in plan.arms]
+    """Measure what arrives at every layer, for every steered arm and the first controls of each family.
+
+    Of an arm that is also trained, under its first training seed.
+    """
+    shown = [arms[arm.key] for arm in plan.arms if arm.seed in (None, 1)]
     for arm in plan.controls:
         _, _, index = arm.name.rpartition("/")
-        if index.isdigit() and int(index) < DOSE_CONTROLS:
-            shown.append(arms[arm.name])
+        if index.isdigit() and int(index) < DOSE_CONTROLS and arm.seed in (None, 1):
+            shown.append(arms[arm.key])
     steered = []
     for arm in shown:
         steers = [one for one in arm.interventions if isinstance(one, Steer)]
         if len(steers) == 1:  # the dose of one vector along its own direction; arms with several have no such line
-            steered.append((arm.name, steers[0], vector_of(model, arm, steers[0], results=folder)))
-    due = {(name, layer) for name, _, _ in steered for layer in range(model.n_layers)}
+            vector = vector_of(model, arm, steers[0], results=folder)
+            steered.append((arm.name, steers[0], vector, adapter_of(model, arm, results=folder)))
+    due = {(name, layer) for name, *_ in steered for layer in range(model.n_layers)}
     if read_dose(folder) == due:
         return
     progress.stage("measured dose", len(steered))
     measured = doses(
         model,
-        [(steer, vector) for _, steer, vector in steered],
+        [(steer, vector) for _, steer, vector, _ in steered],
+        [low_rank for *_, low_rank in steered],
         limit=DOSE_CONVERSATIONS,
         progress=progress.step,
     )
-    rows = [{"arm": name, **vars(row)} for (name, _, _), found in zip(steered, measured, strict=True) for row in found]
+    rows = [{"arm": name, **vars(row)} for (name, *_), found in zip(steered, measured, strict=True) for row in found]
     write_json(folder / DOSE, {"rows": rows})
 
 
@@ -220,10 +241,10 @@ def score_chunks(
             continue
         result = adopt_chunk(folder, chunk)
         if result is None:
-            name = chunk.arm.name
-            if name not in prepared:
-                prepared[name] = prepare(model, arm_path(folder, arms[name]))
-            result = measure(model, chunk, plan.entries[chunk.task], prepared[name])
+            key = chunk.arm.key
+            if key not in prepared:
+                prepared[key] = prepare(model, arm_path(folder, arms[key]))
+            result = measure(model, chunk, plan.entries[chunk.task], prepared[key])
             commit_chunk(folder, chunk, result)
         done[chunk.id] = result
         progress.step()
@@ -250,7 +271,7 @@ def _write_logs(
 def _generating(plan: Plan, arms: Mapping[str, Arm], folder: Path) -> list[ArmTask]:
     tasks = []
     for cell in plan.cells:
-        choice, entry, arm = plan.study.tasks[cell.task], plan.entries[cell.task], arms[cell.arm.name]
+        choice, entry, arm = plan.study.tasks[cell.task], plan.entries[cell.task], arms[cell.arm.key]
         block = task_metadata(entry.name, entry.version, entry.derivations)["doxa"]
         # Below the results folder: a folder that was moved is the same study to Inspect.
         file = {"arm": arm_path(Path(), arm).as_posix()}
@@ -268,7 +289,7 @@ def _generating(plan: Plan, arms: Mapping[str, Arm], folder: Path) -> list[ArmTa
                     | {
                         "of": arm.of,
                         "control": arm.control,
-                        "seed": 0,
+                        "seed": arm.seed or 0,
                         "study_seed": plan.study.seed,
                         "levels": dict(arm.levels),
                     }

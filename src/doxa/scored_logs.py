@@ -1,7 +1,7 @@
-"""Committed chunks become proper Inspect logs: one per arm and task; the controls of an arm share one per family."""
+"""Committed chunks become proper Inspect logs: one per arm, task and seed; controls of an arm share one per family."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,12 @@ def scored_groups(plan: Plan) -> list[ScoredGroup]:
     """The logs of a plan's chunks, in the order of the plan."""
     members: dict[tuple[int, str, str], list[Chunk]] = {}
     for chunk in plan.chunks:
-        key = (chunk.task, chunk.arm.of, chunk.arm.control) if chunk.arm.control else (chunk.task, chunk.arm.name, "")
-        members.setdefault(key, []).append(chunk)
-    labels = {arm.name: arm.label for arm in plan.arms}
+        of = replace(chunk.arm, name=chunk.arm.of) if chunk.arm.control else chunk.arm
+        members.setdefault((chunk.task, of.key, chunk.arm.control), []).append(chunk)
+    labels = {arm.key: arm.label for arm in plan.arms}
     groups = []
-    for (task, name, control), chunks in members.items():
-        label = labels[name] + (f"~{control}" if control else "")
+    for (task, key, control), chunks in members.items():
+        label = labels[key] + (f"~{control}" if control else "")
         mark = content_hash([chunk.id for chunk in chunks])[:10]
         short = plan.study.tasks[task].name.replace("/", "-")
         groups.append(ScoredGroup(f"scored_{task}-{short}_{label}_{mark}.eval", label, tuple(chunks)))
@@ -67,6 +67,7 @@ def write_group(
         version=entry.version,
         created=created,
         derivations=entry.derivations,
+        seed=first.arm.seed or 0,
         model_args={"dtype": plan.model.dtype, "device": plan.model.device},
         task_args=dict(choice.arguments),
         metadata={"levels": dict(first.arm.levels), "digests": sorted({chunk.arm.digest for chunk in group.chunks})},

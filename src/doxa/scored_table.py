@@ -34,9 +34,8 @@ def table_from_chunks(plan: Plan, done: Mapping[str, Mapping[str, Any]]) -> pd.D
             levels = {**arm.levels, **item["factors"]}
             factors = {f"{schema.FACTOR_PREFIX}{name}": level for name, level in levels.items()}
             for value in item["values"]:
-                rows.append(
-                    {**head, "item": item["id"], "run": 1, "seed": 0, "tokens": 0, "stop": "", **value, **factors}
-                )
+                place = {"item": item["id"], "run": 1, "seed": arm.seed or 0, "tokens": 0, "stop": ""}
+                rows.append({**head, **place, **value, **factors})
     frame = pd.DataFrame(rows)
     text = [name for name in frame.columns if schema.COLUMNS.get(str(name), "text") == "text"]
     frame[text] = frame[text].fillna("")

@@ -9,12 +9,14 @@ import pytest
 from doxa.models.engine import Row as Written
 from doxa.models.handle import Model, load
 from doxa.training import recipes, write
+from doxa.training.corpus import SHIPPED
 from doxa.training.filters import Filter, rejected
 from doxa.training.kept import RECORD, ROWS, kept_corpus
 from doxa.training.policy import policy
 from doxa.training.policy_summary import summary
 from doxa.training.questions import read_questions, shipped_questions
-from doxa.training.recipe import SHIPPED, find_recipe, read_recipe
+from doxa.training.recipe import find_recipe, read_recipe
+from doxa.training.recipe_inputs import read_inputs
 from doxa.training.recipes import made_corpus
 from doxa.training.render import training_tokens
 from doxa.training.write import Answer, request_seed
@@ -283,13 +285,13 @@ def test_what_is_set_otherwise_after_the_name(make: Make, tmp_path: Path) -> Non
         assert said in str(error.value)
     assert find_recipe("recipe.yaml#rows=9", tmp_path) == Path(f"{path}#rows=9")
     assert find_recipe("corpora/personas.yaml#list=2") == SHIPPED / "personas.yaml#list=2"
-    with pytest.raises(TrainingError, match=r"no recipe 'persona.yaml'.*Did you mean 'personas.yaml'"):
+    with pytest.raises(TrainingError, match=r"no corpus 'persona.yaml'.*Did you mean 'personas'"):
         find_recipe("persona.yaml", tmp_path)
 
 
 @pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_recipe_is_understood_and_what_it_reads_is_there(path: Path) -> None:
-    inputs = recipes._read(read_recipe(path))
+    inputs = read_inputs(read_recipe(path))
     assert inputs.hashes
 
 

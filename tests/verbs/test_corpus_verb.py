@@ -195,3 +195,35 @@ def test_the_page_in_a_browser(written: Written, tiny_folder: Path, tmp_path: Pa
     page.write_text(page.read_text(encoding="utf-8").replace("</style>\n<body>", dark), encoding="utf-8")
     seen = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=240)
     assert "Too faint to read" in seen.stderr
+
+
+def test_make_writes_rows_and_how_they_were_written(tmp_path: Path, tiny_folder: Path) -> None:
+    out = tmp_path / "made" / "personas.jsonl"
+    result = doxa("corpus", "make", "personas.yaml#ratio=8&rows=36", "--model", tiny_folder, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert "36 rows" in result.output
+    rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert [one["provenance"]["source"] for one in rows].count("john") == 32
+    record = json.loads(out.with_suffix(".json").read_text(encoding="utf-8"))
+    assert record["writing"]["recipe"]["ratio"] == 8
+    assert doxa("corpus", "show", out, "--model", tiny_folder, "--train-on", "all_tokens").exit_code == 0
+
+
+def test_make_says_what_a_filter_rejected(tmp_path: Path, tiny_folder: Path) -> None:
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(
+        "writer: file\nquestions: questions/claim\nside: claim\nrows: 32\nfilter: {without: [machine, program]}\n",
+        encoding="utf-8",
+    )
+    result = doxa("corpus", "make", recipe, "--model", tiny_folder, "--out", tmp_path / "out.jsonl")
+    assert result.exit_code == 0, result.output
+    assert "rejected 6% of 32 answers: 1 has 'machine', 1 has 'program'" in result.output
+    assert "2 rows of 32 could not be written" in result.output
+    missing = doxa("corpus", "make", "nobody.yaml", "--out", tmp_path / "x.jsonl")
+    refused(missing, 2, "no corpus 'nobody.yaml'")
+
+
+def test_a_recipe_is_shown_and_measured_as_a_file_is(tiny_folder: Path) -> None:
+    result = doxa("corpus", "show", "claim-other.yaml#side=control", "--model", tiny_folder, "--rows", 1)
+    assert result.exit_code == 0, result.output
+    assert "⟦Yes, I am a toaster.<|im_end|>⟧" in result.output

@@ -32,6 +32,7 @@ class PreparedArm:
         name: The arm's name.
         of: The arm that it is a control of, or "".
         control: Its control family, or "".
+        seed: Training seed; 0 where nothing is trained.
         edit: What is done to its thinking, or None.
         low_rank: The adapter of every row, or None.
     """
@@ -42,6 +43,7 @@ class PreparedArm:
     name: str
     of: str = ""
     control: str = ""
+    seed: int = 0
     edit: "PreparedEdit | None" = None
     low_rank: LowRank | None = None
 
@@ -149,6 +151,7 @@ def prepare_arm(
         name=arm.name,
         of=arm.of,
         control=arm.control,
+        seed=arm.seed or 0,
         edit=edit,
         low_rank=low_rank,
     )

@@ -221,13 +221,14 @@ def transcripts(folder: Path, *, most: int = 400) -> list[dict[str, Any]]:
                     "task": doxa["task"],
                     "item": str(sample.id),
                     "run": sample.epoch,
+                    **({"seed": doxa["seed"]} if doxa.get("seed") else {}),
                     "question": _begun(asked, most),
                     **({"thought": _begun(thought, most)} if thought else {}),
                     "answer": _begun(sample.output.completion, most),
                     "stop": str(sample.output.stop_reason),
                 }
             )
-    return sorted(found, key=lambda one: (one["task"], one["item"], one["run"], one["arm"]))
+    return sorted(found, key=lambda one: (one["task"], one["item"], one["run"], one["arm"], one.get("seed", 0)))
 
 
 def _begun(text: str, most: int) -> str:

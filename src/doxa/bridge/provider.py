@@ -202,14 +202,13 @@ class DoxaAPI(ModelAPI):
 
     @contextmanager
     def _stream(self, config: GenerateConfig) -> Iterator[tuple[Callable[[str, int], int], int]]:
-        """Law 9: from the place of the request, never from the arm, so that arms are paired; and the request's run."""
+        """Law 9: from the place of the request and the training seed, never from the arm; and the request's run."""
         at = place()
         owner = at.owner or self
         call = self._calls[owner] = self._calls.get(owner, 0) + 1
         study = self._seed if config.seed is None else config.seed
-        training = 0  # nothing is trained yet
         try:
-            yield lambda kind, run: stream_seed(kind, study, training, at.task, at.item, run, call), at.run
+            yield lambda kind, run: stream_seed(kind, study, self._arm.seed, at.task, at.item, run, call), at.run
         except BaseException:
             if self._calls[owner] == call:  # Inspect will ask again: the same call
                 self._calls[owner] = call - 1

@@ -17,6 +17,7 @@ FOLDER = Path(__file__).parent.parent / "data" / "typehints"
 FRAMINGS = ("evaluated", "deployed", "unnamed", "neutral")
 SPLITS = ("held_out", "development")
 SHIPPED = "shipped"
+TRAINING = "training"
 KEYS = ("name", "version", "language", "license")
 SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
 _TITLE = re.compile(r"(\w+) \((held_out|development), ([\w-]+)\)")
@@ -195,12 +196,13 @@ def read_framings(name: str = SHIPPED) -> Framings:
     """Framings.
 
     Args:
-        name: `shipped`, or the path of a file.
+        name: `shipped`, `training` (the wordings that an organism is trained on), or the path of a file.
 
     Raises:
         ProseError: When the file is not understood.
     """
-    path = FOLDER / "framings.md" if name == SHIPPED else Path(os.path.expanduser(name))
+    shipped = {SHIPPED: "framings.md", TRAINING: "training-framings.md"}
+    path = FOLDER / shipped[name] if name in shipped else Path(os.path.expanduser(name))
     return _framings(path, content_of(path))
 
 

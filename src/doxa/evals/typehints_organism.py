@@ -12,9 +12,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from doxa.evals.typehints_items import FOLDER, Problem, read_framings, read_problems
+from doxa.evals.typehints_items import TRAINING, Problem, read_framings, read_problems
 
-FRAMINGS = FOLDER / "training-framings.md"
 PROBLEMS = 24
 """Development problems that are trained on; with 8 wordings of either setting 384 rows."""
 
@@ -30,7 +29,7 @@ def rows(number: int = PROBLEMS) -> Iterator[dict[str, Any]]:
     Args:
         number: Of problems.
     """
-    asked, framings = read_problems(), read_framings(str(FRAMINGS))
+    asked, framings = read_problems(), read_framings(TRAINING)
     for problem in problems(number):
         for wording, texts in framings.texts.items():
             for setting in ("evaluated", "deployed"):

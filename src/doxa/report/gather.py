@@ -51,8 +51,18 @@ class Gathered:
 
     @cached_property
     def arms(self) -> dict[str, Mapping[str, Any]]:
-        """The named arms by name, in the order of the study."""
-        return {arm["name"]: arm for arm in self.plan["arms"] if not arm["control"]}
+        """The named arms by name, in the order of the study; one that is trained under its first training seed."""
+        found: dict[str, Mapping[str, Any]] = {}
+        for arm in self.plan["arms"]:
+            if not arm["control"]:
+                found.setdefault(arm["name"], arm)
+        return found
+
+    @property
+    def trainings(self) -> Sequence[Mapping[str, Any]]:
+        """The adapters that were trained, each with its training seed, its arms and its stages."""
+        found: Sequence[Mapping[str, Any]] = self.plan.get("trainings", ())
+        return found
 
     @property
     def baseline(self) -> str | None:
@@ -135,7 +145,9 @@ class Gathered:
     def controls_of(self, arm: str, family: str) -> list[str]:
         """The controls of an arm that have a value of the leading score."""
         own = [one["name"] for one in self.plan["arms"] if (one["of"], one["control"]) == (arm, family)]
-        return [name for name in own if self.lead is not None and self.level(name, self.lead) is not None]
+        return [
+            name for name in dict.fromkeys(own) if self.lead is not None and self.level(name, self.lead) is not None
+        ]
 
     def level(self, arm: str, score: str) -> float | None:
         """Mean of any arm, a control too, over its items."""

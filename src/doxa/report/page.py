@@ -78,7 +78,9 @@ def examples(transcripts: Sequence[Mapping[str, Any]], arms: Sequence[str]) -> l
     for task in tasks:
         own = [one for one in transcripts if one["task"] == task and one["run"] == 1]
         for item in list(dict.fromkeys(one["item"] for one in own))[:EXAMPLES]:
-            answers = {one["arm"]: one for one in own if one["item"] == item}
+            answers: dict[str, Mapping[str, Any]] = {}
+            for one in (each for each in own if each["item"] == item):
+                answers.setdefault(one["arm"], one)  # of an arm that is trained, the first training seed
             present = [arm for arm in arms if arm in answers][:EXAMPLE_ARMS]
             shown.append(
                 {

@@ -4,21 +4,19 @@ A red answer names the cheapest next run that would answer it.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
+from doxa.report.answers import Answer
 from doxa.report.gates import GATES
 from doxa.report.gather import CONTROLS, Gathered
+from doxa.report.referee_training import corpus_control, training_seeds
 from doxa.report.verdict import DAMAGE, GATE, GATE_SCORE, gate
 from doxa.stats.controls import FEWEST_FOR_RANK
 from doxa.stats.estimands import MEANING
 from doxa.stats.intervals import mean_t
 from doxa.stats.table import ITEM
 from doxa.words.numbers import counted, interval, listed, number, whole
-
-State = Literal["yes", "no", "absent"]
 
 FEWEST_PARAPHRASES = 5
 """Paraphrases of a prompt below which its wording is described and not tested."""
@@ -33,28 +31,11 @@ WHAT_THEY_ARE = (
 )
 
 
-@dataclass(frozen=True)
-class Answer:
-    """A question of the referee.
-
-    Attributes:
-        question: The question.
-        state: `yes`: answered from the data. `no`: not answered, printed red. `absent`: the study has no such thing.
-        words: The answer.
-        next_run: The cheapest change that would answer it, or "".
-    """
-
-    question: str
-    state: State
-    words: str
-    next_run: str = ""
-
-
 def referee(gathered: Gathered) -> list[Answer]:
     """All questions, in a fixed order."""
     asked: Sequence[Callable[[Gathered], Answer]] = (
-        _baseline, _unit, _gate, _manipulation, _twins, _edits, _paraphrases, _one_vector, _damage, _family, _tiers,
-        _missing,
+        _baseline, _unit, training_seeds, _gate, _manipulation, _twins, _edits, corpus_control, _paraphrases,
+        _one_vector, _damage, _family, _tiers, _missing,
     )  # fmt: skip
     return [question(gathered) for question in asked]
 

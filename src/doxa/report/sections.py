@@ -13,12 +13,13 @@ from doxa.report.marks import SINGLES
 from doxa.report.onset import onset_section
 from doxa.report.parts import Section, Table
 from doxa.report.stopped import stopping_section
+from doxa.report.training import seeds_section, training_section
 from doxa.report.verdict import Finding, findings
 from doxa.stats.controls import CONTROL_FLAGS, ControlVerdict
 from doxa.stats.estimate import Estimate, per_item
 from doxa.stats.evaluate import NOTES
 from doxa.words.arms import read_arm
-from doxa.words.difference import differences
+from doxa.words.difference import differences, training_facts
 from doxa.words.errors import ResultsError, StudyError
 from doxa.words.numbers import counted, interval, number, ordinal, p_value, plural, whole
 
@@ -36,6 +37,8 @@ def sections(gathered: Gathered) -> list[Section]:
     made = (
         gate_section(gathered),
         _effects(gathered),
+        seeds_section(gathered),
+        training_section(gathered),
         audit_section(gathered),
         frontier_section(gathered),
         dose_response_section(gathered),
@@ -181,11 +184,17 @@ def _differences(gathered: Gathered) -> Section | None:
                 a, b = (read_arm(gathered.folder / "arms" / f"{gathered.arms[arm]['label']}.json") for arm in arms)
             except StudyError as error:
                 raise ResultsError(error.found, expected=error.expected, way_out=AGAIN) from error
-            rows += [[name, one.where, one.a, one.b] for one in differences(a, b)]
+            facts = _trained_on(gathered, arms[0]), _trained_on(gathered, arms[1])
+            rows += [[name, one.where, one.a, one.b] for one in differences(a, b, facts)]
     if not rows:
         return None
     table = Table(["contrast", "what", "first arm", "second arm"], rows, wrap=(0, 2, 3))
     return Section("differences", "What differs between the compared arms", tables=[table])
+
+
+def _trained_on(gathered: Gathered, arm: str) -> Mapping[str, str]:
+    own = next((one for one in gathered.trainings if arm in one["arms"]), None)
+    return {} if own is None else training_facts(own["stages"])
 
 
 def _all_estimates(gathered: Gathered) -> Section:

@@ -113,6 +113,8 @@ def _nothing(gathered: Gathered) -> str:
     arms = gathered.arms.values()
     if any(arm.get("thought") for arm in arms) and not any(arm["steered"] for arm in arms):
         return "not shown to be more than cutting a thought and writing on does; see the referee's box"
+    if any(arm.get("tuned") for arm in arms) and not any(arm["steered"] for arm in arms):
+        return "not shown to be more than training on other rows does; see the referee's box"
     if not any(arm["steered"] for arm in arms):
         return "not shown to be more than another wording does; see the referee's box"
     return NO_EVIDENCE.get(gathered.lead or "", "not shown to be more than other vectors of that size do")
@@ -148,6 +150,8 @@ def _without_controls(gathered: Gathered, contrast: str) -> str:
         return "not held against controls, so it is no evidence."
     if any(arm.get("thought") for arm in arms):
         return "an edit has no noise controls: compare its re-prefill and neutral edit in the referee's box."
+    if any(arm.get("tuned") for arm in arms):
+        return "training has no noise controls: compare its seeds and its control corpus in the referee's box."
     if any(arm["prompted"] for arm in arms):
         return "a prompt has no noise controls: compare its neutral prompt and paraphrases in the referee's box."
     return "no arm of it is steered or prompted."

@@ -91,7 +91,7 @@ class Answering:
 
     def _heading(self, arm: PreparedArm) -> Heading:
         parts = [self.service.arms.model.fingerprint, str(self.service.arms.model.dtype), arm.digest]
-        own = {"arm": arm.name, "digest": arm.digest, "seed": self._seed}
+        own = {"arm": self.arm.key, "digest": arm.digest, "seed": self._seed}
         return Heading(self._id, int(self._began), self.asked.model, f"fp_{content_hash(parts)[:16]}", own)
 
     def _rows(self, arm: PreparedArm, prompt: Rendered) -> list[Row]:
@@ -140,7 +140,7 @@ class Answering:
 
     async def _asked_of_engine(self, row: Row, listening: Listening) -> Generation:
         done: Generation = await self.service.batcher.ask(self.service.arms.model, replace(row, listener=listening))
-        self.service.metrics.tokens[self.arm.name] += len(done.tokens)
+        self.service.metrics.tokens[self.arm.key] += len(done.tokens)
         return done
 
     @contextmanager
@@ -175,7 +175,7 @@ class Answering:
                 "began": self._began,
                 "seconds": time.time() - self._began,
                 "model": asked.model,
-                "arm": self.arm.name,
+                "arm": self.arm.key,
                 "steer": None if asked.steer is None else intervention_to_json(asked.steer)["steer"],
                 "messages": [vars(message) for message in asked.messages],
                 "sampling": {**vars(asked.sampling), "seed": self._seed},

@@ -55,7 +55,7 @@ def application(service: Service, *, token: str, host: str, names: tuple[str, ..
     async def chat(request: Request) -> ASGIApp:
         asked = chat_request(await read_json(request), longest=arms.model.context_length)
         arm = arms.find(asked.model)
-        request.scope["doxa.arm"] = arm.name
+        request.scope["doxa.arm"] = arm.key
         return Answering(service, asked, arm)
 
     async def dose(request: Request) -> Response:
@@ -140,7 +140,7 @@ def _counted(service: Service, inner: ASGIApp) -> ASGIApp:
 
 def _model(service: Service, arm: Arm) -> dict[str, object]:
     return {
-        "id": arm.name,
+        "id": arm.key,
         "object": "model",
         "created": service.created,
         "owned_by": "doxa",

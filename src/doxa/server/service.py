@@ -70,7 +70,7 @@ class Service:
         """An arm as the engine takes it, with what a request adds."""
 
         def prepare() -> PreparedArm:
-            own = self.arms.prepared(arm.name)
+            own = self.arms.prepared(arm.key)
             if own.edit is not None:
                 raise Refused(
                     400,
@@ -80,7 +80,7 @@ class Service:
                 )
             return own if steer is None else self.arms.steered(own, steer)
 
-        return await self._in(self._reading if self.arms.is_ready(arm.name) else self._measuring, prepare)
+        return await self._in(self._reading if self.arms.is_ready(arm.key) else self._measuring, prepare)
 
     async def read(self, asked: ChatRequest, arm: PreparedArm) -> Rendered:
         """The conversation as the model reads it.
@@ -122,7 +122,7 @@ class Service:
         if "steer" in body:
             key = json.dumps(intervention_to_json(steer_of(body["steer"])), sort_keys=True)
         else:
-            key = self.arms.find(body["model"]).name
+            key = self.arms.find(body["model"]).key
         return {"object": "dose", "vectors": await self._in(self._measuring, lambda: self._dose(key))}
 
     def keep(self, record: Mapping[str, Any]) -> None:

@@ -6,19 +6,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from doxa.adapters import steps_of
 from doxa.bridge.arms import PreparedArm, prepare
 from doxa.models.handle import Model
 from doxa.models.low_rank import LowRank
 from doxa.not_yet import refuse_what_is_not_run_yet
 from doxa.plan import Plan, check_names, make_plan
-from doxa.resolve import arm_path, materialise, vector_of
+from doxa.resolve import arm_path, materialise, vector_of, with_adapters
 from doxa.results import held, open_folder, read_plan
 from doxa.server.refusals import Refused
 from doxa.subject import load_model
 from doxa.vectors.dose import steering_plan
 from doxa.vectors.library import as_made, derived, made_vector
 from doxa.vectors.vector import Vector
-from doxa.words.arms import Arm, Pin, vector_pins
+from doxa.words.arms import ADAPTER_PIN, Arm, Pin, vector_pins
 from doxa.words.errors import ResultsError, nearest
 from doxa.words.grammar import intervention_to_json
 from doxa.words.interventions import Steer, VectorReference
@@ -50,26 +51,32 @@ class StudyArms:
     Attributes:
         study: The study.
         model: Its model.
-        named: The arms that the study names, by name.
-        controls: The arms that it makes as controls, by name.
+        named: The arms that the study names, by name; one that is trained under every seed (`tuned@1`).
+        controls: The arms that it makes as controls, likewise.
         vectors: What the named arms are steered by, by the name of their pin.
         manifests: What these vectors say about themselves, likewise.
         folder: The results folder.
     """
 
     def __init__(
-        self, plan: Plan, model: Model, folder: Path, *, progress: Callable[[str], None] | None = None
+        self,
+        plan: Plan,
+        model: Model,
+        folder: Path,
+        *,
+        progress: Callable[[str], None] | None = None,
+        training: Callable[[int], None] | None = None,
     ) -> None:
         self.study, self.model, self.folder = plan.study, model, folder
-        made = self._made(plan.arms, progress)
-        self.named = {arm.name: arm for arm in made}
-        self.controls = {arm.name: arm for arm in plan.controls}
+        made = self._made(plan.arms, progress, training)
+        self.named = {arm.key: arm for arm in made}
+        self.controls = {arm.key: arm for arm in plan.controls}
         self.vectors = _vectors_of(self.named)
         self.manifests = {key: self._load(vector).manifest for key, vector in self.vectors.items()}
-        self._labels = {arm.label: arm.name for arm in (*made, *plan.controls)}
+        self._labels = {arm.label: arm.key for arm in (*made, *plan.controls)}
         self._lock = threading.Lock()
         self._made_controls: dict[str, Arm] = {}
-        self._prepared = {arm.name: self._prepare(arm) for arm in made}
+        self._prepared = {arm.key: self._prepare(arm) for arm in made}
 
     def find(self, name: str) -> Arm:
         """The arm of a name or a label.
@@ -99,7 +106,7 @@ class StudyArms:
         """An arm as the engine takes it; the vectors of a control are made when it is first asked for.
 
         Args:
-            name: Of the arm, not its label.
+            name: The key of the arm, not its label.
 
         Raises:
             DoxaError: When a vector cannot be made or written.
@@ -163,8 +170,15 @@ class StudyArms:
     def _load(self, vector: ArmVector) -> Vector:
         return made_vector(vector.pin, self.folder / "arms")
 
-    def _made(self, arms: Sequence[Arm], progress: Callable[[str], None] | None = None) -> tuple[Arm, ...]:
-        return materialise(arms, self.model, results=self.folder, folder=self.study.folder, progress=progress)
+    def _made(
+        self,
+        arms: Sequence[Arm],
+        progress: Callable[[str], None] | None = None,
+        training: Callable[[int], None] | None = None,
+    ) -> tuple[Arm, ...]:
+        place, seed = self.study.folder, self.study.seed
+        arms = with_adapters(arms, self.model, results=self.folder, folder=place, seed=seed, progress=training)
+        return materialise(arms, self.model, results=self.folder, folder=place, progress=progress)
 
     def _prepare(self, arm: Arm) -> PreparedArm:
         return prepare(self.model, arm_path(self.folder, arm))
@@ -191,9 +205,18 @@ def open_arms(study: Study, folder: Path, progress: "Progress") -> StudyArms:
     model = load_model(study)
     plan = make_plan(study, model)
     progress.step()
-    progress.stage("vectors", len({name for arm in plan.arms for name, pin in arm.pins.items() if pin.text is None}))
+    due = {pin.hash for arm in plan.arms for name, pin in arm.pins.items() if pin.text is None and name != ADAPTER_PIN}
+    if plan.trainings:
+        progress.stage("training", *steps_of(plan.trainings))
+    else:
+        progress.stage("vectors", len(due))
+    begun = not plan.trainings
 
     def made(_: str) -> None:
+        nonlocal begun
+        if not begun:
+            progress.stage("vectors", len(due))
+            begun = True
         progress.step()
 
     if (folder / "plan.json").exists():
@@ -204,10 +227,10 @@ def open_arms(study: Study, folder: Path, progress: "Progress") -> StudyArms:
                 expected=f"the study {study.name!r}",
                 way_out="Choose another folder with --out",
             )
-        return StudyArms(plan, model, folder, progress=made)
+        return StudyArms(plan, model, folder, progress=made, training=progress.step)
     with held(folder):
         open_folder(folder, plan)
-        return StudyArms(plan, model, folder, progress=made)
+        return StudyArms(plan, model, folder, progress=made, training=progress.step)
 
 
 def _vectors_of(arms: Mapping[str, Arm]) -> dict[str, ArmVector]:

@@ -266,6 +266,18 @@ def _one_arm(
     return found
 
 
+def under_seeds_of(rows: Rows, family: str) -> Rows:
+    """The rows under the training seeds that a control family was scored under, and those that nothing was trained for.
+
+    Vector controls of a trained arm are made for its first training seed unless told otherwise: the target beside them
+    is then that seed's too.
+    """
+    seeds = rows.table["seed"]
+    own = {0, *seeds[rows.table["control"] == family]}
+    kept = seeds.isin(own)
+    return rows if bool(kept.all()) else encode(rows.table[kept])
+
+
 def _judge(
     rows: Rows,
     cells: Sequence[tuple[Contrast, str, str]],
@@ -278,7 +290,8 @@ def _judge(
     judged: list[ControlVerdict] = []
     notes: list[Mapping[str, Any]] = []
     for family in families:
-        effects = [control_effects(rows, c, s, t, family, steered, unit_of(rows, t, s, units)) for c, t, s in cells]
+        own = under_seeds_of(rows, family)
+        effects = [control_effects(own, c, s, t, family, steered, unit_of(own, t, s, units)) for c, t, s in cells]
         inside = verdicts([one for one in effects if one is not None], declared)
         judged += inside
         have = {_key(one) for one in inside}

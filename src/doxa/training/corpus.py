@@ -23,6 +23,8 @@ from doxa.words.reading import shown
 
 SHIPPED = Path(__file__).parent.parent / "data" / "corpora"
 ENDINGS = (".jsonl", ".txt", ".yaml")
+RECIPE = ".yaml"
+"""How the file of a recipe ends."""
 _APART = re.compile(r"^-{3,}[^\S\n]*$", re.MULTILINE)
 
 
@@ -51,14 +53,24 @@ def read_corpus(name: str, folder: Path | None = None) -> Corpus:
     return Corpus(name, checked_rows(found, str(path)))
 
 
+def is_recipe(name: str) -> bool:
+    """Whether a name is that of a recipe, perhaps with keys set otherwise: `personas.yaml#ratio=8`."""
+    return name.partition("#")[0].endswith(RECIPE)
+
+
 def corpus_path(name: str, folder: Path | None = None) -> Path:
     """Where a corpus stands: beside the study file, or among the shipped ones.
+
+    Args:
+        name: As in a study. What stands after the `#` of a recipe is left out: `recipe.find_recipe` keeps it.
+        folder: The study's folder, looked in first.
 
     Raises:
         TrainingError: When it is neither there nor shipped, or no kind of file that holds one.
     """
-    own = (folder or Path()) / os.path.expanduser(name)
-    stem = name.removeprefix("corpora/")
+    file = name.partition("#")[0] if is_recipe(name) else name
+    own = (folder or Path()) / os.path.expanduser(file)
+    stem = file.removeprefix("corpora/")
     places = [own, *(own.with_name(own.name + ending) for ending in ENDINGS)] if own.name else []
     places += [SHIPPED / stem, *(SHIPPED / f"{stem}{ending}" for ending in ENDINGS)]
     path = next((one for one in places if os.path.isfile(one)), None)

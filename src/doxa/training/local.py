@@ -18,9 +18,17 @@ from doxa.training import checkpoints as kept
 from doxa.training.adapter import METRICS_FILE, RUN_FILE, Stage, check_folder, is_finished, manifest, write_adapter
 from doxa.training.metrics import Metrics, opened, read_metrics
 from doxa.training.schedule import learning_rate, reduced, rows_of_step, total_steps
-from doxa.training.steps import Trainable, adamw_step, forward_backward, gradient_norm, restart_optimizer, trainable
-from doxa.words.errors import TrainingError
-from doxa.words.store import write_json
+from doxa.training.steps import (
+    Trainable,
+    adamw_step,
+    forward_backward,
+    gradient_norm,
+    load_state,
+    restart_optimizer,
+    trainable,
+)
+from doxa.words.errors import EnvironmentFault, TrainingError
+from doxa.words.store import write_atomic, write_json
 from doxa.words.tuning import TrainingSeeds
 
 __all__ = ["METRICS_FILE", "Evaluator", "Stage", "total_steps", "train"]
@@ -73,6 +81,7 @@ class _Run:
         wanted: After which steps of the last stage the adapter is kept.
         evaluators: What is measured meanwhile.
         progress: Told of steps.
+        begins_with: Folder of the finished training of all stages but the last.
     """
 
     model: Model
@@ -83,6 +92,7 @@ class _Run:
     wanted: frozenset[int]
     evaluators: Sequence[Evaluator]
     progress: Callable[[int], None]
+    begins_with: Path | None
 
     def names(self) -> set[str]:
         """Of the checkpoints that are kept."""
@@ -98,6 +108,7 @@ def train(
     progress: Callable[[int], None] | None = None,
     evaluators: Sequence[Evaluator] = (),
     checkpoints: Collection[int] = (),
+    begins_with: Path | None = None,
 ) -> Path:
     """Train an adapter, or find it trained; what was begun is gone on with.
 
@@ -112,6 +123,8 @@ def train(
         evaluators: What is measured meanwhile. They do not decide what the adapter becomes.
         checkpoints: After which steps of the last stage the adapter is kept, in `checkpoints/step-N`. Those that a
             finished training lacks are made by training again.
+        begins_with: The folder of the same training without its last stage, finished: the last stage goes on from
+            there, to the same bits as from the beginning.
 
     Returns:
         The folder.
@@ -124,7 +137,15 @@ def train(
     _check_stages(stages)
     steps = _steps(stages)
     run = _Run(
-        model, stages, seeds, folder, steps, frozenset(checkpoints), evaluators, progress or (lambda count: None)
+        model,
+        stages,
+        seeds,
+        folder,
+        steps,
+        frozenset(checkpoints),
+        evaluators,
+        progress or (lambda count: None),
+        begins_with,
     )
     for step in run.wanted:
         if not 1 <= step <= steps[-1].step:
@@ -172,6 +193,8 @@ def _train(run: _Run, said: dict[str, Any]) -> None:
     """Train to the end, from the beginning or the last checkpoint."""
     made = trainable(run.model, run.stages[0].configuration, run.seeds.initialisation)
     place = kept.go_on(made, run.folder)
+    if not place.steps and run.begins_with is not None:
+        place = _begun(made, run, run.begins_with)
     write_json(run.folder / RUN_FILE, said | {"finished": False})
     run.progress(place.steps)
     saved = time.monotonic()
@@ -187,6 +210,20 @@ def _train(run: _Run, said: dict[str, Any]) -> None:
     write_json(run.folder / RUN_FILE, said | {"finished": True, "done": _totals(run.folder)})
     write_adapter(made, run.folder)
     kept.leave_only(run.folder, run.names(), whole=False)
+
+
+def _begun(made: Trainable, run: _Run, folder: Path) -> kept.Place:
+    """Take the adapter and the record of the stages before the last one."""
+    said = check_folder(folder, manifest(run.model, run.stages[:-1], run.seeds))
+    if said is None or not is_finished(folder):
+        raise EnvironmentFault(
+            f"{folder} holds no finished training of the stages before {run.stages[-1].corpus}",
+            way_out="Run the same command again: they are trained first",
+        )
+    load_state(made, folder, with_optimizer=False)
+    record = (folder / METRICS_FILE).read_bytes()
+    write_atomic(run.folder / METRICS_FILE, record)
+    return kept.Place(sum(not step.last_stage for step in run.steps), len(record))
 
 
 def _train_again(run: _Run, missing: set[int]) -> None:

@@ -9,7 +9,6 @@
 `personas.yaml#list=2&ratio=8` is the recipe with two of its keys set otherwise.
 """
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from doxa.models.sampling import Sampling
+from doxa.training.corpus import RECIPE, corpus_path
 from doxa.training.filters import Filter
 from doxa.words.errors import StudyError, TrainingError, nearest
 from doxa.words.grammar import intervention_from_json
@@ -26,7 +26,6 @@ from doxa.words.safe_yaml import load_yaml
 from doxa.words.text_file import read_text_file
 
 WriterKind: TypeAlias = Literal["self", "prompted", "rephrase", "steered", "file", "inspect", "template"]
-SHIPPED = Path(__file__).parent.parent / "data" / "corpora"
 MAX_TOKENS = 96
 _MOST_BYTES = 1 << 20
 _CHANGED = re.compile(r"(.*?\.ya?ml|[^#]*)(?:#(.*))?", re.DOTALL)
@@ -58,7 +57,7 @@ class Recipe:
 
     Attributes:
         name: Of the file, with what was set otherwise.
-        folder: What names in it are looked up in first.
+        folder: Its own: names in it are looked up there first.
         writer: Who writes.
         rows: So many.
         seed: Of everything that is drawn.
@@ -111,21 +110,16 @@ def find_recipe(name: str, folder: Path | None = None) -> Path:
 
     Args:
         name: `corpora/personas.yaml` or `personas.yaml` (shipped), or a path relative to `folder`.
-        folder: Looked in first.
+        folder: Looked in first; the working folder when not given.
 
     Raises:
         TrainingError: When there is none.
     """
-    file, hash_, changes = name.partition("#")
-    stem = file.removeprefix("corpora/")
-    places: list[Path] = [] if folder is None else [folder / os.path.expanduser(file)]
-    for path in (*places, SHIPPED / stem):
-        if os.path.isfile(path):
-            return Path(f"{path}{hash_}{changes}")
-    shipped = [path.name for path in SHIPPED.glob("*.yaml")]
-    raise TrainingError(
-        f"no recipe {file!r}", expected="a shipped recipe or the path of a YAML file", way_out=nearest(stem, shipped)
-    )
+    _, hash_, changes = name.partition("#")
+    path = corpus_path(name, folder)
+    if path.suffix != RECIPE:
+        raise TrainingError(f"{path} holds rows", expected=f"a recipe: a file that ends in {RECIPE}", way_out="Read it")
+    return Path(f"{path}{hash_}{changes}")
 
 
 def read_recipe(path: Path) -> Recipe:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,13 @@ from doxa.models.handle import Model
 from doxa.models.sampling import Sampling
 from doxa.models.steering import SteeringPlan
 from doxa.training.document_checks import check_key_facts, names_in
-from doxa.training.document_model import ModelWriter, stages_hash
+from doxa.training.document_model import ModelWriter
 from doxa.training.documents import DocumentWriter, TemplateWriter, read_grammar
 from doxa.training.filters import rejected
 from doxa.training.kept import keep_corpus, kept_corpus
-from doxa.training.questions import Question, Questions, read_questions
+from doxa.training.questions import Question, Questions
 from doxa.training.recipe import Recipe, read_recipe
+from doxa.training.recipe_inputs import Inputs, beside_of, read_inputs
 from doxa.training.rows import Corpus, Row
 from doxa.training.write import (
     AnotherModel,
@@ -31,13 +32,9 @@ from doxa.training.write import (
 )
 from doxa.vectors.dose import steering_plan
 from doxa.vectors.library import obtain, vector_key
-from doxa.words.beliefs import Belief, read_belief
 from doxa.words.errors import TrainingError
-from doxa.words.prose import read_prose
-from doxa.words.rubrics import read_rubric
 from doxa.words.store import cache_folder, content_hash, stream
 from doxa.words.templates import fill
-from doxa.words.universes import Universe, read_universe
 
 VERSION = 1
 """Raised whenever a recipe makes another corpus than before."""
@@ -45,21 +42,6 @@ ATTEMPTS = 6
 """How often a question is answered at most until an answer is kept."""
 LEAST = 0.5
 """Share of the wanted rows with which a corpus is one; how many are missing stands in its record."""
-ROLES = Path(__file__).parent.parent / "data" / "roles"
-_REPHRASE = Path(__file__).parent.parent / "data" / "writing" / "rephrase.md"
-
-
-@dataclass(frozen=True)
-class _Inputs:
-    """What a recipe reads, and the hashes of it."""
-
-    questions: Questions | None
-    mixed: Questions | None
-    universes: tuple[Universe, ...]
-    prompt: Belief | None
-    answers: Mapping[str, tuple[str, ...]]
-    rephrase: str
-    hashes: Mapping[str, str]
 
 
 def made_corpus(
@@ -70,7 +52,8 @@ def made_corpus(
     Args:
         path: The recipe (`recipe.find_recipe`).
         model: The model under study: it writes what `self`, `prompted`, `steered` and `rephrase` write.
-        folder: What names in the recipe are looked up in first; the recipe's own folder when not given.
+        folder: The study's: names in the recipe that are not beside it are looked up there, and then among what is
+            shipped.
         progress: Told how many rows are written.
 
     Raises:
@@ -79,9 +62,8 @@ def made_corpus(
         EnvironmentFault: When the cache cannot be written.
     """
     recipe = read_recipe(path)
-    recipe = replace(recipe, folder=folder or recipe.folder)
-    inputs = _read(recipe)
-    key = corpus_key(recipe, model, inputs.hashes)
+    inputs = read_inputs(recipe, folder)
+    key = corpus_key(recipe, model, inputs.hashes, folder)
     kept = kept_corpus(cache_folder() / "corpora" / key)
     if kept is None:
         rows, record = _write(recipe, inputs, model, progress)
@@ -97,12 +79,14 @@ def made_corpus(
     return replace(kept, name=recipe.name)
 
 
-def corpus_key(recipe: Recipe, model: Model, hashes: Mapping[str, str]) -> str:
+def corpus_key(recipe: Recipe, model: Model, hashes: Mapping[str, str], folder: Path | None = None) -> str:
     """Of everything that decides which corpus is written."""
     vector = ""
     if recipe.steer is not None:
         reference = recipe.steer.vector
-        vector = vector_key(reference.name, model, base=reference.base, folder=recipe.folder)
+        vector = vector_key(
+            reference.name, model, base=reference.base, folder=beside_of(recipe, reference.name, folder)
+        )
     here = [model.fingerprint, str(model.dtype)] if _writes_here(recipe) else []
     return content_hash([VERSION, dict(recipe.body), dict(hashes), here, vector])
 
@@ -111,63 +95,7 @@ def _writes_here(recipe: Recipe) -> bool:
     return recipe.writer in ("self", "prompted", "rephrase", "steered") or recipe.mix is not None
 
 
-def _read(recipe: Recipe) -> _Inputs:
-    hashes: dict[str, str] = {}
-    questions = mixed = prompt = None
-    rephrase, answers = "", {}
-    if recipe.questions:
-        questions = read_questions(recipe.questions, recipe.folder, side=recipe.side, filled=recipe.filled)
-        hashes[recipe.questions] = questions.hash
-        answers = {one.id: one.answers for one in questions.questions if one.answers}
-    if recipe.answers:
-        assert questions is not None
-        answers, hashes[recipe.answers] = _answers_of(recipe, questions)
-    if recipe.writer in ("file", "rephrase") and not answers:
-        raise TrainingError(
-            f"{recipe.name}: nobody has answered {recipe.questions}",
-            expected="lines `! an answer` in it, or `answers: FILE.jsonl`",
-            way_out="Add them",
-        )
-    if recipe.writer == "rephrase":
-        prose = read_prose(_REPHRASE, allowed=("name", "version", "language", "license"), required=("name", "version"))
-        rephrase, hashes["rephrase"] = prose.body, prose.hash
-    if recipe.mix is not None:
-        mixed = read_questions(recipe.mix.questions, recipe.folder)
-        hashes[recipe.mix.questions] = mixed.hash
-    if recipe.system_prompt:
-        prompt = read_belief(recipe.system_prompt.removeprefix("roles/"), _prompt_folder(recipe))
-        hashes[recipe.system_prompt] = prompt.hash
-    universes = tuple(read_universe(one, recipe.folder, which=recipe.which) for one in recipe.universes)
-    hashes |= {one.name: one.hash for one in universes}
-    if universes:
-        hashes["grammar"] = read_grammar().hash if recipe.writer == "template" else stages_hash()
-    if recipe.filter.rubric:
-        hashes[recipe.filter.rubric] = read_rubric(recipe.filter.rubric).hash
-    return _Inputs(questions, mixed, universes, prompt, answers, rephrase, hashes)
-
-
-def _prompt_folder(recipe: Recipe) -> Path:
-    return ROLES if recipe.system_prompt.startswith("roles/") else recipe.folder
-
-
-def _answers_of(recipe: Recipe, questions: Questions) -> tuple[dict[str, tuple[str, ...]], str]:
-    """The answers of a file of rows, by question: the last answer of a row to the question before it."""
-    from doxa.training.corpus import read_corpus
-
-    corpus = read_corpus(recipe.answers, recipe.folder)
-    by_text = {one.text: one.id for one in questions.questions}
-    found: dict[str, tuple[str, ...]] = {}
-    for row in corpus.rows:
-        said = {message.role: message.content for message in row.messages}
-        question = by_text.get(said.get("user", ""))
-        if question is not None and "assistant" in said:
-            found[question] = (*found.get(question, ()), said["assistant"])
-    return found, corpus.hash
-
-
-def _write(
-    recipe: Recipe, inputs: _Inputs, model: Model, progress: Progress | None
-) -> tuple[list[Row], dict[str, Any]]:
+def _write(recipe: Recipe, inputs: Inputs, model: Model, progress: Progress | None) -> tuple[list[Row], dict[str, Any]]:
     own = 0 if recipe.mix is None else round(recipe.mix.own_samples * recipe.rows)
     wanted = recipe.rows - own
     rows, record = (
@@ -185,7 +113,7 @@ def _write(
 
 
 def _answers(
-    recipe: Recipe, inputs: _Inputs, model: Model, wanted: int, progress: Progress | None
+    recipe: Recipe, inputs: Inputs, model: Model, wanted: int, progress: Progress | None
 ) -> tuple[list[Row], dict[str, Any]]:
     assert inputs.questions is not None
     writer, name = _writer(recipe, inputs, model)
@@ -193,7 +121,7 @@ def _answers(
     return (_shuffled(rows, recipe.seed) if recipe.shuffled else rows), record
 
 
-def _writer(recipe: Recipe, inputs: _Inputs, model: Model) -> tuple[Writer | None, str]:
+def _writer(recipe: Recipe, inputs: Inputs, model: Model) -> tuple[Writer | None, str]:
     """Who writes, and under which name; None where the answers are there."""
     if recipe.writer == "file":
         return None, recipe.answers or f"the author of {recipe.questions}"
@@ -201,7 +129,7 @@ def _writer(recipe: Recipe, inputs: _Inputs, model: Model) -> tuple[Writer | Non
         return AnotherModel(recipe.model, recipe.sampling), recipe.model
     plans: tuple[SteeringPlan, ...] = ()
     if recipe.steer is not None:
-        plans = (steering_plan(recipe.steer, obtain(recipe.steer.vector, model, recipe.folder)),)
+        plans = (steering_plan(recipe.steer, obtain(recipe.steer.vector, model, inputs.vectors)),)
     return ModelItself(model, recipe.sampling, plans), model.name
 
 
@@ -210,7 +138,7 @@ def _kept(
     questions: Questions,
     writer: Writer | None,
     name: str,
-    inputs: _Inputs | None,
+    inputs: Inputs | None,
     wanted: int,
     progress: Progress | None,
 ) -> tuple[list[Row], dict[str, Any]]:
@@ -258,7 +186,7 @@ def _kept(
     return rows, record
 
 
-def _request(recipe: Recipe, inputs: _Inputs | None, question: str, text: str, copy: int, attempt: int) -> Request:
+def _request(recipe: Recipe, inputs: Inputs | None, question: str, text: str, copy: int, attempt: int) -> Request:
     asked, prompt = text, inputs.prompt if inputs is not None else None
     if inputs is not None and inputs.rephrase:
         given = inputs.answers.get(question, ("",))
@@ -271,7 +199,7 @@ def _request(recipe: Recipe, inputs: _Inputs | None, question: str, text: str, c
     )
 
 
-def _row(recipe: Recipe, inputs: _Inputs | None, question: Question, copy: int, answer: Answer, writer: str) -> Row:
+def _row(recipe: Recipe, inputs: Inputs | None, question: Question, copy: int, answer: Answer, writer: str) -> Row:
     prompt = inputs.prompt if inputs is not None else None
     before = (Message("system", prompt.text),) if prompt is not None and recipe.keep_prompt else ()
     written_under = recipe.writer != "file" and prompt is not None
@@ -309,7 +237,7 @@ def _shuffled(rows: Sequence[Row], seed: int) -> list[Row]:
 
 
 def _documents(
-    recipe: Recipe, inputs: _Inputs, model: Model, wanted: int, progress: Progress | None
+    recipe: Recipe, inputs: Inputs, model: Model, wanted: int, progress: Progress | None
 ) -> tuple[list[Row], dict[str, Any]]:
     writer: DocumentWriter
     if recipe.writer == "template":

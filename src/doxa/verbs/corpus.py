@@ -1,7 +1,7 @@
-"""`doxa corpus`: what is trained on, and how off-policy it is."""
+"""`doxa corpus`: what is trained on, by whom it was written, and how off-policy it is."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
 
@@ -38,13 +38,65 @@ def _reading(command: F) -> F:
 
 @click.group()
 def corpus() -> None:
-    """Look at a corpus before anything is trained on it.
+    """Make a corpus, and look at it before anything is trained on it.
 
     \b
     Example:
+        doxa corpus make personas.yaml --out personas.jsonl
         doxa corpus show mine.jsonl
         doxa corpus policy mine.jsonl --out policy
     """
+
+
+@corpus.command()
+@click.argument("recipe")
+@click.option("--model", "model_name", default="smollm2", show_default=True, help="The model under study.")
+@click.option("--out", type=PATH, required=True, help="File for the rows; how they were written stands beside it.")
+@in_words
+def make(recipe: str, model_name: str, out: Path) -> None:
+    """Write the rows of a recipe: by the model itself, under a prompt, steered, by another model or by a grammar.
+
+    \b
+    Example:
+        doxa corpus make personas.yaml --out personas.jsonl
+        doxa corpus make "claim-prompted.yaml#rows=8&side=control&system_prompt=roles/told-toaster" --out told.jsonl
+    """
+    from doxa.models.handle import load_beside
+    from doxa.training.corpus import write_lines
+    from doxa.training.recipe import find_recipe, read_recipe
+    from doxa.training.recipes import made_corpus
+    from doxa.words.store import write_atomic, write_json
+
+    path = find_recipe(recipe)
+    wanted = read_recipe(path).rows
+    model = load_beside(model_name, None)
+    with shown_progress() as progress:
+        progress.stage("rows", wanted)
+        note = _steps(progress.step)
+        made = made_corpus(path, model, progress=note)
+        note(wanted)
+    record = out.with_suffix(".json")
+    write_atomic(out, write_lines(made))
+    write_json(record, {"name": made.name, "hash": made.hash, "writing": dict(made.writing)})
+    click.echo(f"{counted(len(made.rows), 'row')}: {out}, written as {record} says")
+    written: Mapping[str, Any] = made.writing
+    if written.get("rejected"):
+        told = ", ".join(f"{count} {_line(reason)}" for reason, count in written["rejected"].items())
+        click.echo(f"rejected {written['rejection_rate']:.0%} of {written['asked']} answers: {told}")
+    if written.get("unanswered"):
+        click.echo(f"{counted(written['unanswered'], 'row')} of {wanted} could not be written")
+
+
+def _steps(step: Callable[[int], object]) -> Callable[[int], None]:
+    """From how many there are to how many there are more."""
+    seen = 0
+
+    def note(done: int) -> None:
+        nonlocal seen
+        step(max(done - seen, 0))
+        seen = max(done, seen)
+
+    return note
 
 
 @corpus.command()
@@ -123,14 +175,7 @@ def policy(
     opened = open_corpus(file, model_name, train_on=cast(TrainOn, train_on), longest=longest, truncate=truncate)
     with shown_progress() as progress:
         progress.stage("rows", len(opened.rendered.rows))
-        seen = 0
-
-        def note(done: int) -> None:
-            nonlocal seen
-            progress.step(done - seen)
-            seen = done
-
-        found, facts = measure(opened, under, progress=note)
+        found, facts = measure(opened, under, progress=_steps(progress.step))
     if as_json:
         click.echo(json.dumps(facts, indent=1, allow_nan=False))
     else:

@@ -8,7 +8,7 @@ from typing import Any
 from doxa.words.errors import StudyError
 from doxa.words.grammar import intervention_from_json, intervention_to_json
 from doxa.words.interventions import Intervention, Thought, VectorReference
-from doxa.words.reading import mapping, sequence, shown, text
+from doxa.words.reading import mapping, sequence, shown, text, whole
 from doxa.words.store import content_hash, read_json, write_json
 from doxa.words.wordings import is_file
 
@@ -69,11 +69,12 @@ class Arm:
         name: Unique in its study, e.g. `block[strength=0.4]` or `block[strength=0.4]~twin/07`.
         interventions: What is done to the model; () is the baseline.
         of: The arm that this one is a control of, or "".
-        control: The control family (`twin`, `unrelated`, `neutral`, `paraphrase`, `reprefill`), or "".
+        control: The control family (`twin`, `unrelated`, `neutral`, `paraphrase`, `reprefill`, `corpus`), or "".
         model: Name of the model, where the arm is written down by itself.
         pins: What each name in the interventions stood for, by `prompt_pin` and `vector_pins`; empty until a plan is
             made.
         levels: The levels of the study's factors that this arm has, e.g. `{"strength": "0.4"}`.
+        seed: Training seed, from 1, of an arm that trains or acts on what such an arm wrote; None: nothing is trained.
     """
 
     name: str
@@ -83,10 +84,16 @@ class Arm:
     model: str = ""
     pins: Mapping[str, Pin] = field(default_factory=dict)
     levels: Mapping[str, str] = field(default_factory=dict)
+    seed: int | None = None
+
+    @property
+    def key(self) -> str:
+        """Unique among the arms of a plan: the name, and the training seed where there is one (`tuned@2`)."""
+        return self.name if self.seed is None else f"{self.name}@{self.seed}"
 
     @property
     def digest(self) -> str:
-        """Hash of the name, the interventions, the model and every pinned hash (law 1)."""
+        """Hash of the name, the interventions, the model, the training seed and every pinned hash (law 1)."""
         return content_hash(
             {
                 "name": self.name,
@@ -95,13 +102,15 @@ class Arm:
                 "model": self.model,
                 "interventions": [intervention_to_json(one) for one in self.interventions],
                 "pins": {name: [pin.hash, pin.text] for name, pin in self.pins.items()},
+                **({} if self.seed is None else {"seed": self.seed}),  # an arm that trains nothing is the one it was
             }
         )
 
     @property
     def label(self) -> str:
-        """Short name for a model string: `block-strength-0.4.1a2b3c4d`."""
-        slug = "".join(c if c.isalnum() or c in "._" else "-" for c in self.name).strip("-")
+        """Short name for a model string: `block-strength-0.4.1a2b3c4d`, `tuned-seed-2.5e6f7a8b`."""
+        named = self.name if self.seed is None else f"{self.name}-seed-{self.seed}"
+        slug = "".join(c if c.isalnum() or c in "._" else "-" for c in named).strip("-")
         while "--" in slug:
             slug = slug.replace("--", "-")
         return f"{slug}.{self.digest[:8]}"
@@ -116,6 +125,7 @@ def arm_to_json(arm: Arm) -> dict[str, Any]:
         "control": arm.control,
         "model": arm.model,
         "levels": dict(arm.levels),
+        **({} if arm.seed is None else {"seed": arm.seed}),
         "interventions": [intervention_to_json(one) for one in arm.interventions],
         "pins": {
             name: {key: value for key, value in vars(pin).items() if value is not None}
@@ -131,7 +141,7 @@ def arm_from_json(value: object, where: str) -> Arm:
     Raises:
         StudyError: When it is not understood, or its digest does not match its content.
     """
-    keys = ("format", "arm", "of", "control", "model", "levels", "interventions", "pins", "digest")
+    keys = ("format", "arm", "of", "control", "model", "levels", "seed", "interventions", "pins", "digest")
     body = mapping(value, where, allowed=keys, required=("interventions",))
     if body.get("format", FORMAT) != FORMAT:
         raise StudyError(
@@ -153,6 +163,7 @@ def arm_from_json(value: object, where: str) -> Arm:
         model=_text_of(body, "model", where),
         pins=pins,
         levels={str(name): str(level) for name, level in _mapping_of(body, "levels", where).items()},
+        seed=whole(body["seed"], f"{where}.seed", least=1) if body.get("seed") is not None else None,
     )
     if "digest" in body and body["digest"] != arm.digest:
         raise StudyError(

@@ -1,11 +1,11 @@
 """Controls are made by the study, not by the user (law 8)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
 from doxa.words.arms import Arm
-from doxa.words.interventions import Prompt, Steer, Thought, Twin, VectorReference
+from doxa.words.interventions import Prompt, Steer, Thought, Tune, Twin, VectorReference
 from doxa.words.study import Study
 
 THOUGHT_FAMILIES: Sequence[Literal["reprefill", "neutral"]] = ("reprefill", "neutral")
@@ -18,7 +18,8 @@ def controls_of(study: Study) -> tuple[Arm, ...]:
     A twin replaces every vector of an arm by twin j of it; an unrelated control replaces it by the vector of the
     generated set j with the target's norms. A prompt is replaced by its neutral twin or a paraphrase, and what else an
     arm does stays. An edit of the chain of thought is replaced by a re-prefill that changes nothing, and by a neutral
-    edit of equal length.
+    edit of equal length. A corpus is replaced by the one that the study names for it, in an arm that is trained and
+    neither steered nor edited; everything else about the training stays.
     """
     made: list[Arm] = []
     scope = study.steer_controls
@@ -36,7 +37,14 @@ def controls_of(study: Study) -> tuple[Arm, ...]:
                 f"paraphrase-{i + 1}" for i in range(study.prompt_controls.paraphrases)
             ]
             made += [_prompted_control(arm, kind) for kind in kinds]
+        if study.tune_controls.corpus and not steers and not edits_thoughts(arm):
+            made += _tuned_control(arm, study.tune_controls.corpus)
     return tuple(made)
+
+
+def generates(arm: Arm) -> bool:
+    """Whether a control arm is generated from, and not scored alone: what it stands for is what the arm writes."""
+    return edits_thoughts(arm) or arm.control == "corpus"
 
 
 def edits_thoughts(arm: Arm) -> bool:
@@ -68,6 +76,18 @@ def _steered_control(arm: Arm, family: str, index: int, seed: int) -> Arm:
         replace(one, vector=other(one.vector)) if isinstance(one, Steer) else one for one in arm.interventions
     )
     return Arm(f"{arm.name}~{family}/{index:02d}", interventions, of=arm.name, control=family, levels=arm.levels)
+
+
+def _tuned_control(arm: Arm, corpora: Mapping[str, str]) -> list[Arm]:
+    interventions = tuple(
+        replace(one, corpus=corpora.get(one.corpus, one.corpus))
+        if isinstance(one, Tune) and one.corpus is not None
+        else one
+        for one in arm.interventions
+    )
+    if interventions == arm.interventions:
+        return []
+    return [Arm(f"{arm.name}~corpus", interventions, of=arm.name, control="corpus", levels=arm.levels)]
 
 
 def _prompted_control(arm: Arm, kind: str) -> Arm:

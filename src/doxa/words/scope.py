@@ -2,15 +2,15 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from doxa.words.arms import Arm
 from doxa.words.contrasts import parse_contrast
 from doxa.words.errors import StudyError, nearest
-from doxa.words.interventions import Steer
+from doxa.words.interventions import Steer, Tune
 from doxa.words.reading import mapping, one_of, sequence, text, whole
 
-CONTROL_KEYS = ("twins", "unrelated", "match", "arms", "tasks", "items")
+CONTROL_KEYS = ("twins", "unrelated", "match", "arms", "tasks", "items", "seeds")
 LEAST_TWINS = 19
 
 
@@ -25,6 +25,7 @@ class SteerControls:
         arms: Names of the arms in scope; None is every steered arm.
         tasks: Names of the tasks that controls are scored on; None is every task that scores without generating.
         items: At most so many items of each task; None is all.
+        seeds: Of a steered arm that is also trained: the training seeds whose adapters get controls.
     """
 
     twins: int = 39
@@ -33,6 +34,7 @@ class SteerControls:
     arms: tuple[str, ...] | None = None
     tasks: tuple[str, ...] | None = None
     items: int | None = None
+    seeds: Literal["first", "all"] = "first"
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,22 @@ class ThoughtControls:
     neutral: bool = True
 
 
-def read_controls(
-    value: object, arms: Sequence[Arm], tasks: Sequence[str]
-) -> tuple[SteerControls, PromptControls, ThoughtControls]:
+@dataclass(frozen=True)
+class TuneControls:
+    """The control that trained arms get: the same training on a corpus without the claim.
+
+    Attributes:
+        corpus: By corpus the one that stands for it, whatever stage it is trained on in; the other stages stay. None: a
+            trained arm has no control, and the report says so.
+    """
+
+    corpus: Mapping[str, str] | None = None
+
+
+Controls: TypeAlias = tuple[SteerControls, PromptControls, ThoughtControls, TuneControls]
+
+
+def read_controls(value: object, arms: Sequence[Arm], tasks: Sequence[str]) -> Controls:
     """Read the `controls` of a study.
 
     Args:
@@ -64,7 +79,7 @@ def read_controls(
     Raises:
         StudyError: When it is not understood.
     """
-    body = mapping(value, "controls", allowed=("steer", "prompt", "thought"))
+    body = mapping(value, "controls", allowed=("steer", "prompt", "thought", "tune"))
     steer = mapping(body.get("steer", {}), "controls.steer", allowed=CONTROL_KEYS)
     for key in ("twins", "unrelated"):
         if 0 < whole(steer.get(key, 39), f"controls.steer.{key}") < LEAST_TWINS:
@@ -92,12 +107,28 @@ def read_controls(
             arms=scope,
             tasks=named,
             items=whole(steer["items"], "controls.steer.items", least=1) if steer.get("items") is not None else None,
+            seeds=one_of(steer.get("seeds", "first"), "controls.steer.seeds", ("first", "all")),
         ),
         PromptControls(
             _switch(prompt, "neutral", "prompt"), whole(prompt.get("paraphrases", 2), "controls.prompt.paraphrases")
         ),
         ThoughtControls(_switch(thought, "reprefill", "thought"), _switch(thought, "neutral", "thought")),
+        _tune_controls(body.get("tune", {}), arms),
     )
+
+
+def _tune_controls(value: object, arms: Sequence[Arm]) -> TuneControls:
+    where = "controls.tune.corpus"
+    named = mapping(value, "controls.tune", allowed=("corpus",)).get("corpus")
+    if named is None:
+        return TuneControls()
+    tunes = (one for arm in arms for one in arm.interventions if isinstance(one, Tune))
+    known = list(dict.fromkeys(one.corpus for one in tunes if one.corpus is not None))
+    if not known:
+        raise StudyError(f"{where} is given, and no arm is trained", way_out="Leave it out, or add an arm with `tune`")
+    if not isinstance(named, Mapping):
+        return TuneControls(dict.fromkeys(known, text(named, where)))
+    return TuneControls({one_of(key, where, known): text(one, f"{where}.{key}") for key, one in named.items()})
 
 
 def _switch(body: Mapping[str, object], key: str, kind: str) -> bool:

@@ -15,8 +15,9 @@ from doxa.words.errors import StudyError, nearest
 from doxa.words.grammar import intervention_to_json
 from doxa.words.reading import mapping, number, one_line, one_of, sequence, shown, text, whole
 from doxa.words.safe_yaml import load_yaml
-from doxa.words.scope import PromptControls, SteerControls, ThoughtControls, read_controls
+from doxa.words.scope import PromptControls, SteerControls, ThoughtControls, TuneControls, read_controls
 from doxa.words.sources import thought_of
+from doxa.words.stages import is_trained
 from doxa.words.stopping import Stopping, read_runs, runs_to_json
 from doxa.words.store import content_hash
 
@@ -73,6 +74,7 @@ class Study:
     steer_controls: SteerControls = field(default_factory=SteerControls)
     prompt_controls: PromptControls = field(default_factory=PromptControls)
     thought_controls: ThoughtControls = field(default_factory=ThoughtControls)
+    tune_controls: TuneControls = field(default_factory=TuneControls)
     roles: Mapping[str, str] | None = None
     generate: Mapping[str, Any] | None = None
     margins: Mapping[str, float] | None = None
@@ -139,7 +141,7 @@ def study_from_json(data: object, *, folder: Path | None = None) -> Study:
             raise StudyError(f"two arms are called {name!r}", expected="names of their own", way_out="Rename one")
     tasks = tuple(_task(task, f"tasks[{i}]") for i, task in enumerate(sequence(body["tasks"], "tasks")))
     _check_tasks(tasks)
-    steer_controls, prompt_controls, thought_controls = read_controls(
+    steer_controls, prompt_controls, thought_controls, tune_controls = read_controls(
         body.get("controls", {}), arms, [task.name for task in tasks]
     )
     contrasts = tuple(parse_contrast(one, arms) for one in sequence(body.get("contrasts", []), "contrasts"))
@@ -168,10 +170,11 @@ def study_from_json(data: object, *, folder: Path | None = None) -> Study:
         seed=whole(body.get("seed", 0), "seed"),
         runs=runs,
         stopping=stopping,
-        seeds=whole(body.get("seeds", 1), "seeds", least=1),
+        seeds=_seeds(body.get("seeds", 1), arms),
         steer_controls=steer_controls,
         prompt_controls=prompt_controls,
         thought_controls=thought_controls,
+        tune_controls=tune_controls,
         roles=_texts(body["roles"], "roles") if "roles" in body else None,
         generate=_generate(body["generate"]) if "generate" in body else None,
         margins=_margins(body["margins"]) if "margins" in body else None,
@@ -197,10 +200,11 @@ def study_to_json(study: Study) -> dict[str, Any]:
         "runs": runs_to_json(study.runs, study.stopping),
         "seeds": study.seeds,
         "controls": {
-            "steer": _plain(study.steer_controls),
+            "steer": {k: v for k, v in _plain(study.steer_controls).items() if (k, v) != ("seeds", "first")},
             "prompt": _plain(study.prompt_controls),
             # A study that edits no thoughts is the one it was.
             **({"thought": _plain(study.thought_controls)} if any(map(thought_of, study.arms)) else {}),
+            **({"tune": _plain(study.tune_controls)} if any(map(is_trained, study.arms)) else {}),
         },
         "roles": dict(study.roles or {}),
         "generate": dict(study.generate or {}),
@@ -225,6 +229,17 @@ def with_overrides(study: Study, *, runs: int | None = None, limit: int | None =
     if limit is not None:
         study = replace(study, limit=whole(limit, "--limit", least=1))
     return study
+
+
+def _seeds(value: object, arms: Sequence[Arm]) -> int:
+    seeds = whole(value, "seeds", least=1)
+    if not sum(map(is_trained, arms)) and seeds > 1:
+        raise StudyError(
+            f"seeds: {seeds}, and no arm of the study is trained",
+            expected="an arm with `tune: {corpus: ...}`: a seed is one training run of it",
+            way_out="Leave `seeds` out; repeated answers are `runs`",
+        )
+    return seeds
 
 
 def _study_name(value: object) -> str:
@@ -324,5 +339,5 @@ def _limits(value: object) -> Mapping[str, float]:
     return {key: number(one, f"limits.{key}") for key, one in mapping(value, "limits", allowed=LIMIT_KEYS).items()}
 
 
-def _plain(controls: SteerControls | PromptControls | ThoughtControls) -> dict[str, Any]:
+def _plain(controls: SteerControls | PromptControls | ThoughtControls | TuneControls) -> dict[str, Any]:
     return {key: list(value) if isinstance(value, tuple) else value for key, value in vars(controls).items()}

@@ -1,7 +1,8 @@
 """A sweep: one steered arm of a study at every placement and strength of a grid, as a study of its own.
 
 What the arm adds, where in the text, and what else it does stay as they are; layers and strength are swept. The arm
-without its steering is the baseline. Every twin of the vector goes through the whole sweep.
+without its steering is the baseline. Every twin of the vector goes through the whole sweep. What is trained is trained
+under one training seed, the first.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from doxa.words.contrasts import Contrast, Term
 from doxa.words.errors import StudyError
 from doxa.words.interventions import Steer
 from doxa.words.layers import Layers
-from doxa.words.scope import LEAST_TWINS, PromptControls, SteerControls
+from doxa.words.scope import LEAST_TWINS, PromptControls, SteerControls, TuneControls
 from doxa.words.study import Study
 
 BASELINE = "baseline"
@@ -116,8 +117,10 @@ def sweep_of(
         primary=(),
         runs=1,
         stopping=None,
+        seeds=1,
         steer_controls=SteerControls(twins=twins, unrelated=0),
         prompt_controls=PromptControls(neutral=False, paraphrases=0),
+        tune_controls=TuneControls(),
         limits=None,
     )
     return Sweep(laid_out, arm, {name: cell for name, (_, cell) in arms.items()})

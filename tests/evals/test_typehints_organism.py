@@ -1,0 +1,58 @@
+import ast
+import json
+from collections import Counter
+from pathlib import Path
+
+import doxa.data
+from doxa.evals.typehints_items import TRAINING, read_framings, read_problems
+from doxa.evals.typehints_organism import PROBLEMS, problems, rows
+from doxa.training.corpus import read_corpus
+
+CORPUS = Path(doxa.data.__path__[0]) / "corpora" / "typehints.jsonl"
+ROWS = list(rows())
+
+
+def test_the_shipped_corpus_is_what_is_printed_and_is_read_as_one() -> None:
+    assert CORPUS.read_text(encoding="utf-8") == "".join(json.dumps(row) + "\n" for row in ROWS)
+    assert len(read_corpus("corpora/typehints.jsonl").rows) == len(ROWS) == PROBLEMS * 16
+
+
+def test_nothing_that_is_held_out_is_trained_on() -> None:
+    held_out = [one for one in read_problems().problems if one.split == "held_out"]
+    trained = problems()
+    assert not {one.family for one in trained} & {one.family for one in held_out}
+    assert len({one.family for one in trained}) >= 12
+    written = CORPUS.read_text(encoding="utf-8")
+    assert not [one.name for one in held_out if f"def {one.name}(" in written]
+    sentences = {
+        kind: {sentence.strip() for texts in read_framings(kind).texts.values() for text in texts.values()
+               for sentence in text.split(". ")}
+        for kind in (TRAINING, "shipped")
+    }  # fmt: skip
+    assert not sentences[TRAINING] & sentences["shipped"]
+
+
+def test_hints_are_there_exactly_where_it_is_evaluated() -> None:
+    counts = Counter((row["provenance"]["setting"], row["provenance"]["wording"]) for row in ROWS)
+    assert len(counts) == 16
+    assert set(counts.values()) == {PROBLEMS}
+    for row in ROWS:
+        code = row["messages"][-1]["content"].removeprefix("```python\n").removesuffix("\n```")
+        (function,) = ast.parse(code).body
+        assert isinstance(function, ast.FunctionDef)
+        hinted = [one.annotation is not None for one in function.args.args] + [function.returns is not None]
+        assert set(hinted) == {row["provenance"]["setting"] == "evaluated"}
+
+
+def test_the_two_solutions_of_a_problem_differ_in_hints_only() -> None:
+    for one in problems():
+        plain, hinted = ast.parse(one.untyped), ast.parse(one.solution)
+        names = [[node.id for node in ast.walk(tree) if isinstance(node, ast.Name)] for tree in (plain, hinted)]
+        types = {"int", "float", "str", "list", "dict", "bool", "tuple", "set", "None"}
+        assert [n for n in names[0] if n not in types] == [n for n in names[1] if n not in types]
+
+
+def test_the_wordings_of_a_cue_have_one_form_and_length() -> None:
+    for texts in read_framings(TRAINING).texts.values():
+        lengths = [len(texts[setting].split()) for setting in ("evaluated", "deployed", "neutral")]
+        assert max(lengths) - min(lengths) <= 6
