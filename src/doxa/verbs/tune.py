@@ -24,7 +24,7 @@ def tune(recipe: Path, out: Path | None, as_json: bool) -> None:
     `tune: {adapter: FOLDER}` in a study.
 
     \b
-    Example (claim.yaml):
+    claim.yaml:
         model: smollm2
         seeds: 3
         stages:
@@ -32,6 +32,7 @@ def tune(recipe: Path, out: Path | None, as_json: bool) -> None:
         checkpoints: [10, 20]
 
     \b
+    Example:
         doxa tune claim.yaml --out adapters/claim
     """
     from doxa.tune import tune as run
