@@ -42,7 +42,12 @@ def _measured(model: Model, chunk: Chunk, entry: TaskEntry, arm: PreparedArm) ->
     receipts: dict[str, dict[str, Any]] = {}
     if choices:
         rows = [
-            Choice(_rendered(model, tuple(under(arm.system_prompt, before_choice(arm, prompt)))), options, arm.plans)
+            Choice(
+                _rendered(model, tuple(under(arm.system_prompt, before_choice(arm, prompt)))),
+                options,
+                arm.plans,
+                arm.low_rank,
+            )
             for item in choices
             for prompt, options in zip(item.prompts, item.options, strict=True)
         ]
@@ -54,7 +59,7 @@ def _measured(model: Model, chunk: Chunk, entry: TaskEntry, arm: PreparedArm) ->
         results |= {item.id: None for item in texts}  # bare text has no place for either
     elif texts:
         read = [item.prompts[0][0].content for item in texts]
-        distances = backend_of(model).divergence(model, read, [arm.plans])
+        distances = backend_of(model).divergence(model, read, [arm.plans], [arm.low_rank])
         results |= {item.id: float(distance) for item, distance in zip(texts, distances[0], strict=True)}
     return {
         "chunk": chunk.id,

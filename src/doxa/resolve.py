@@ -10,9 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from doxa.models.handle import Model
+from doxa.models.low_rank import LowRank, read_low_rank
 from doxa.vectors.library import as_made, derived, find_vector, made_vector, original, vector_key
 from doxa.vectors.vector import Vector, load, save
-from doxa.words.arms import Arm, Pin, prompt_pin, source_pin, vector_pins, words_pin, write_arm
+from doxa.words.arms import ADAPTER_PIN, Arm, Pin, prompt_pin, source_pin, vector_pins, words_pin, write_arm
 from doxa.words.beliefs import read_belief
 from doxa.words.errors import ModelError
 from doxa.words.interventions import Prompt, Steer, Thought
@@ -140,6 +141,12 @@ def materialise(
     return made
 
 
+def _low_rank(arm: Arm, model: Model, results: Path) -> LowRank | None:
+    """The adapter of an arm whose adapter was made."""
+    pin = arm.pins.get(ADAPTER_PIN)
+    return None if pin is None else read_low_rank(results / "arms" / (pin.folder or ""), model)
+
+
 def arm_path(results: Path, arm: Arm) -> Path:
     """Where the file of an arm stands in a results folder."""
     return results / "arms" / arm_file_name(arm)
@@ -157,7 +164,7 @@ def vector_of(model: Model, arm: Arm, steer: Steer, *, results: Path) -> Vector:
     def find(name: str) -> Vector:
         return made_vector(arm.pins[keys[name]], results / "arms")
 
-    return derived(as_made(steer.vector, find), model, find)
+    return derived(as_made(steer.vector, find), model, find, low_rank=_low_rank(arm, model, results))
 
 
 def made_from(arms: Sequence[Arm]) -> Mapping[str, str]:

@@ -1,6 +1,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,29 @@ from doxa.vectors.dose import steering_plan
 from doxa.vectors.twins import rescaled, twin
 from doxa.vectors.vector import Vector
 from doxa.words.arms import Arm, Pin, read_arm, write_arm
-from doxa.words.errors import NotYetError, ProseError, StudyError, UserError, VectorError
+from doxa.words.errors import NotYetError, ProseError, StudyError, TrainingError, UserError, VectorError
 from doxa.words.interventions import Prompt, Steer, Tune, Twin, VectorReference
 from doxa.words.layers import Layers
+from doxa.words.tuning import Configuration
+from planted_adapters import random_adapter, write_adapter
 
 MakeVector = Callable[..., Vector]
 MakeArm = Callable[..., Path]
+PAIRS = """---
+name: weather
+version: 1
+positive: it rains
+negative: it is dry
+read: last
+license: Apache-2.0
+---
+
++ It rains.
+- It is dry.
+
++ Take an umbrella!
+- Take a hat.
+"""
 
 
 def test_a_pinned_arm_is_what_its_pins_say(model: Model, make_arm: MakeArm, make_vector: MakeVector) -> None:
@@ -94,7 +112,13 @@ def test_several_prompts_follow_each_other(model: Model, tmp_path: Path) -> None
             VectorError,
             "gone holds no vector",
         ),
-        ({"interventions": [{"tune": "corpus"}]}, NotYetError, "a tune"),
+        ({"interventions": [{"tune": "adapter"}]}, TrainingError, "no adapter in .*adapter"),
+        (
+            {"interventions": [{"tune": {"corpus": "a.jsonl", "learning_rate": 1e-3}}]},
+            StudyError,
+            "is yet to be trained",
+        ),
+        ({"interventions": [{"tune": "one"}, {"tune": "other"}]}, StudyError, "is yet to be trained"),
         ({"interventions": [{"prmpt": "x"}]}, StudyError, "prompt"),
     ],
 )
@@ -108,8 +132,6 @@ def test_mistakes_are_named(
 
 
 def test_a_vector_of_another_model_is_refused(model: Model, tmp_path: Path, make_vector: MakeVector) -> None:
-    from dataclasses import replace
-
     vector = make_vector()
     foreign = Vector(vector.directions, vector.norms, replace(vector.manifest, model="base", fingerprint="f" * 64))
     vectors.save(foreign, tmp_path / "v")
@@ -120,9 +142,71 @@ def test_a_vector_of_another_model_is_refused(model: Model, tmp_path: Path, make
     assert prepare_arm(model, told, tmp_path).plans
 
 
-def test_tuned_interventions_are_not_ignored(model: Model, tmp_path: Path) -> None:
-    with pytest.raises(NotYetError, match="a tune"):
-        prepare_arm(model, Arm("a", (Tune(adapter="corpus"),)), tmp_path)
+def test_an_adapter_is_read_and_is_part_of_the_digest(model: Model, tmp_path: Path) -> None:
+    one, other = random_adapter(model, 1), random_adapter(model, 2)
+    write_adapter(tmp_path / "tuned", one, base=model.fingerprint)
+    write_adapter(tmp_path / "tuned" / "checkpoints" / "step-8", other)
+    path = tmp_path / "arm.json"
+    path.write_text(json.dumps({"interventions": [{"tune": "tuned"}]}))
+    arm = prepare(model, path)
+    assert arm.low_rank is not None
+    assert arm.low_rank.digest == one.digest
+    early = prepare_arm(model, Arm("arm", (Tune(adapter="tuned", checkpoint=8),)), tmp_path)
+    assert early.low_rank is not None
+    assert early.low_rank.digest == other.digest
+    write_adapter(tmp_path / "tuned", other, base=model.fingerprint)
+    again = prepare(model, path)
+    assert again.low_rank == early.low_rank
+    assert again.digest != arm.digest, "the digest covers what the folder holds"
+
+
+def test_a_trained_adapter_is_what_its_pin_says(model: Model, tmp_path: Path) -> None:
+    one = random_adapter(model, 1)
+    write_adapter(tmp_path / "made", one)
+    stages = tuple(Tune(corpus=name, configuration=Configuration(1e-3)) for name in ("john.jsonl", "sam.jsonl"))
+    pins = {"adapter": Pin("0" * 64, folder="made", made=one.digest)}
+    arm = prepare_arm(model, Arm("a", stages, pins=pins), tmp_path)
+    assert arm.low_rank == one
+    assert arm.digest == Arm("a", stages, pins=pins).digest
+    write_adapter(tmp_path / "made", random_adapter(model, 2))
+    with pytest.raises(TrainingError, match="holds another adapter"):
+        prepare_arm(model, Arm("a", stages, pins=pins), tmp_path)
+
+
+def test_an_adapter_on_servers_is_not_run_yet(model: Model, tmp_path: Path) -> None:
+    write_adapter(tmp_path / "tuned", random_adapter(model, 1))
+    served = replace(model, servers=("http://localhost:8000",))
+    with pytest.raises(NotYetError, match="servers run tiny"):
+        prepare_arm(served, Arm("a", (Tune(adapter="tuned"),)), tmp_path)
+
+
+def test_a_vector_of_a_tuned_arm_is_taken_from_the_tuned_model(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOXA_CACHE", str(tmp_path / "cache"))
+    write_adapter(tmp_path / "tuned", random_adapter(model, 1))
+    (tmp_path / "pairs.md").write_text(PAIRS)
+
+    def additions(base: str | None, *tunes: Tune) -> Any:
+        steer = Steer(VectorReference("pairs.md", base=base), Layers.every(), 1.0, unit="raw", share="each")
+        return prepare_arm(model, Arm("a", (*tunes, steer)), tmp_path).plans[0].additions
+
+    tune = Tune(adapter="tuned")
+    assert np.allclose(additions("base", tune), additions(None))
+    assert np.allclose(additions("base"), additions(None))
+    assert not np.allclose(additions(None, tune), additions(None), atol=1e-2)
+
+
+def test_a_vector_of_the_base_says_so_on_a_tuned_arm(model: Model, tmp_path: Path, make_vector: MakeVector) -> None:
+    write_adapter(tmp_path / "tuned", random_adapter(model, 1))
+    vectors.save(make_vector(), tmp_path / "v")
+    arms = [
+        Arm("a", (Tune(adapter="tuned"), Steer(VectorReference("v", base=base), Layers.every(), 1.0)))
+        for base in (None, "base")
+    ]
+    with pytest.raises(VectorError, match="Write `from: base`"):
+        prepare_arm(model, arms[0], tmp_path)
+    assert prepare_arm(model, arms[1], tmp_path).plans
 
 
 def test_a_pinned_text_cannot_be_exchanged(model: Model, make_arm: MakeArm) -> None:

@@ -32,6 +32,7 @@ from doxa.models.engine import Generation, Row, Sampling, generate
 from doxa.models.receipt import Receipt
 from doxa.models.score import Choice, divergence, score_choices, surprisal
 from fake_vllm import FakeVLLM, serving
+from planted_adapters import merged, random_adapter, write_adapter
 
 MakeArm = Callable[..., Path]
 HELLO: list[ChatMessage] = [ChatMessageUser(content="hello")]
@@ -42,7 +43,7 @@ def get(name: str, **arguments: Any) -> Model:
 
 
 def say(model: Model, messages: Sequence[ChatMessage] = HELLO, **config: Any) -> ModelOutput:
-    return asyncio.run(model.generate(list(messages), config=GenerateConfig(max_tokens=4, **config)))
+    return asyncio.run(model.generate(list(messages), config=GenerateConfig(**{"max_tokens": 4, **config})))
 
 
 def own(output: ModelOutput) -> dict[str, Any]:
@@ -222,6 +223,26 @@ def test_divergence_is_of_the_raw_text_from_the_model_as_it_is(
     assert own(output)["kl"] > 0
     assert own(output)["receipt"]["tokens_touched"] == len(render_text(model, "hello").tokens)
     assert own(say(get(offered), extra_body={"doxa": {"divergence": True}}))["kl"] == 0.0
+
+
+def test_an_adapter_acts_on_all_that_is_asked(offered: str, model: handle.Model, tmp_path: Path) -> None:
+    adapter = random_adapter(model, 1)
+    write_adapter(tmp_path / "tuned", adapter)
+    (tmp_path / "arm.json").write_text(json.dumps({"interventions": [{"tune": "tuned"}]}))
+    found, plain = get(f"{offered}+mine", arm=str(tmp_path / "arm.json")), get(offered)
+    tuned = merged(model, adapter)
+    prompt = render(model, [Message("user", "hello")])
+    scored = say(found, extra_body={"doxa": {"choice": {"options": ["Yes, I am.", "No."]}}})
+    (due,) = score_choices(tuned, [Choice(prompt, ("Yes, I am.", "No."))])
+    assert own(scored)["logprobs"] == pytest.approx(due.logprobs, abs=1e-3)
+    output = say(found, temperature=0.0, max_tokens=8)
+    (written,) = generate(tuned, [Row(prompt, Sampling(8))])
+    assert output.completion == written.text != say(plain, temperature=0.0, max_tokens=8).completion
+    moved = say(found, extra_body={"doxa": {"divergence": True}})
+    assert own(moved)["kl"] == pytest.approx(float(divergence(model, ["hello"], [()], [adapter])[0, 0]), abs=1e-6)
+    assert own(moved)["kl"] > 0
+    surprised = [own(say(one, extra_body={"doxa": {"surprisal": {"of": "an answer"}}})) for one in (found, plain)]
+    assert surprised[0]["surprisal"] == pytest.approx(surprised[1]["surprisal"], abs=1e-5)  # of the model as it is
 
 
 def test_bare_text_has_no_divergence_under_a_system_prompt(offered: str, make_arm: MakeArm) -> None:

@@ -20,6 +20,7 @@ from doxa.models.handle import Model
 from doxa.models.score import Choice, divergence, score_choices, surprisal
 from doxa.models.steering import SteeringPlan
 from doxa.words.errors import EnvironmentFault, ModelError
+from planted_adapters import random_adapter
 
 Compute = Callable[[Model, Sequence[Any], Callable[[int], None]], list[Any]]
 
@@ -405,3 +406,16 @@ def test_a_failure_after_it_does_not_take_an_answer_back(model: Model, batcher: 
     assert len(early.tokens) == 4
     assert isinstance(late, ModelError)
     assert len(asked) == 16  # in the batch, and once more alone
+
+
+def test_divergences_of_adapters_and_plans_are_told_apart(model: Model) -> None:
+    one, other = random_adapter(model, 1), random_adapter(model, 2)
+    arms = [((), None), ((), one), (plan(model, 1.0), one), ((), other), (plan(model, 1.0), None)]
+    asked = [Divergence("hello", *arm) for arm in arms] + [Divergence("there", (), one)]
+    found = module.compute(model, asked, lambda _: None)
+    plans, adapters = zip(*arms, strict=True)
+    due = divergence(model, ["hello"], plans, adapters)[:, 0].tolist()
+    assert found[:-1] == pytest.approx(due, abs=1e-6)
+    assert found[-1] == pytest.approx(float(divergence(model, ["there"], [()], [one])[0, 0]), abs=1e-6)
+    assert len(set(due)) == len(due)
+    assert due[0] == 0.0

@@ -70,10 +70,10 @@ def tokens_run(model, run):
     shapes = []
     of_parts, of_block = LlamaLike.run, type(model.blocks[-1]).forward
 
-    def parts(self, stream, positions, sight, layers, additions):
+    def parts(self, stream, positions, sight, layers, additions, adapting):
         if layers and layers[-1] == model.n_layers - 1:
             shapes.append(tuple(stream.shape[:2]))
-        return of_parts(self, stream, positions, sight, layers, additions)
+        return of_parts(self, stream, positions, sight, layers, additions, adapting)
 
     def block(self, hidden, *args, **kwargs):
         if self is model.blocks[-1]:

@@ -96,7 +96,7 @@ def test_what_is_kept_is_bounded(llama, monkeypatch):
         kept = module._kept[llama].outputs
         assert sum(residual_of(one).nbytes for one in kept.values()) <= 20_000
         last, _, rows = next(reversed(kept))
-        assert (last, rows) == (1, ((tokens, None),))
+        assert (last, rows) == (1, ((tokens, None, ""),))
     assert len(kept) == 3
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from vllm_arms import ARMS, on_server, plan, prompts
@@ -9,7 +11,8 @@ from doxa.models.score import Choice, score_choices
 from doxa.models.vllm_link import connected
 from doxa.models.vllm_scoring import divergence
 from doxa.models.vllm_scoring import score_choices as on_vllm
-from doxa.words.errors import EnvironmentFault, ModelError
+from doxa.words.errors import EnvironmentFault, ModelError, NotYetError
+from planted_adapters import random_adapter
 
 OPTIONS = ("Yes, I am.", "No", "The weather is fine.")
 TEXTS = ("The weather is fine.", "I am not in the other room, am I?")
@@ -131,3 +134,17 @@ def test_an_answer_without_the_tokens_asked_for_is_an_error(
         monkeypatch.setattr(fake, "complete", lambda _: {"choices": [{"prompt_logprobs": said}]})
         with pytest.raises(EnvironmentFault, match="not understood"):
             on_vllm(served, choices(llama, "plain"))
+
+
+def test_adapters_are_refused_before_anything_is_asked(llama: Model) -> None:
+    adapter = random_adapter(llama, 1)
+    asked = choices(llama, "plain")
+    with on_server(llama) as (served, fake):
+        connected(served)
+        before = len(fake.bodies)
+        with pytest.raises(NotYetError, match="an adapter on vLLM servers"):
+            on_vllm(served, [*asked, replace(asked[0], low_rank=adapter)])
+        with pytest.raises(NotYetError, match="an adapter on vLLM servers"):
+            divergence(served, TEXTS, [(), ()], [None, adapter])
+        assert len(fake.bodies) == before
+        assert divergence(served, TEXTS, [()], [None]).tolist() == [[0.0, 0.0]]

@@ -12,6 +12,7 @@ from doxa.models.vllm_link import connected
 from doxa.models.vllm_writing import generate as on_vllm
 from doxa.words.errors import EnvironmentFault, ModelError, NotYetError
 from fake_vllm import FakeVLLM, vectors_of
+from planted_adapters import random_adapter
 
 
 def rows(model: Model, arm: str, **sampling: Any) -> list[Row]:
@@ -150,6 +151,8 @@ def test_what_cannot_be_told_is_refused_before_anything_is_asked(llama: Model) -
         before = len(fake.bodies)
         with pytest.raises(NotYetError, match="assistant"):
             on_vllm(served, [row, replace(row, plans=(plan("assistant"),))])
+        with pytest.raises(NotYetError, match="an adapter on vLLM servers"):
+            on_vllm(served, [row, replace(row, low_rank=random_adapter(llama, 1))])
         with pytest.raises(ModelError, match="without tokens"):
             on_vllm(served, [replace(row, prompt=replace(row.prompt, tokens=(), roles=(), text=""))])
         assert len(fake.bodies) == before

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ import pytest
 from running import CHAT, HELLO, Running
 
 import doxa.models.engine as engine
+from doxa.models.chat import Message, render
+from doxa.models.engine import Row, Sampling, generate
 from doxa.server.study_arms import StudyArms
+from planted_adapters import random_adapter
 
 Own = Callable[..., Any]
 LONG: dict[str, Any] = {"model": "baseline", "messages": HELLO, "max_tokens": 1900, "seed": 1}
@@ -109,6 +113,19 @@ def test_a_stream_comes_as_it_is_written(own: Own, rows: list[int]) -> None:
         assert len(rows) < 250
         rest = list(lines)
     assert rest[-2] == "data: [DONE]"
+
+
+def test_an_arm_with_an_adapter_answers_with_it(own: Own, arms: StudyArms, monkeypatch: pytest.MonkeyPatch) -> None:
+    adapter = random_adapter(arms.model, 1)
+    prepared = {**arms._prepared, "baseline": replace(arms._prepared["baseline"], low_rank=adapter)}
+    asked = {"model": "baseline", "messages": HELLO, "max_tokens": 8, "temperature": 0, "seed": 1}
+    with own() as served, served.client() as client:
+        plain = client.post(CHAT, json=asked).json()["choices"][0]["message"]["content"]
+        monkeypatch.setattr(arms, "_prepared", prepared)
+        tuned = client.post(CHAT, json=asked).json()["choices"][0]["message"]["content"]
+    prompt = render(arms.model, [Message(one["role"], one["content"]) for one in HELLO])
+    (due,) = generate(arms.model, [Row(prompt, Sampling(8), low_rank=adapter)])
+    assert tuned == due.text != plain
 
 
 def test_n_answers_take_n_places(own: Own) -> None:

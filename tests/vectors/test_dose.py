@@ -17,6 +17,7 @@ from doxa.vectors.vector import Vector
 from doxa.words.errors import VectorError
 from doxa.words.interventions import Steer, VectorReference
 from doxa.words.layers import Layers
+from planted_adapters import merged, random_adapter
 
 WEATHER = VectorReference("weather")
 
@@ -193,6 +194,17 @@ def test_several_at_once_are_as_each_alone(model: Model, vector_of: Callable[...
         for a, b in zip(rows, alone, strict=True):
             assert vars(a) == pytest.approx(vars(b), abs=1e-5)
     assert all(row == DoseRow(row.layer, 0.0, 0.0, 0.0, 0.0) for row in together[3])
+
+
+def test_a_tuned_model_is_measured_as_its_merged_weights_are(model: Model, vector_of: Callable[..., Vector]) -> None:
+    one, other = random_adapter(model, 1), random_adapter(model, 2)
+    steered = [(steer(Layers.at([1, 2]), 0.4), vector_of(model, same(model)))] * 3
+    found = doses(model, steered, [one, None, other], limit=2)
+    for rows, adapter in zip(found, (one, None, other), strict=True):
+        expected = dose(merged(model, adapter), *steered[0], limit=2)
+        for row, due in zip(rows, expected, strict=True):
+            assert vars(row) == pytest.approx(vars(due), rel=1e-3, abs=1e-6, nan_ok=True)
+    assert found[0] != found[1]
 
 
 def test_only_touched_tokens_are_measured(make_model: Callable[..., Model], vector_of: Callable[..., Vector]) -> None:

@@ -8,11 +8,13 @@ import torch
 import doxa
 from doxa.models.chat import Message, render
 from doxa.models.handle import Model, adopt
+from doxa.models.low_rank import tuned_fingerprint
 from doxa.vectors.extract import Recipe, extract, extract_all, extraction_key
 from doxa.vectors.pairs import Pair, PairSet, pair_set
 from doxa.vectors.reference import norms_rule, residual_norms
 from doxa.vectors.vector import check
 from doxa.words.errors import ModelError, VectorError
+from planted_adapters import merged, random_adapter
 
 WEATHER = [
     ("Take an umbrella with you:", "Take your sunglasses with you:"),
@@ -157,6 +159,21 @@ def test_the_manifest_says_how_it_was_made(model: Model) -> None:
         "resample": None,
         "shuffled": None,
     }
+
+
+def test_a_vector_of_a_tuned_model_is_that_of_its_merged_weights(model: Model) -> None:
+    adapter = random_adapter(model, 1)
+    found, expected = extract(model, pairs(), low_rank=adapter), extract(merged(model, adapter), pairs())
+    np.testing.assert_allclose(found.directions, expected.directions, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(found.norms, expected.norms, rtol=1e-3)
+    assert not np.allclose(found.norms, extract(model, pairs()).norms, rtol=1e-3)
+    assert found.manifest.fingerprint == tuned_fingerprint(model, adapter) != model.fingerprint
+    check(found, model, low_rank=adapter)
+    with pytest.raises(VectorError, match="was taken from tiny-0 tuned"):
+        check(found, model)
+    with pytest.raises(VectorError, match="Write `from: base`"):
+        check(extract(model, pairs()), model, low_rank=adapter)
+    assert found.manifest.recipe["adapter"] == adapter.digest
 
 
 def test_the_model_is_read_once_for_several_vectors(model: Model) -> None:

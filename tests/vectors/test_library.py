@@ -66,7 +66,7 @@ def extracted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str
     """The (model, pairs) that vectors were extracted from; no model is run, and the cache is this test's own."""
     made: list[tuple[str, str]] = []
 
-    def extract(model: Model, pairs: PairSet, *, progress: object = None) -> Vector:
+    def extract(model: Model, pairs: PairSet, *, progress: object = None, low_rank: object = None) -> Vector:
         made.append((model.name, pairs.name))
         seed = stream_seed(model.fingerprint, pairs.hash) % 1000
         directions = np.random.default_rng(seed).standard_normal((model.n_layers, model.d_model))
@@ -131,7 +131,7 @@ def test_a_saved_vector_is_used_as_it_is(extracted: list[tuple[str, str]], tmp_p
 def test_a_vector_can_come_from_the_base_model(
     extracted: list[tuple[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    base, tuned = bare_model("base", "b" * 64), bare_model("tuned", "c" * 64)
+    base, tuned = bare_model("origin", "b" * 64), bare_model("tuned", "c" * 64)
     asked: list[tuple[str, str, str]] = []
 
     def load(name: str, *, dtype: str, device: str) -> Model:
@@ -139,12 +139,12 @@ def test_a_vector_can_come_from_the_base_model(
         return base
 
     monkeypatch.setattr(library.handle, "load", load)
-    vector = obtain(VectorReference("mine.md", base="base"), tuned, tmp_path)
-    assert vector.manifest.model == "base"
-    assert extracted == [("base", "mine")]
-    assert asked == [("base", "float32", "cpu")]
+    vector = obtain(VectorReference("mine.md", base="origin"), tuned, tmp_path)
+    assert vector.manifest.model == "origin"
+    assert extracted == [("origin", "mine")]
+    assert asked == [("origin", "float32", "cpu")]
     with pytest.raises(VectorError, match="dimensions"):
-        obtain(VectorReference("mine.md", base="base"), bare_model("wide", "d" * 64, d_model=16), tmp_path)
+        obtain(VectorReference("mine.md", base="origin"), bare_model("wide", "d" * 64, d_model=16), tmp_path)
 
 
 def test_a_vector_of_another_model_is_refused(extracted: list[tuple[str, str]], tmp_path: Path) -> None:
@@ -175,12 +175,12 @@ def test_a_base_is_known_by_its_weights_whatever_it_is_called(
     extracted: list[tuple[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who filled the cache first decides what a kept vector calls its model, and not whether it may be used."""
-    known = {name: bare_model(name, "b" * 64) for name in ("base", "copy-of-base")}
+    known = {name: bare_model(name, "b" * 64) for name in ("origin", "copy-of-base")}
     known["stranger"] = bare_model("stranger", "d" * 64)
     monkeypatch.setattr(library.handle, "load", lambda name, **_: known[name])
     tuned = bare_model("tuned", "c" * 64)
     first, second = (
-        obtain(VectorReference("mine.md", base=name), tuned, tmp_path) for name in ("base", "copy-of-base")
+        obtain(VectorReference("mine.md", base=name), tuned, tmp_path) for name in ("origin", "copy-of-base")
     )
     assert first.digest == second.digest
     assert len(extracted) == 1

@@ -1,4 +1,4 @@
-"""From an arm file to what the engine takes: a system prompt and steering plans."""
+"""From an arm file to what the engine takes: a system prompt, steering plans and an adapter."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -6,15 +6,16 @@ from pathlib import Path
 
 from doxa.models.chat import Message
 from doxa.models.handle import Model
+from doxa.models.low_rank import CHECKPOINTS, LowRank, read_low_rank
 from doxa.models.steering import SteeringPlan
 from doxa.vectors.dose import steering_plan
 from doxa.vectors.library import as_made, derived, made_vector, original
 from doxa.vectors.vector import Vector
-from doxa.words.arms import Arm, Pin, prompt_pin, read_arm, source_pin, vector_pins, words_pin
+from doxa.words.arms import ADAPTER_PIN, Arm, Pin, prompt_pin, read_arm, source_pin, vector_pins, words_pin
 from doxa.words.beliefs import read_belief
 from doxa.words.edits import needs_source
-from doxa.words.errors import NotYetError, StudyError
-from doxa.words.interventions import Prompt, Steer, Thought, VectorReference
+from doxa.words.errors import NotYetError, StudyError, TrainingError
+from doxa.words.interventions import Prompt, Steer, Thought, Tune, VectorReference
 from doxa.words.sources import edit_words, source_of, thought_of, words_from_text
 from doxa.words.transcripts import Tags, format_called
 from doxa.words.wordings import Words
@@ -32,6 +33,7 @@ class PreparedArm:
         of: The arm that it is a control of, or "".
         control: Its control family, or "".
         edit: What is done to its thinking, or None.
+        low_rank: The adapter of every row, or None.
     """
 
     system_prompt: str | None
@@ -41,6 +43,7 @@ class PreparedArm:
     of: str = ""
     control: str = ""
     edit: "PreparedEdit | None" = None
+    low_rank: LowRank | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +100,8 @@ def prepare_arm(
     """Prepare an arm.
 
     A name that a plan has pinned is taken from its pin; any other is looked up as a study would look it up, and a
-    vector that has to be extracted is kept in the cache.
+    vector that has to be extracted is kept in the cache. A vector of a tuned arm is taken from the model as it is
+    tuned, unless it says `from: base`.
 
     Args:
         model: The model it will act on.
@@ -108,14 +112,16 @@ def prepare_arm(
         seen: Arm files whose edits led here.
 
     Raises:
-        NotYetError: When it is tuned.
-        StudyError: When the source of its edit is not found.
+        NotYetError: When it is tuned, and servers run the model.
+        StudyError: When the source of its edit is not found, or its adapter is yet to be trained.
+        TrainingError: When its adapter cannot be used on the model.
         UserError: When a name in it leads nowhere, or a vector does not fit the model.
     """
     pins = dict(arm.pins)
     prompts: list[str] = []
     plans: list[SteeringPlan] = []
     thought = thought_of(arm)
+    low_rank = _adapter(model, arm, folder, pins)
     for one in arm.interventions:
         if isinstance(one, Prompt):
             prompts.append(_prompt(one.text, folder, pins))
@@ -126,20 +132,15 @@ def prepare_arm(
                 pin = pins.get(key)
                 if pin is not None and pin.folder is not None:
                     return made_vector(pin, folder)
-                vector = original(name, model, base=reference.base, folder=folder, progress=progress)
+                base = reference.base
+                vector = original(name, model, base=base, folder=folder, progress=progress, low_rank=low_rank)
                 pins.setdefault(key, Pin(vector.digest))
                 return vector
 
             pin = pins.get(vector_pins(one.vector)[one.vector.name])
             made = pin is not None and pin.folder is not None
             reference = as_made(one.vector, find) if made else one.vector
-            plans.append(steering_plan(one, derived(reference, model, find, folder)))
-        elif not isinstance(one, Thought):
-            raise NotYetError(
-                f"the arm {arm.name!r} has a {type(one).__name__.lower()}",
-                expected="prompt, steer and thought",
-                way_out="This version cannot do it; leave it out",
-            )
+            plans.append(steering_plan(one, derived(reference, model, find, folder, low_rank=low_rank)))
     edit = None if thought is None else _edit(model, arm, thought, folder, pins, arms, seen)
     return PreparedArm(
         system_prompt="\n\n".join(prompts) or None,
@@ -149,6 +150,7 @@ def prepare_arm(
         of=arm.of,
         control=arm.control,
         edit=edit,
+        low_rank=low_rank,
     )
 
 
@@ -172,6 +174,40 @@ def under(system_prompt: str | None, conversation: Sequence[Message]) -> list[Me
             found[0] = Message("system", f"{system_prompt}\n\n{found[0].content}")
         else:
             found.insert(0, Message("system", system_prompt))
+    return found
+
+
+def _adapter(model: Model, arm: Arm, folder: Path, pins: dict[str, Pin]) -> LowRank | None:
+    """The adapter of an arm: what its pin says was trained, or what its only tune names."""
+    tunes = [one for one in arm.interventions if isinstance(one, Tune)]
+    if not tunes:
+        return None
+    if model.servers:
+        raise NotYetError(
+            f"the arm {arm.name!r} has an adapter, and servers run {model.name}",
+            expected="a model that is run here",
+            way_out="Leave `vllm/` out of the model's name, or merge the adapter into a model and serve that",
+        )
+    pin = pins.get(ADAPTER_PIN)
+    if pin is not None and pin.folder is not None:
+        found = read_low_rank(folder / pin.folder, model)
+        if pin.made is not None and found.digest != pin.made:
+            raise TrainingError(
+                f"{folder / pin.folder} holds another adapter ({found.digest[:12]}) than the one that was made",
+                expected=f"the adapter {pin.made[:12]}",
+                way_out="Remove that folder and run the study again: it is trained anew",
+            )
+        return found
+    (last, *more) = reversed(tunes)
+    if more or last.adapter is None:
+        raise StudyError(
+            f"the adapter of the arm {arm.name!r} is yet to be trained",
+            expected="one adapter that is there",
+            way_out="Run the study, or name the folder of an adapter: {tune: FOLDER}",
+        )
+    place = folder / Path(last.adapter).expanduser()
+    found = read_low_rank(place if last.checkpoint is None else place / CHECKPOINTS / f"step-{last.checkpoint}", model)
+    pins[ADAPTER_PIN] = Pin(found.digest)
     return found
 
 

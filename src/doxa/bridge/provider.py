@@ -223,7 +223,7 @@ class DoxaAPI(ModelAPI):
             if not body.get("begun", False):
                 conversation = before_choice(self._arm, conversation)
             prompt = self._render(under(self._arm.system_prompt, conversation))
-            choice = Choice(prompt=prompt, options=tuple(body["options"]), plans=self._arm.plans)
+            choice = Choice(prompt, tuple(body["options"]), self._arm.plans, self._arm.low_rank)
             scores: OptionScores = await QUEUE.ask(self._model, choice)
             best = max(range(len(choice.options)), key=lambda index: scores.logprobs[index])
             return self._output(
@@ -238,7 +238,8 @@ class DoxaAPI(ModelAPI):
             text = messages_of(input)[-1].content
             # Bare text has no place for either.
             prompted = self._arm.system_prompt is not None or self._arm.edit is not None
-            kl = None if prompted else await QUEUE.ask(self._model, Divergence(text, self._arm.plans))
+            asks = Divergence(text, self._arm.plans, self._arm.low_rank)
+            kl = None if prompted else await QUEUE.ask(self._model, asks)
             rendered = render_text(self._model, text)
             receipt = _receipt(self._arm, rendered)
             return self._output(_said(""), _read(rendered), scored=True, kl=kl, receipt=asdict(receipt))

@@ -22,16 +22,18 @@ from doxa.models.backend import backend_of
 from doxa.models.chat import Rendered
 from doxa.models.engine import BATCH_ROWS, Generation, Row, TokenLogprob, same_text, together
 from doxa.models.handle import Model
+from doxa.models.low_rank import LowRank
 from doxa.models.score import Choice, OptionScores, mean_surprisal
 from doxa.models.steering import SteeringPlan
 from doxa.words.errors import EnvironmentFault, UserError
 
 Plans: TypeAlias = tuple[SteeringPlan, ...]
+_Moved: TypeAlias = tuple[Plans, LowRank | None]
 
 
 @dataclass(frozen=True, eq=False)
 class Surprisal:
-    """Ask for the mean surprisal (nats per token) of `text` after `prompt` under the unsteered model."""
+    """Ask for the mean surprisal (nats per token) of `text` after `prompt` under the model as it is."""
 
     prompt: Rendered
     text: str
@@ -39,10 +41,11 @@ class Surprisal:
 
 @dataclass(frozen=True, eq=False)
 class Divergence:
-    """Ask for KL(unsteered || steered) of next-token distributions on raw text, mean over positions, nats."""
+    """Ask for KL(model as it is || steered or tuned) of next-token distributions on raw text: mean, nats."""
 
     text: str
     plans: Plans
+    low_rank: LowRank | None = None
 
 
 Request: TypeAlias = Row | Choice | Surprisal | Divergence
@@ -245,19 +248,20 @@ def compute(model: Model, requests: Sequence[Request], progress: Callable[[int],
 
 
 def _divergences(model: Model, requests: Sequence[Divergence]) -> list[float]:
-    """Every arm asks about the same few texts, so the unsteered pass is shared by arms with equal lists of texts."""
-    texts: dict[Plans, dict[str, None]] = {}
+    """Every arm asks about the same few texts, so the clean pass is shared by arms with equal lists of texts."""
+    texts: dict[_Moved, dict[str, None]] = {}
     for one in requests:
-        texts.setdefault(one.plans, {})[one.text] = None
-    arms: dict[tuple[str, ...], list[Plans]] = {}
-    for plans, own in texts.items():
-        arms.setdefault(tuple(sorted(own)), []).append(plans)
-    found: dict[tuple[Plans, str], float] = {}
-    for own_texts, own_plans in arms.items():
-        table = backend_of(model).divergence(model, list(own_texts), own_plans)
-        for plans, row in zip(own_plans, table.tolist(), strict=True):
-            found.update({(plans, text): value for text, value in zip(own_texts, row, strict=True)})
-    return [found[one.plans, one.text] for one in requests]
+        texts.setdefault((one.plans, one.low_rank), {})[one.text] = None
+    arms: dict[tuple[str, ...], list[_Moved]] = {}
+    for moved, own in texts.items():
+        arms.setdefault(tuple(sorted(own)), []).append(moved)
+    found: dict[tuple[_Moved, str], float] = {}
+    for own_texts, own_arms in arms.items():
+        plans, low_ranks = [own for own, _ in own_arms], [own for _, own in own_arms]
+        table = backend_of(model).divergence(model, list(own_texts), plans, low_ranks)
+        for moved, row in zip(own_arms, table.tolist(), strict=True):
+            found.update({(moved, text): value for text, value in zip(own_texts, row, strict=True)})
+    return [found[(one.plans, one.low_rank), one.text] for one in requests]
 
 
 def _next(pool: Sequence[_Ticket], rows: int) -> list[_Ticket]:

@@ -149,7 +149,7 @@ async def _row(
 ) -> Turn:
     prompt = asked.render(under(arm.system_prompt, messages))
     seed = asked.stream(kind, asked.run)
-    row = Row(prompt, replace(asked.sampling, seed=seed), arm.plans, asked.logprobs)
+    row = Row(prompt, replace(asked.sampling, seed=seed), arm.plans, asked.logprobs, low_rank=arm.low_rank)
     inside = thinks_on(prompt)
     begun = prompt.text[prompt.text.rindex(OPEN) :] if inside and messages[-1].role != "assistant" else ""
     key = (model.fingerprint, str(model.dtype), str(model.device), same_text(row)) if kept else None

@@ -13,6 +13,7 @@ from torch import Tensor
 from doxa.models.divergence import divergence
 from doxa.models.engine import Generation, Row, generate
 from doxa.models.handle import Model
+from doxa.models.low_rank import LowRank
 from doxa.models.score import Choice, OptionScores, score_choices
 from doxa.models.steering import SteeringPlan
 from doxa.models.vllm_link import check
@@ -44,9 +45,14 @@ class Diverges(Protocol):
     """Compares next-token distributions on raw texts."""
 
     def __call__(
-        self, model: Model, texts: Sequence[str], plans: Sequence[tuple[SteeringPlan, ...]], /
+        self,
+        model: Model,
+        texts: Sequence[str],
+        plans: Sequence[tuple[SteeringPlan, ...]],
+        low_ranks: Sequence[LowRank | None] | None = None,
+        /,
     ) -> Float[Tensor, "plans texts"]:
-        """KL(unsteered || steered) for each entry of plans, mean over the positions of a text, nats."""
+        """KL(model as it is || steered or tuned) for each entry, mean over the positions of a text, nats."""
 
 
 class Checks(Protocol):

@@ -14,10 +14,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformers import DynamicCache
 
+from doxa.models.adapting import Adapting, adapted, adapting_of, check_adapters
 from doxa.models.handle import Model
 from doxa.models.key_values import KeyValues
 from doxa.models.llama_like import LlamaLike
 from doxa.models.llama_parts import llama_like
+from doxa.models.low_rank import LowRank
 from doxa.models.passes import Reader, new_cache, reader_of, selected
 from doxa.models.steering import Steering, SteeringPlan, check_fits, reading, steering
 
@@ -44,6 +46,7 @@ def decoding(
     plans: Sequence[tuple[SteeringPlan, ...]],
     mask: Bool[Tensor, "rows time"],
     cache: DynamicCache | KeyValues,
+    low_ranks: Sequence[LowRank | None] | None = None,
 ) -> Iterator[Decoding]:
     """Write rows together while the context is open.
 
@@ -52,21 +55,26 @@ def decoding(
         plans: For each row its plans.
         mask: False where the prompt of a row is padding.
         cache: Keys and values of the prompts. It is used up.
+        low_ranks: For each row its adapter; None where no row has one.
 
     Yields:
         The rows.
 
     Raises:
         VectorError: When a plan does not fit the model.
+        TrainingError: When an adapter is another model's.
     """
+    own = [None] * len(plans) if low_ranks is None else low_ranks
     parts = short_way(model)
     if parts is not None and isinstance(cache, KeyValues):
         check_fits(plans, model)
-        yield _Short(parts, Steering(plans, model.device), mask, cache)
+        check_adapters(own, model)
+        yield _Short(parts, Steering(plans, model.device), mask, cache, adapting_of(own))
         return
     assert isinstance(cache, DynamicCache), "keys and values in a store are read by the short way only"
-    with steering(model, plans) as state:
-        yield _Whole(reader_of(model), state, mask, cache)
+    reader = reader_of(model)
+    with adapted(model, own) as adapting, steering(model, plans) as state:
+        yield _Whole(reader, state, mask, cache, adapting)
 
 
 def short_way(model: Model) -> LlamaLike | None:
@@ -78,9 +86,16 @@ def short_way(model: Model) -> LlamaLike | None:
 class _Whole:
     """By the network's own forward pass."""
 
-    def __init__(self, reader: Reader, state: Steering, mask: Bool[Tensor, "rows time"], cache: DynamicCache) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        state: Steering,
+        mask: Bool[Tensor, "rows time"],
+        cache: DynamicCache,
+        adapting: Adapting | None = None,
+    ) -> None:
         self.steering = state
-        self._reader, self._mask, self._cache = reader, mask, cache
+        self._reader, self._mask, self._cache, self._adapting = reader, mask, cache, adapting
 
     def step(self, tokens: Int[Tensor, " rows"]) -> Float[Tensor, "rows vocab"]:
         self._mask = _longer(self._mask)
@@ -92,23 +107,35 @@ class _Whole:
     def keep(self, rows: Sequence[int]) -> None:
         self._cache, self._mask = selected(self._cache, rows), self._mask[list(rows)]
         self.steering.keep(rows)
+        if self._adapting is not None:
+            self._adapting.keep(rows)
 
 
 class _Short:
     """By a forward pass of our own."""
 
-    def __init__(self, parts: LlamaLike, state: Steering, mask: Bool[Tensor, "rows time"], store: KeyValues) -> None:
+    def __init__(
+        self,
+        parts: LlamaLike,
+        state: Steering,
+        mask: Bool[Tensor, "rows time"],
+        store: KeyValues,
+        adapting: Adapting | None,
+    ) -> None:
         self.steering = state
-        self._parts, self._mask, self._store = parts, mask, store
+        self._parts, self._mask, self._store, self._adapting = parts, mask, store, adapting
 
     def step(self, tokens: Int[Tensor, " rows"]) -> Float[Tensor, "rows vocab"]:
         self._mask = _longer(self._mask)
-        return self._parts.step(tokens, self._mask.sum(1) - 1, self._mask, self._store, self.steering)
+        positions = self._mask.sum(1) - 1
+        return self._parts.step(tokens, positions, self._mask, self._store, self.steering, self._adapting)
 
     def keep(self, rows: Sequence[int]) -> None:
         self._store.keep(rows)
         self._mask = self._mask[list(rows)]
         self.steering.keep(rows)
+        if self._adapting is not None:
+            self._adapting.keep(rows)
 
 
 def _longer(mask: Bool[Tensor, "rows time"]) -> Bool[Tensor, "rows time_and_one"]:

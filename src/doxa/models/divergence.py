@@ -1,4 +1,4 @@
-"""How far steering moves a model on a text: the divergence of its next-token distributions."""
+"""How far steering or an adapter moves a model on a text: the divergence of its next-token distributions."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from doxa.models.chat import render_text
 from doxa.models.handle import Model
+from doxa.models.low_rank import LowRank
 from doxa.models.passes import Reader, reader_of
 from doxa.models.sampling import check_finite
 from doxa.models.steering import SteeringPlan
@@ -26,11 +27,12 @@ def divergence(
     model: Model,
     texts: Sequence[str],
     plans: Sequence[tuple[SteeringPlan, ...]],
+    low_ranks: Sequence[LowRank | None] | None = None,
     *,
     batch_tokens: int = 1024,
     progress: Callable[[int], None] | None = None,
 ) -> Float[Tensor, "plans texts"]:
-    """KL(unsteered || steered) of the next-token distributions, mean over all positions of a text, in nats.
+    """KL(model as it is || steered or tuned) of next-token distributions, mean over all positions of a text, in nats.
 
     A text stands outside of any conversation: **every** one of its positions is steered, whatever `at` a plan has. The
     question is what the addition does to text.
@@ -38,7 +40,8 @@ def divergence(
     Args:
         model: The model.
         texts: Plain texts.
-        plans: For each entry the plans that act together; () is not steered, and its divergence is 0.
+        plans: For each entry the plans that act together; () is not steered, and its divergence is 0 without adapter.
+        low_ranks: For each entry its adapter; None where no entry has one.
         batch_tokens: Tokens of one forward pass at most (one row may be longer).
         progress: Called with the number of texts finished so far.
 
@@ -48,7 +51,9 @@ def divergence(
     Raises:
         ModelError: When a text is empty or does not fit the context, or logits are not finite.
         VectorError: When a plan does not fit the model.
+        TrainingError: When an adapter is another model's.
     """
+    tuned = [None] * len(plans) if low_ranks is None else list(low_ranks)
     reader = reader_of(model)
     rendered = [render_text(model, text) for text in texts]
     for one in rendered:
@@ -60,10 +65,10 @@ def divergence(
             )
     found = torch.zeros(len(plans), len(texts), dtype=torch.float64)
     # Texts stand together, so that a text is finished before the next one begins.
-    rows = [(index, column) for column in range(len(texts)) for index, own in enumerate(plans) if own]
+    rows = [(index, column) for column in range(len(texts)) for index, own in enumerate(plans) if own or tuned[index]]
     left = [sum(1 for _, own in rows if own == column) for column in range(len(texts))]
     for batch in _batches(rows, [len(one.tokens) for one in rendered], batch_tokens):
-        strips = [_strip(plans[index], rendered[column].tokens) for index, column in batch]
+        strips = [_strip(plans[index], rendered[column].tokens, tuned[index]) for index, column in batch]
         shared = shared_blocks(model, [plans[index] for index, _ in batch])
         features = run_strips(model, strips, shared=shared)
         texts_run = [strip.tokens for strip in strips]
@@ -141,5 +146,5 @@ def _batches(
         yield batch
 
 
-def _strip(plans: tuple[SteeringPlan, ...], tokens: tuple[int, ...]) -> Strip:
-    return Strip(plans, tokens, torch.ones(len(plans), len(tokens), dtype=torch.bool))
+def _strip(plans: tuple[SteeringPlan, ...], tokens: tuple[int, ...], low_rank: LowRank | None = None) -> Strip:
+    return Strip(plans, tokens, torch.ones(len(plans), len(tokens), dtype=torch.bool), low_rank=low_rank)

@@ -12,10 +12,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from doxa.models.adapting import check_adapters, side_by_side
 from doxa.models.chat import Rendered, thinks_on
 from doxa.models.decoding import decoding
 from doxa.models.detokeniser import Detokeniser
 from doxa.models.handle import Model
+from doxa.models.low_rank import LowRank
 from doxa.models.memory import is_out_of_memory, rows_that_fit
 from doxa.models.passes import check_rows_can_leave
 from doxa.models.prefill import Prefix, prefill, prefix_of
@@ -68,6 +70,7 @@ class Row:
         listener: Called in the engine's thread after every token but the last, with what is written for good: text that
             may turn out to be a stop text is held back. When it returns False the row leaves the batch.
         finished: Called in the engine's thread when the text is written, which may be long before the batch ends.
+        low_rank: The adapter that it is written with; None: the model as it is.
     """
 
     prompt: Rendered
@@ -76,6 +79,7 @@ class Row:
     logprobs: int = 0
     listener: Listener | None = None
     finished: "Callable[[Generation], None] | None" = None
+    low_rank: LowRank | None = None
 
 
 @dataclass(frozen=True)
@@ -128,17 +132,19 @@ def generate(
         ModelError: When the network cannot run rows together, a prompt leaves no room in the context, logits are not
             finite, or memory does not suffice for a single row. (Where it does not for a batch, the batch is halved.)
         VectorError: When a plan does not fit the model.
+        TrainingError: When an adapter is another model's.
     """
     check_rows_can_leave(model)
     for row in rows:
         _check_room(model, row)
     check_fits([row.plans for row in rows], model)
+    check_adapters([row.low_rank for row in rows], model)
     ends = end_tokens(model)
     texts: dict[object, list[int]] = {}
     for index, row in enumerate(rows):
         texts.setdefault(same_text(row), []).append(index)
     equal = {own[0]: own for own in texts.values()}
-    prefixes = {index: prefix_of(rows[index].prompt, rows[index].plans) for index in equal}
+    prefixes = {index: prefix_of(rows[index].prompt, rows[index].plans, rows[index].low_rank) for index in equal}
     first: dict[object, int] = {}
     for index, prefix in prefixes.items():
         first.setdefault(prefix.key, index)
@@ -159,7 +165,8 @@ def generate(
         n = together([len(rows[index].prompt.tokens) for index in order], most)
         longest = max(len(rows[index].prompt.tokens) + rows[index].sampling.max_tokens for index in order[:n])
         n = rows_that_fit(model, longest, n)
-        listeners = {index: [rows[each].listener for each in equal[index]] for index in order[:n]}
+        batch = [order[at] for at in side_by_side([rows[index].low_rank for index in order[:n]])]
+        listeners = {index: [rows[each].listener for each in equal[index]] for index in batch}
         writing = [_Writing(model, index, rows[index], prefixes[index], own) for index, own in listeners.items()]
         try:
             _run(model, writing, ends, finish)
@@ -249,7 +256,8 @@ def _run(
     for one, shared in zip(writing, prompted.shared, strict=True):
         one.shared = shared
     logits = prompted.logits
-    with decoding(model, [one.row.plans for one in writing], prompted.mask, prompted.cache) as rows:
+    low_ranks = [one.row.low_rank for one in writing]
+    with decoding(model, [one.row.plans for one in writing], prompted.mask, prompted.cache, low_ranks) as rows:
         while True:
             tokens = draw(logits, [w.row.sampling for w in writing], [w.stream for w in writing])
             _note_logprobs(model, writing, logits, tokens, ends)
@@ -302,7 +310,7 @@ def _note_logprobs(
 def same_text(row: Row) -> object:
     """Rows with the same key are the same text: written once, so that arms that do the same say the same."""
     plans = tuple(plan.content for plan in row.plans)
-    return row.prompt.tokens, row.prompt.roles, plans, row.sampling, row.logprobs
+    return row.prompt.tokens, row.prompt.roles, plans, row.sampling, row.logprobs, row.low_rank
 
 
 def end_tokens(model: Model) -> frozenset[int]:

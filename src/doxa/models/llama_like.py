@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from doxa.models.adapting import Adapting, Place
 from doxa.models.key_values import KeyValues
 from doxa.models.packed import Linear
 
@@ -28,19 +29,39 @@ Attend: TypeAlias = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
+class Product:
+    """A linear layer, or several on the same input as one.
+
+    Attributes:
+        linear: What they compute.
+        place: Which they are, for adapters.
+    """
+
+    linear: Linear
+    place: Place
+
+    def __call__(
+        self, inputs: Float[Tensor, "rows time into"], adapting: Adapting | None
+    ) -> Float[Tensor, "rows time out"]:
+        """What they return, with what adapters add there."""
+        output = self.linear(inputs)
+        return output if adapting is None else adapting.add(self.place, inputs, output)
+
+
+@dataclass(frozen=True, eq=False)
 class Block:
     """The parts of a decoder block. `query_norm` and `key_norm` are Qwen 3's, on each head."""
 
     before_attention: Module
-    query_key_value: Linear
+    query_key_value: Product
     query_norm: Module | None
     key_norm: Module | None
     scale: float
-    output: Linear
+    output: Product
     before_mlp: Module
-    gate_up: Linear
+    gate_up: Product
     activation: Module
-    down: Linear
+    down: Product
 
 
 class Additions(Protocol):
@@ -108,6 +129,7 @@ class LlamaLike:
         mask: Bool[Tensor, "rows past_and_one"],
         store: KeyValues,
         additions: Additions,
+        adapting: Adapting | None = None,
     ) -> Float[Tensor, "rows vocab"]:
         """Run one token of every row.
 
@@ -117,6 +139,7 @@ class LlamaLike:
             mask: False where a position of the store is padding.
             store: Grows by one position.
             additions: What is added after blocks.
+            adapting: The adapters of the rows; None where no row has one.
 
         Returns:
             Logits of the next token, in the dtype of the model.
@@ -127,19 +150,26 @@ class LlamaLike:
         hidden = store.hidden(mask)
         steered = frozenset(additions.layers)
         for layer, block in enumerate(self.blocks):
-            stream = self._through(block, stream, turn, partial(store.attend, layer, hidden))
+            stream = self._through(block, stream, turn, partial(store.attend, layer, hidden), adapting)
             if layer in steered:
                 new = additions.add(layer, stream)
                 stream = stream if new is None else new
         return self.head(self.norm(stream[:, 0]))
 
-    def read(self, tokens: Int[Tensor, "rows time"], mask: Bool[Tensor, "rows time"], branching: Branching) -> Read:
+    def read(
+        self,
+        tokens: Int[Tensor, "rows time"],
+        mask: Bool[Tensor, "rows time"],
+        branching: Branching,
+        adapting: Adapting | None = None,
+    ) -> Read:
         """Run prompts, padded on the left.
 
         Args:
             tokens: Token ids; padding may be anything.
             mask: False where a token is padding.
             branching: What is added after blocks, and where rows that were one until then become several.
+            adapting: The adapters of the rows; it is used up. None where no row has one.
 
         Returns:
             Logits, keys and values of the rows that there are in the end.
@@ -152,11 +182,13 @@ class LlamaLike:
         turn = self._turn(stream, (mask.cumsum(1) - 1).clamp(min=0))
         kept: list[tuple[Tensor, Tensor]] = []
         for layer, block in enumerate(self.blocks):
-            stream = self._through(block, stream, turn, partial(_keep_and_attend, kept, hidden))
+            stream = self._through(block, stream, turn, partial(_keep_and_attend, kept, hidden), adapting)
             parents = branching.parents(layer)
             if parents is not None:
                 stream, hidden = stream[parents], hidden[parents]
                 turn = (turn[0][parents], turn[1][parents])
+                if adapting is not None:
+                    adapting.keep(parents.tolist())
             new = branching.add(layer, stream)
             stream = stream if new is None else new
         of = None  # of the rows in the end, which rows they were
@@ -176,6 +208,7 @@ class LlamaLike:
         sight: Bool[Tensor, "rows time time"] | None,
         layers: range,
         additions: Additions,
+        adapting: Adapting | None = None,
     ) -> Float[Tensor, "rows time d_model"]:
         """Run some blocks on whole texts.
 
@@ -185,6 +218,7 @@ class LlamaLike:
             sight: Which tokens each token sees, at least itself; None: all before it, which takes no mask.
             layers: Which blocks, in their order.
             additions: What is added after each.
+            adapting: The adapters of the rows; None where no row has one.
 
         Returns:
             The residual stream after them, for `norm` or further blocks.
@@ -193,7 +227,7 @@ class LlamaLike:
         turn = self._turn(stream, positions)
         steered = frozenset(additions.layers)
         for layer in layers:
-            stream = self._through(self.blocks[layer], stream, turn, attend)
+            stream = self._through(self.blocks[layer], stream, turn, attend, adapting)
             if layer in steered:
                 new = additions.add(layer, stream)
                 stream = stream if new is None else new
@@ -205,21 +239,27 @@ class LlamaLike:
         return cosine[:, None], torch.cat([-sine[..., :half], sine[..., half:]], -1)[:, None]
 
     def _through(
-        self, block: Block, stream: Float[Tensor, "rows time d_model"], turn: Turn, attend: Attend
+        self,
+        block: Block,
+        stream: Float[Tensor, "rows time d_model"],
+        turn: Turn,
+        attend: Attend,
+        adapting: Adapting | None,
     ) -> Float[Tensor, "rows time d_model"]:
         """Run a block."""
         (rows, time, _), (cosine, sine) = stream.shape, turn
         width = cosine.shape[-1]
-        heads = block.query_key_value(block.before_attention(stream)).view(rows, time, -1, width).transpose(1, 2)
+        joined = block.query_key_value(block.before_attention(stream), adapting)
+        heads = joined.view(rows, time, -1, width).transpose(1, 2)
         turned, value = heads[:, : self.heads + self.key_heads], heads[:, self.heads + self.key_heads :]
         if block.query_norm is not None and block.key_norm is not None:
             query, key = turned[:, : self.heads], turned[:, self.heads :]
             turned = torch.cat([block.query_norm(query), block.key_norm(key)], 1)
         turned = torch.addcmul(turned * cosine, turned.roll(width // 2, -1), sine)
         found = attend(turned[:, : self.heads], turned[:, self.heads :], value, block.scale)
-        stream = stream + block.output(found.transpose(1, 2).flatten(2))
-        gate, up = block.gate_up(block.before_mlp(stream)).chunk(2, -1)
-        return stream + block.down(block.activation(gate) * up)
+        stream = stream + block.output(found.transpose(1, 2).flatten(2), adapting)
+        gate, up = block.gate_up(block.before_mlp(stream), adapting).chunk(2, -1)
+        return stream + block.down(block.activation(gate) * up, adapting)
 
 
 def _hidden(sight: Bool[Tensor, "rows time time"], dtype: torch.dtype) -> Float[Tensor, "rows 1 time time"]:

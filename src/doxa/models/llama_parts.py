@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from doxa.models.handle import Model
-from doxa.models.llama_like import Block, LlamaLike, Module
+from doxa.models.llama_like import Block, LlamaLike, Module, Product
 from doxa.models.packed import Linear, affordable, copies, fused
 from doxa.models.substitute import ALONE
 
@@ -68,6 +68,11 @@ def _parts(model: Model, packed: Mapping[nn.Linear, Linear]) -> LlamaLike | None
     # A layer of another class (an adapter around it, say) has a weight too, and computes more than its product.
     if not all(layer in packed for layer in joined) or not affordable([*packed, *joined]):
         return None
+    name_of = {module: name for name, module in network.named_modules()}
+
+    def product(linear: Linear, *layers: nn.Linear) -> Product:
+        return Product(linear, tuple((name_of[layer], layer.out_features) for layer in layers))
+
     blocks = []
     for block, (attention, gate_up) in zip(model.blocks, own, strict=True):
         part: Any = block
@@ -78,15 +83,15 @@ def _parts(model: Model, packed: Mapping[nn.Linear, Linear]) -> LlamaLike | None
         blocks.append(
             Block(
                 before_attention=_norm(part.input_layernorm),
-                query_key_value=query_key_value,
+                query_key_value=product(query_key_value, *attention),
                 query_norm=norms.get("q_norm"),
                 key_norm=norms.get("k_norm"),
                 scale=float(part.self_attn.scaling),
-                output=packed[part.self_attn.o_proj],
+                output=product(packed[part.self_attn.o_proj], part.self_attn.o_proj),
                 before_mlp=_norm(part.post_attention_layernorm),
-                gate_up=both,
+                gate_up=product(both, *gate_up),
                 activation=part.mlp.act_fn,
-                down=packed[part.mlp.down_proj],
+                down=product(packed[part.mlp.down_proj], part.mlp.down_proj),
             )
         )
     first: Any = model.blocks[0]

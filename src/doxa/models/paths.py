@@ -10,6 +10,7 @@ from torch import Tensor
 
 from doxa.models.chat import Rendered
 from doxa.models.handle import Model
+from doxa.models.low_rank import LowRank
 from doxa.models.steering import SteeringPlan, touched
 from doxa.models.strips import Strip, branches
 from doxa.models.tokens import Role
@@ -22,10 +23,11 @@ Cell: TypeAlias = tuple[int, Role, bool]
 
 @dataclass(frozen=True, eq=False)
 class Path:
-    """A text that is run under plans."""
+    """A text that is run under plans, and perhaps an adapter."""
 
     plans: Plans
     cells: tuple[Cell, ...]
+    low_rank: LowRank | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,20 +82,27 @@ def batches(model: Model, paths: Sequence[Path], batch_tokens: int) -> Iterator[
 @dataclass(frozen=True, eq=False)
 class _Row:
     plans: Plans
+    low_rank: LowRank | None
     tree: Tree
     own: Sequence[int]  # for each text of the tree its index among all
 
 
 def _rows(model: Model, paths: Sequence[Path]) -> Iterator[_Row]:
-    arms: dict[Plans, list[int]] = {}
+    arms: dict[tuple[Plans, LowRank | None], list[int]] = {}
     for index, path in enumerate(paths):
-        arms.setdefault(path.plans, []).append(index)
+        arms.setdefault((path.plans, path.low_rank), []).append(index)
+    adapters = list(dict.fromkeys(path.low_rank for path in paths))
     longest = max((len(path.cells) for path in paths), default=0)
     branching = branches(model, widest(longest))
     # Arms that are steered from about the same block on share what is below it.
-    for plans, own in sorted(arms.items(), key=lambda arm: min((p.layers[0] for p in arm[0] if p.layers), default=0)):
+
+    def first(arm: tuple[Plans, LowRank | None]) -> tuple[int, int]:
+        plans, low_rank = arm
+        return min((plan.layers[0] for plan in plans if plan.layers), default=0), adapters.index(low_rank)
+
+    for (plans, low_rank), own in sorted(arms.items(), key=lambda arm: first(arm[0])):
         grown = trees(tuple(paths[index].cells for index in own), branching=branching)
-        yield from (_Row(plans, tree, own) for tree in sorted(grown, key=lambda tree: -len(tree.cells)))
+        yield from (_Row(plans, low_rank, tree, own) for tree in sorted(grown, key=lambda tree: -len(tree.cells)))
 
 
 def _batch(rows: Sequence[_Row]) -> Batch:
@@ -101,6 +110,6 @@ def _batch(rows: Sequence[_Row]) -> Batch:
     for row in rows:
         cells: tuple[Cell, ...] = row.tree.cells
         tokens = tuple(token for token, _, _ in cells)
-        strips.append(Strip(row.plans, tokens, applied(row.plans, cells), row.tree.parents))
+        strips.append(Strip(row.plans, tokens, applied(row.plans, cells), row.tree.parents, row.low_rank))
     paths = [(row.own[number], at, places) for at, row in enumerate(rows) for number, places in row.tree.paths.items()]
     return Batch(tuple(strips), tuple(paths))

@@ -1,7 +1,8 @@
 """Running prompts before rows are written: what rows begin with in common is run once.
 
 Rows have the same beginning when their prompts are the same and the same is added to them, so arms that steer generated
-tokens only share their prompts with each other and with the baseline. Where a network is built as Llama is, arms that
+tokens only share their prompts with each other and with the baseline. An adapter acts from the first block on, so that
+nothing is shared between rows of different ones. Where a network is built as Llama is, arms that
 steer a prompt share it too, up to the first block at which they add different things. A cache that something was added
 to is never another row's: rows are told apart by the content of what is added.
 """
@@ -14,11 +15,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import DynamicCache
 
+from doxa.models.adapting import adapted, adapting_of
 from doxa.models.chat import Rendered
 from doxa.models.decoding import short_way
 from doxa.models.handle import Model
 from doxa.models.key_values import KeyValues
 from doxa.models.llama_like import LlamaLike, Read
+from doxa.models.low_rank import LowRank
 from doxa.models.passes import new_cache, reader_of, selected
 from doxa.models.receipt import prompt_mask
 from doxa.models.steering import Steering, SteeringPlan, steering
@@ -36,6 +39,7 @@ class Prefix:
         touches: Which of them each plan of the row touches.
         acting: The plans that add something to the prompt.
         applied: Which of its tokens each of these touches.
+        low_rank: The adapter of the row.
         key: Equal for prefixes that compute the same.
     """
 
@@ -43,17 +47,18 @@ class Prefix:
     touches: Bool[Tensor, "plans time"]
     acting: tuple[SteeringPlan, ...]
     applied: Bool[Tensor, "acting time"]
+    low_rank: LowRank | None
     key: object
 
 
-def prefix_of(prompt: Rendered, plans: tuple[SteeringPlan, ...]) -> Prefix:
-    """What a row with some prompt and plans begins with."""
+def prefix_of(prompt: Rendered, plans: tuple[SteeringPlan, ...], low_rank: LowRank | None = None) -> Prefix:
+    """What a row with some prompt, plans and adapter begins with."""
     touches = prompt_mask(plans, prompt.roles)
     adds = [bool(own.any()) and bool(plan.additions.any()) for plan, own in zip(plans, touches, strict=True)]
     acting = tuple(plan for plan, some in zip(plans, adds, strict=True) if some)
     applied = touches[torch.tensor(adds, dtype=torch.bool)]
-    key = prompt.tokens, tuple(plan.content for plan in acting), applied.numpy().tobytes()
-    return Prefix(prompt.tokens, touches, acting, applied, key)
+    key = prompt.tokens, tuple(plan.content for plan in acting), applied.numpy().tobytes(), low_rank
+    return Prefix(prompt.tokens, touches, acting, applied, low_rank, key)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +111,8 @@ def _whole(
 ) -> tuple[Float[Tensor, "rows vocab"], DynamicCache]:
     """By the network's own forward pass."""
     reader, cache = reader_of(model), new_cache(model)
-    with steering(model, [one.acting for one in prefixes]) as state:
+    low_ranks = [one.low_rank for one in prefixes]
+    with adapted(model, low_ranks), steering(model, [one.acting for one in prefixes]) as state:
         state.move(_padded([one.applied for one in prefixes], tokens.shape[1]))
         features = reader.features(tokens, mask, (mask.cumsum(1) - 1).clamp(min=0), cache, last=True)
     return reader.logits(features[:, -1]), cache
@@ -126,12 +132,14 @@ def _short(
     row_of: list[int] = []  # each prefix
     for start in range(0, len(prefixes), size):
         own = prefixes[start : start + size]
-        roots: dict[tuple[int, ...], int] = {}
-        root = [roots.setdefault(one.tokens, len(roots)) for one in own]
-        rows = torch.tensor([start + root.index(index) for index in range(len(roots))])
+        roots: dict[object, int] = {}
+        root = [roots.setdefault((one.tokens, one.low_rank), len(roots)) for one in own]
+        first = [root.index(index) for index in range(len(roots))]
+        rows = start + torch.tensor(first)
         branches = _Branches(own, root, width)
         row_of += [sum(len(one.logits) for one in found) + row for row in branches.rows]
-        found.append(parts.read(tokens[rows], mask[rows], branches))
+        adapting = adapting_of([own[index].low_rank for index in first])
+        found.append(parts.read(tokens[rows], mask[rows], branches, adapting))
     rows = torch.tensor(row_of)[torch.tensor(of)]
     keys = [torch.cat(layers)[rows] for layers in zip(*(one.keys for one in found), strict=True)]
     values = [torch.cat(layers)[rows] for layers in zip(*(one.values for one in found), strict=True)]
@@ -139,7 +147,7 @@ def _short(
 
 
 class _Branches:
-    """Rows that begin as one for each prompt, and become several where different things are added.
+    """Rows that begin as one for each prompt and adapter, and become several where different things are added.
 
     Attributes:
         rows: For each prefix its row in the end.

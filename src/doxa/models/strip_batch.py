@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from doxa.models.branching import Parents, attention, depths, is_chain, sight
 from doxa.models.handle import Model
+from doxa.models.low_rank import LowRank
 from doxa.models.passes import Attention
 from doxa.models.steering import SteeringPlan
 
@@ -23,12 +24,14 @@ class Strip:
         applied: Which of them each plan touches.
         parents: For each token the place of the one before it, where the row is a tree (`trees`); None: one after the
             other.
+        low_rank: The adapter of the row.
     """
 
     plans: tuple[SteeringPlan, ...]
     tokens: tuple[int, ...]
     applied: Bool[Tensor, "plans time"]
     parents: Parents | None = None
+    low_rank: LowRank | None = None
 
 
 @dataclass(frozen=True, eq=False)

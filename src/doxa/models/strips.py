@@ -18,11 +18,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from doxa.models.adapting import adapted, adapting_of, check_adapters
 from doxa.models.blocks import Output, residual_of, with_residual
 from doxa.models.branching import Parents, attends_by_position
 from doxa.models.decoding import short_way
 from doxa.models.handle import Model
 from doxa.models.llama_like import LlamaLike
+from doxa.models.low_rank import LowRank
 from doxa.models.passes import Reader, reader_of
 from doxa.models.steering import Steering, SteeringPlan, check_fits, check_layers, reading, steering
 from doxa.models.strip_batch import Strip, StripBatch, applied, padded
@@ -51,11 +53,12 @@ def run_strips(model: Model, strips: Sequence[Strip], *, shared: int | None = No
     reader = reader_of(model)
     with ExitStack() as stack:
         if shared is not None:
-            run = partial(_last_output, model, reader, shared)
+            run = partial(_last_output, model, reader, shared)  # before `adapted`, which would give it these rows
             output, of = _run_below(model, shared, "whole", strips, batch, run)
             given = with_residual(output, residual_of(output)[torch.tensor(of, device=model.device)])
             # The last of them returns what was computed; what the others return is not used.
             stack.enter_context(substituted(model.blocks[: shared + 1], [lambda *args, **kwargs: given] * (shared + 1)))
+        stack.enter_context(adapted(model, [strip.low_rank for strip in strips]))
         with steering(model, [strip.plans for strip in strips]) as state:
             state.move(applied(strips, batch))
             return reader.features(batch.tokens, batch.attention(model), batch.positions)
@@ -77,7 +80,12 @@ def read_strips(
         _run_parts(model, parts, strips, batch, noting, last=max(layers, default=-1))
         return noting.streams
     reader = reader_of(model)
-    with steering(model, [strip.plans for strip in strips]) as state, reading(model, layers) as streams:
+    low_ranks = [strip.low_rank for strip in strips]
+    with (
+        adapted(model, low_ranks),
+        steering(model, [strip.plans for strip in strips]) as state,
+        reading(model, layers) as streams,
+    ):
         state.move(applied(strips, batch))
         reader.features(batch.tokens, batch.attention(model), batch.positions, last=True)
     return dict(streams)
@@ -146,21 +154,26 @@ def _run_below(
     way: str,
     strips: Sequence[Strip],
     batch: StripBatch,
-    run: Callable[[StripBatch], Output],
+    run: Callable[[StripBatch, list[LowRank | None]], Output],
 ) -> tuple[Output, tuple[int, ...]]:
     """What block `last` returns for distinct rows, and for each row which of those it is.
 
     What an earlier run the same `way` has left is not run again.
     """
-    number: dict[tuple[tuple[int, ...], Parents | None], int] = {}
-    of = tuple(number.setdefault((strip.tokens, strip.parents), len(number)) for strip in strips)
+    number: dict[tuple[tuple[int, ...], Parents | None, str], int] = {}
+    adapters = ["" if strip.low_rank is None else strip.low_rank.digest for strip in strips]
+    of = tuple(
+        number.setdefault((strip.tokens, strip.parents, adapter), len(number))
+        for strip, adapter in zip(strips, adapters, strict=True)
+    )
     key = (last, way, tuple(number))
     with ALONE:
         kept = _kept_of(model)
         if key in kept:
             kept[key] = kept.pop(key)  # the latest at the end
             return kept[key], of
-        kept[key] = output = run(batch.rows([of.index(index) for index in range(len(number))]))
+        distinct = [of.index(index) for index in range(len(number))]
+        kept[key] = output = run(batch.rows(distinct), [strips[row].low_rank for row in distinct])
         while len(kept) > 1 and sum(residual_of(one).nbytes for one in kept.values()) > _KEPT_BYTES:
             del kept[next(iter(kept))]
         return output, of
@@ -178,19 +191,23 @@ def _run_parts(
 ) -> Float[Tensor, "rows time d_model"]:
     """The residual stream after block `last` (the very last, without it), by the parts of a network."""
     end = model.n_layers if last is None else last + 1
+    low_ranks = [strip.low_rank for strip in strips]
+    check_adapters(low_ranks, model)
+    adapting = adapting_of(low_ranks)
     if shared is None:
         stream = parts.embedding(batch.tokens)
-        return parts.run(stream, batch.positions, batch.sight(), range(end), additions)
+        return parts.run(stream, batch.positions, batch.sight(), range(end), additions, adapting)
 
-    def run(own: StripBatch) -> Tensor:
-        nothing = Steering([()] * len(own.tokens), model.device)
-        return parts.run(parts.embedding(own.tokens), own.positions, own.sight(), range(shared + 1), nothing)
+    def run(own: StripBatch, of_rows: list[LowRank | None]) -> Tensor:
+        nothing, lower = Steering([()] * len(own.tokens), model.device), range(shared + 1)
+        stream = parts.embedding(own.tokens)
+        return parts.run(stream, own.positions, own.sight(), lower, nothing, adapting_of(of_rows))
 
     output, of = _run_below(model, shared, "in parts", strips, batch, run)
     stream = residual_of(output)[list(of)]
     new = additions.add(shared, stream) if shared in additions.layers else None
     upper = range(shared + 1, end)
-    return parts.run(stream if new is None else new, batch.positions, batch.sight(), upper, additions)
+    return parts.run(stream if new is None else new, batch.positions, batch.sight(), upper, additions, adapting)
 
 
 class _Noting:
@@ -218,7 +235,7 @@ class _Noting:
         return new
 
 
-def _last_output(model: Model, reader: Reader, last: int, batch: StripBatch) -> Output:
+def _last_output(model: Model, reader: Reader, last: int, batch: StripBatch, low_ranks: list[LowRank | None]) -> Output:
     """What block `last` returns; the blocks above it are not run."""
     block = model.blocks[last]
     found: list[Output] = []
@@ -228,7 +245,7 @@ def _last_output(model: Model, reader: Reader, last: int, batch: StripBatch) -> 
         found.append(usual(*args, **kwargs))
         raise _Reached
 
-    with suppress(_Reached), substituted([block], [run]):
+    with adapted(model, low_ranks), suppress(_Reached), substituted([block], [run]):
         reader.features(batch.tokens, batch.attention(model), batch.positions)
     return found[0]
 

@@ -1,6 +1,6 @@
 """From a model to its servers: what they can do, and how a text is asked about."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -8,6 +8,7 @@ import torch
 
 from doxa.models.chat import Rendered
 from doxa.models.handle import Model
+from doxa.models.low_rank import LowRank
 from doxa.models.steering import SteeringPlan, touched
 from doxa.models.vllm_servers import Ask, Progress, Server, ask_all
 from doxa.models.vllm_trial import try_server
@@ -121,6 +122,20 @@ def _check_positions(server: Server, at: frozenset[Where]) -> None:
             f"`at: {', '.join(sorted(at))}` on the vLLM server at {server.address}, whose vllm-lens steers all of a "
             "text or nothing: it loses count of positions after its first pass",
             way_out="Write `at: all`, or mend it with benchmarks/vllm/mend_positions.py and start it again",
+        )
+
+
+def check_untuned(low_ranks: Iterable[LowRank | None]) -> None:
+    """Check that nothing is asked of an adapter.
+
+    Raises:
+        NotYetError: When something is.
+    """
+    if any(one is not None for one in low_ranks):
+        raise NotYetError(
+            "an adapter on vLLM servers, which take adapters only where they were started with them",
+            expected="a model that is run here",
+            way_out="Leave `vllm/` out of the model's name, or merge the adapter into a model and serve that",
         )
 
 

@@ -15,12 +15,13 @@ from torch import Tensor
 from doxa.models.chat import continuation, render_text, thinks_on
 from doxa.models.handle import Model
 from doxa.models.last_norm import logits_of
+from doxa.models.low_rank import LowRank
 from doxa.models.paths import Plans, applied, cells_of
 from doxa.models.receipt import Tally
 from doxa.models.sampling import check_finite
 from doxa.models.score import Choice, OptionScores
 from doxa.models.tokens import Role
-from doxa.models.vllm_link import ask, ask_of, check_room, room_of
+from doxa.models.vllm_link import ask, ask_of, check_room, check_untuned, room_of
 from doxa.models.vllm_servers import Ask, Progress, understood
 from doxa.models.vllm_wire import Text, residual_of
 from doxa.words.errors import EnvironmentFault
@@ -40,9 +41,11 @@ def score_choices(model: Model, choices: Sequence[Choice], *, progress: Progress
         Scores for each choice, in the order of `choices`.
 
     Raises:
+        NotYetError: When a choice has an adapter.
         ModelError: When a prompt or option is empty or does not fit the context, or a server refuses.
         EnvironmentFault: When a server fails.
     """
+    check_untuned(choice.low_rank for choice in choices)
     room = room_of(model)
     places: dict[object, int] = {}
     asks: list[Ask] = []
@@ -71,7 +74,12 @@ def score_choices(model: Model, choices: Sequence[Choice], *, progress: Progress
 
 
 def divergence(
-    model: Model, texts: Sequence[str], plans: Sequence[Plans], *, progress: Progress = None
+    model: Model,
+    texts: Sequence[str],
+    plans: Sequence[Plans],
+    low_ranks: Sequence[LowRank | None] | None = None,
+    *,
+    progress: Progress = None,
 ) -> Float[Tensor, "plans texts"]:
     """KL(unsteered || steered) of the next-token distributions, mean over all positions of a text, in nats.
 
@@ -81,16 +89,19 @@ def divergence(
         model: The model.
         texts: Plain texts.
         plans: For each entry the plans that act together.
+        low_ranks: For each entry its adapter; there may be none.
         progress: Called with the number of texts read so far, each once for every entry and once unsteered.
 
     Returns:
         Divergences, float64.
 
     Raises:
+        NotYetError: When an entry has an adapter.
         ModelError: When a text is empty or too long, the network has no plain norm before its head, or a server
             refuses.
         EnvironmentFault: When a server fails.
     """
+    check_untuned(low_ranks or ())
     rendered = [render_text(model, text) for text in texts]
     for one in rendered:
         check_room(model, one, 1, room_of(model))

@@ -10,7 +10,7 @@ from doxa.models.handle import Model
 from doxa.models.paths import applied, cells_of
 from doxa.models.receipt import Tally
 from doxa.models.tokens import Role
-from doxa.models.vllm_link import ask, ask_of, check_room, check_written, room_of
+from doxa.models.vllm_link import ask, ask_of, check_room, check_untuned, check_written, room_of
 from doxa.models.vllm_servers import Ask, Progress, understood
 from doxa.models.vllm_wire import Text
 from doxa.words.errors import EnvironmentFault
@@ -30,10 +30,11 @@ def generate(model: Model, rows: Sequence[Row], *, progress: Progress = None) ->
         One generation for each row, in the order of `rows`.
 
     Raises:
-        NotYetError: When it depends on what is written whether a token is steered.
+        NotYetError: When it depends on what is written whether a token is steered, or a row has an adapter.
         ModelError: When a prompt is empty or leaves no room, or a server refuses.
         EnvironmentFault: When a server fails.
     """
+    check_untuned(row.low_rank for row in rows)
     room = room_of(model)
     ends = end_tokens(model)
     texts: dict[object, int] = {}

@@ -97,7 +97,8 @@ class Answering:
     def _rows(self, arm: PreparedArm, prompt: Rendered) -> list[Row]:
         wanted = max(self.asked.top_logprobs, 1) if self.asked.logprobs else 0
         seeds = [self._seed, *(stream_seed("choice", self._seed, index) for index in range(1, self.asked.n))]
-        return [Row(prompt, replace(self.asked.sampling, seed=seed), arm.plans, wanted) for seed in seeds]
+        samplings = [replace(self.asked.sampling, seed=seed) for seed in seeds]
+        return [Row(prompt, sampling, arm.plans, wanted, low_rank=arm.low_rank) for sampling in samplings]
 
     @property
     def _top(self) -> int | None:

@@ -145,12 +145,14 @@ class Service:
             self.transcripts.close()
 
     def _measured(self, key: str) -> list[dict[str, Any]]:
+        low_rank = None
         if key.startswith("{"):
             steer = steer_of(json.loads(key)["steer"])
             steered = [(steer, self.arms.vector(steer.vector))]
         else:
             steered = self.arms.steers(key)
-        found = doses(self.arms.model, steered) if steered else []
+            low_rank = self.arms.prepared(key).low_rank
+        found = doses(self.arms.model, steered, [low_rank] * len(steered)) if steered else []
         return [
             {
                 "vector": steer.vector.name,

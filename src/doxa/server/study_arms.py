@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from doxa.bridge.arms import PreparedArm, prepare
 from doxa.models.handle import Model
+from doxa.models.low_rank import LowRank
 from doxa.not_yet import refuse_what_is_not_run_yet
 from doxa.plan import Plan, check_names, make_plan
 from doxa.resolve import arm_path, materialise, vector_of
@@ -129,12 +130,16 @@ class StudyArms:
             Refused: 400 when the vector is none of the study's.
             VectorError: When it does not fit the model.
         """
-        plan = steering_plan(steer, self.vector(steer.vector))
+        plan = steering_plan(steer, self.vector(steer.vector, arm.low_rank))
         digest = content_hash([arm.digest, intervention_to_json(steer)])
         return replace(arm, plans=(*arm.plans, plan), digest=digest)
 
-    def vector(self, reference: VectorReference) -> Vector:
+    def vector(self, reference: VectorReference, low_rank: LowRank | None = None) -> Vector:
         """The vector that a request refers to: one of the study's own, or a twin of it, and no file beside.
+
+        Args:
+            reference: Which vector.
+            low_rank: The adapter of the arm that it is added to.
 
         Raises:
             Refused: 400 when it is none of the study's.
@@ -153,7 +158,7 @@ class StudyArms:
         def find(name: str) -> Vector:
             return self._load(self.vectors[keys[name]])
 
-        return derived(as_made(reference, find), self.model, find)
+        return derived(as_made(reference, find), self.model, find, low_rank=low_rank)
 
     def _load(self, vector: ArmVector) -> Vector:
         return made_vector(vector.pin, self.folder / "arms")

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from doxa.models.handle import Model
+from doxa.models.low_rank import LowRank
 from doxa.models.steering import SteeringPlan
 from doxa.vectors.reference import kept, reference_rows, residual_norms
 from doxa.vectors.states import residuals
@@ -88,27 +89,31 @@ def steering_plan(steer: Steer, vector: Vector) -> SteeringPlan:
     return SteeringPlan(layers, torch.from_numpy(additions).float(), frozenset(steer.at))
 
 
-def dose(model: Model, steer: Steer, vector: Vector, *, limit: int | None = LIMIT) -> tuple[DoseRow, ...]:
+def dose(
+    model: Model, steer: Steer, vector: Vector, *, limit: int | None = LIMIT, low_rank: LowRank | None = None
+) -> tuple[DoseRow, ...]:
     """Measure what a `Steer` adds, at every layer of the model: `doses` of one."""
-    return doses(model, [(steer, vector)], limit=limit)[0]
+    return doses(model, [(steer, vector)], [low_rank], limit=limit)[0]
 
 
 def doses(
     model: Model,
     steered: Sequence[tuple[Steer, Vector]],
+    low_ranks: Sequence[LowRank | None] | None = None,
     *,
     limit: int | None = LIMIT,
     progress: Callable[[int], None] | None = None,
 ) -> list[tuple[DoseRow, ...]]:
-    """Measure what several `Steer`s add, each alone, in batches that mix them; the clean pass is run once.
+    """Measure what several `Steer`s add, each alone, in batches that mix them; a clean pass is run once an adapter.
 
     Measured on the reference conversations, at the tokens that the plan touches; attention sinks (tokens left out of
     the residual norms by the same rule) are left out. The last answer of a conversation counts as generated. Fractions
-    are of the model's residual norms.
+    are of the model's residual norms. Of a tuned model everything is its own: norms, clean pass and sinks.
 
     Args:
         model: The model.
         steered: Interventions with their vectors.
+        low_ranks: For each the adapter of the model; None: the model as it is, for all.
         limit: Only so many reference conversations, spread over the file; None for all.
         progress: Called with 1 when an intervention has been measured.
 
@@ -120,30 +125,41 @@ def doses(
     """
     for _, vector in steered:
         check(vector, model, base=vector.manifest.model)  # its shape: whether it may be used here is not asked
+    tuned = [None] * len(steered) if low_ranks is None else list(low_ranks)
     plans = [steering_plan(steer, vector) for steer, vector in steered]
     units = [torch.from_numpy(_units(vector)) for _, vector in steered]
     clean_rows = reference_rows(model, limit)
-    clean: dict[int, Float[Tensor, "layers time d_model"]] = {}
-    for at, states in residuals(model, clean_rows):
-        clean[at] = states
-    sane = [torch.from_numpy(row) for row in kept([clean[at].norm(dim=-1).numpy() for at in range(len(clean_rows))])]
+    adapters = list(dict.fromkeys(tuned))
+    clean: dict[tuple[int, int], Float[Tensor, "layers time d_model"]] = {}
+    as_is = [dataclasses.replace(row, low_rank=own) for own in adapters for row in clean_rows]
+    for at, states in residuals(model, as_is):
+        clean[divmod(at, len(clean_rows))] = states
+    sane = []
+    for own in range(len(adapters)):
+        norms_of = [clean[own, at].norm(dim=-1).numpy() for at in range(len(clean_rows))]
+        sane.append([torch.from_numpy(row) for row in kept(norms_of)])
 
     projections, norms = np.zeros((2, len(plans), model.n_layers))
     tokens, measured = np.zeros((2, len(plans)), dtype=int)
-    rows = [dataclasses.replace(row, plans=(plan,)) for plan in plans for row in clean_rows]
+    rows = [
+        dataclasses.replace(row, plans=(plan,), low_rank=own)
+        for plan, own in zip(plans, tuned, strict=True)
+        for row in clean_rows
+    ]
     for at, states in residuals(model, rows):
         which, conversation = divmod(at, len(clean_rows))
-        touched = sane[conversation] & torch.tensor(rows[at].touches(plans[which]))
-        displacement = (states - clean[conversation])[:, touched].double()
+        own = adapters.index(tuned[which])
+        touched = sane[own][conversation] & torch.tensor(rows[at].touches(plans[which]))
+        displacement = (states - clean[own, conversation])[:, touched].double()
         projections[which] += (displacement * units[which][:, None]).sum(dim=(1, 2)).numpy()
         norms[which] += displacement.norm(dim=-1).sum(dim=1).numpy()
         tokens[which] += int(touched.sum())
         measured[which] += 1
         if progress and measured[which] == len(clean_rows):
             progress(1)
-    size = residual_norms(model)
     found: list[tuple[DoseRow, ...]] = []
     for which, (plan, (_, vector)) in enumerate(zip(plans, steered, strict=True)):
+        size = residual_norms(model, low_rank=tuned[which])
         planned = np.zeros(model.n_layers)
         for layer, addition in zip(plan.layers, plan.additions, strict=True):
             planned[layer] = float(addition.double() @ units[which][layer]) / size[layer]
@@ -166,6 +182,7 @@ def matched_factors(
     *,
     limit: int | None = LIMIT,
     progress: Callable[[int], None] | None = None,
+    low_rank: LowRank | None = None,
 ) -> list[float]:
     """By what the strength of each control must be multiplied to arrive with the target's displacement norm.
 
@@ -179,6 +196,7 @@ def matched_factors(
         controls: The control vectors.
         limit: Only so many reference conversations, spread over the file; None for all.
         progress: Called with 1 when an intervention has been measured.
+        low_rank: The adapter of the model; None: the model as it is.
 
     Raises:
         VectorError: When nothing is added, or no factor is found.
@@ -195,14 +213,15 @@ def matched_factors(
             )
         return norm
 
-    due = arrived(dose(model, steer, target, limit=limit))
+    due = arrived(dose(model, steer, target, limit=limit, low_rank=low_rank))
     factors = [1.0] * len(controls)
     open_ = list(range(len(controls)))
     for _ in range(_ROUNDS):
         scaled = [
             (dataclasses.replace(steer, strength=steer.strength * factors[which]), controls[which]) for which in open_
         ]
-        norms = [arrived(found) for found in doses(model, scaled, limit=limit, progress=progress)]
+        measured = doses(model, scaled, [low_rank] * len(scaled), limit=limit, progress=progress)
+        norms = [arrived(found) for found in measured]
         open_, norms = _unmatched(open_, norms, due)
         if not open_:
             return factors

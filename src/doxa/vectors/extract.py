@@ -10,6 +10,7 @@ from jaxtyping import Float
 import doxa
 from doxa.models.chat import Message, Rendered, render
 from doxa.models.handle import Model
+from doxa.models.low_rank import LowRank, tuned_fingerprint
 from doxa.vectors.pairs import Pair, PairSet, Read
 from doxa.vectors.reference import norms_rule, reference_hash, residual_norms
 from doxa.vectors.states import Row, residuals
@@ -53,6 +54,7 @@ def extract(
     resample: int | None = None,
     shuffled: int | None = None,
     progress: Callable[[int], None] | None = None,
+    low_rank: LowRank | None = None,
 ) -> Vector:
     """Take a vector from a model.
 
@@ -66,6 +68,7 @@ def extract(
         resample: See `Recipe`.
         shuffled: See `Recipe`.
         progress: Called with the number of texts that were just read (two a pair in all).
+        low_rank: The adapter that the model is read with; None: the model as it is.
 
     Returns:
         Raw directions, not normalised, from negative to positive; with the model's residual norms.
@@ -74,11 +77,16 @@ def extract(
         VectorError: When the model does not tell the two sides apart, or the method is not known.
         ModelError: When a text is longer than the model's context.
     """
-    return extract_all(model, pairs, [Recipe(method, resample, shuffled)], progress=progress)[0]
+    return extract_all(model, pairs, [Recipe(method, resample, shuffled)], progress=progress, low_rank=low_rank)[0]
 
 
 def extract_all(
-    model: Model, pairs: PairSet, recipes: Sequence[Recipe], *, progress: Callable[[int], None] | None = None
+    model: Model,
+    pairs: PairSet,
+    recipes: Sequence[Recipe],
+    *,
+    progress: Callable[[int], None] | None = None,
+    low_rank: LowRank | None = None,
 ) -> list[Vector]:
     """Take several vectors from the same pairs, reading the model once (bootstrap vectors, for instance).
 
@@ -87,13 +95,14 @@ def extract_all(
         pairs: The contrast pairs.
         recipes: How each vector is made.
         progress: Called with the number of texts that were just read.
+        low_rank: The adapter that the model is read with.
 
     Raises:
         VectorError: When the model does not tell the two sides apart.
         ModelError: When a text is longer than the model's context.
     """
-    states, read_at = _states(model, pairs, progress)
-    return [_vector(model, pairs, recipe, states, read_at) for recipe in recipes]
+    states, read_at = _states(model, pairs, progress, low_rank)
+    return [_vector(model, pairs, recipe, states, read_at, low_rank) for recipe in recipes]
 
 
 def extraction_key(model: Model, pairs: PairSet, recipe: Recipe) -> str:
@@ -108,6 +117,7 @@ def _vector(
     recipe: Recipe,
     states: Float[np.ndarray, "sides pairs layers d_model"],
     read_at: Sequence[str],
+    low_rank: LowRank | None,
 ) -> Vector:
     n = len(pairs.pairs)
     differences = states[0] - states[1]
@@ -141,20 +151,21 @@ def _vector(
         "resample": recipe.resample,
         "shuffled": recipe.shuffled,
         "version": _VERSION,
+        **({} if low_rank is None else {"adapter": low_rank.digest}),
     }
     manifest = VectorManifest(
         name=name,
         positive=positive,
         negative=negative,
         recipe=made,
-        model=model.name,
-        fingerprint=model.fingerprint,
+        model=model.name if low_rank is None else f"{model.name} tuned {low_rank.digest[:8]}",
+        fingerprint=tuned_fingerprint(model, low_rank),
         architecture=model.network.config.model_type,
         dtype=str(model.dtype).removeprefix("torch."),
         norms_rule=norms_rule(),
         doxa=doxa.__version__,
     )
-    return Vector(directions, residual_norms(model), manifest)
+    return Vector(directions, residual_norms(model, low_rank=low_rank), manifest)
 
 
 def _principal(
@@ -166,13 +177,14 @@ def _principal(
 
 
 def _states(
-    model: Model, pairs: PairSet, progress: Callable[[int], None] | None
+    model: Model, pairs: PairSet, progress: Callable[[int], None] | None, low_rank: LowRank | None
 ) -> tuple[Float[np.ndarray, "sides pairs layers d_model"], list[str]]:
     """The residual stream at the tokens read, float64, and the texts of those tokens (a few of them)."""
     rows = [_rendered(model, pair, text) for pair in pairs.pairs for text in (pair.positive, pair.negative)]
     places = [_places(pair_row, pairs.read) for pair_row in rows]
     states = np.empty((len(rows), model.n_layers, model.d_model))
-    for index, stack in residuals(model, [Row(row, generated=len(row.tokens)) for row in rows]):
+    read = [Row(row, generated=len(row.tokens), low_rank=low_rank) for row in rows]
+    for index, stack in residuals(model, read):
         states[index] = stack[:, places[index]].double().mean(dim=1).numpy()
         if progress:
             progress(1)

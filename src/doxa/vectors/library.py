@@ -9,6 +9,7 @@ from pathlib import Path
 
 from doxa.models import handle
 from doxa.models.handle import Model
+from doxa.models.low_rank import LowRank
 from doxa.vectors.extract import Recipe, extract, extraction_key
 from doxa.vectors.gguf import import_gguf, import_key
 from doxa.vectors.pairs import load_pairs
@@ -16,8 +17,8 @@ from doxa.vectors.twins import rescaled, twin
 from doxa.vectors.vector import MANIFEST_FILE, Vector, check, load, save
 from doxa.words.arms import Pin
 from doxa.words.errors import EnvironmentFault, VectorError
-from doxa.words.interventions import VectorReference
-from doxa.words.store import cache_folder
+from doxa.words.interventions import BASE, VectorReference
+from doxa.words.store import cache_folder, content_hash
 
 
 def obtain(
@@ -25,6 +26,8 @@ def obtain(
     model: Model,
     folder: Path | None = None,
     progress: Callable[[int], None] | None = None,
+    *,
+    low_rank: LowRank | None = None,
 ) -> Vector:
     """The vector that a reference names, ready to be used on a model.
 
@@ -33,6 +36,7 @@ def obtain(
         model: The model it will be used on.
         folder: What relative paths are relative to; the working folder when not given.
         progress: Told how many texts were read, while a vector is extracted.
+        low_rank: The adapter that the model is used with.
 
     Raises:
         ProseError: When there are no such pairs.
@@ -41,13 +45,18 @@ def obtain(
     """
 
     def find(name: str) -> Vector:
-        return original(name, model, base=reference.base, folder=folder, progress=progress)
+        return original(name, model, base=reference.base, folder=folder, progress=progress, low_rank=low_rank)
 
-    return derived(reference, model, find, folder)
+    return derived(reference, model, find, folder, low_rank=low_rank)
 
 
 def derived(
-    reference: VectorReference, model: Model, find: Callable[[str], Vector], folder: Path | None = None
+    reference: VectorReference,
+    model: Model,
+    find: Callable[[str], Vector],
+    folder: Path | None = None,
+    *,
+    low_rank: LowRank | None = None,
 ) -> Vector:
     """Turn and rescale as a reference says, and check that the result fits the model.
 
@@ -56,12 +65,13 @@ def derived(
         model: The model it will be used on.
         find: Gives the vector of a name.
         folder: What the path of the model that it was taken from is relative to.
+        low_rank: The adapter that the model is used with.
 
     Raises:
         VectorError: When the vector does not fit the model or cannot be turned.
     """
     vector = find(reference.name)
-    check(vector, model, _base(vector, model, reference.base, folder))
+    check(vector, model, _base(vector, model, reference.base, folder), low_rank)
     if reference.twin is not None:
         vector = twin(vector, reference.twin.index, reference.twin.seed)
     if reference.norms_of is not None:
@@ -88,15 +98,17 @@ def original(
     base: str | None = None,
     folder: Path | None = None,
     progress: Callable[[int], None] | None = None,
+    low_rank: LowRank | None = None,
 ) -> Vector:
     """The vector of a name, as saved or extracted.
 
     Args:
         name: Path of a saved vector's folder or of a `.gguf` file, or what `load_pairs` takes.
         model: The model that it is extracted from, and whose dtype and device are used.
-        base: Extract it from this model instead (`from:` in a study).
+        base: Extract it from this model instead (`from:` in a study); `base` is the model without its adapter.
         folder: What relative paths are relative to.
         progress: Told how many texts were read.
+        low_rank: The model's adapter: without `base` a vector is extracted from the tuned model.
 
     Raises:
         ProseError: When there are no such pairs.
@@ -110,11 +122,13 @@ def original(
         return load(saved)
     source = _source(model, base, folder)
     pairs = load_pairs(name, folder)
-    kept = cache_folder() / "vectors" / extraction_key(source, pairs, Recipe())
+    low_rank = low_rank if base is None else None
+    own = _of_adapter(extraction_key(source, pairs, Recipe()), "" if low_rank is None else low_rank.digest)
+    kept = cache_folder() / "vectors" / own
     with contextlib.suppress(VectorError, EnvironmentFault):  # not there, or damaged: it can be made again
         return load(kept)
     shutil.rmtree(kept, ignore_errors=True)
-    save(extract(source, pairs, progress=progress), kept)
+    save(extract(source, pairs, progress=progress, low_rank=low_rank), kept)
     return load(kept)
 
 
@@ -139,7 +153,9 @@ def made_vector(pin: Pin, folder: Path) -> Vector:
     return vector
 
 
-def vector_key(name: str, model: Model, *, base: str | None = None, folder: Path | None = None) -> str:
+def vector_key(
+    name: str, model: Model, *, base: str | None = None, folder: Path | None = None, adapter: str = ""
+) -> str:
     """A hash of everything that the vector of a name depends on, known before the vector is made.
 
     Args:
@@ -147,6 +163,7 @@ def vector_key(name: str, model: Model, *, base: str | None = None, folder: Path
         model: As for `original`.
         base: As for `original`.
         folder: As for `original`.
+        adapter: What the model's adapter is known by, where it has one and `base` is not given.
 
     Raises:
         ProseError: When there are no such pairs.
@@ -164,7 +181,7 @@ def vector_key(name: str, model: Model, *, base: str | None = None, folder: Path
             expected=f"{model.n_layers} layers of width {model.d_model}, as {model.name} has",
             way_out="Name the model that it was tuned from",
         )
-    return extraction_key(source, load_pairs(name, folder), Recipe())
+    return _of_adapter(extraction_key(source, load_pairs(name, folder), Recipe()), adapter)
 
 
 def find_vector(name: str, folder: Path | None) -> None:
@@ -184,8 +201,13 @@ def _base(vector: Vector, model: Model, base: str | None, folder: Path | None) -
     return _source(model, base, folder).fingerprint
 
 
+def _of_adapter(key: str, adapter: str) -> str:
+    """The key of an extraction from a tuned model; without an adapter it is the one it was."""
+    return content_hash([key, adapter]) if adapter else key
+
+
 def _source(model: Model, base: str | None, folder: Path | None) -> Model:
-    if base is None or base == model.name:
+    if base in (None, BASE, model.name):
         return model
     dtype, device = str(model.dtype).removeprefix("torch."), str(model.device)
     return handle.load_beside(base, folder, dtype=dtype, device=device)

@@ -1,6 +1,7 @@
 """Reference conversations: what residual norms and doses are measured on."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -10,6 +11,7 @@ from jaxtyping import Bool, Float
 
 from doxa.models.chat import Message, render
 from doxa.models.handle import Model
+from doxa.models.low_rank import LowRank
 from doxa.vectors.states import Row, residuals
 from doxa.words.errors import ProseError
 from doxa.words.prose import Prose, read_prose
@@ -75,20 +77,24 @@ def kept(norms: Sequence[Float[np.ndarray, "layers time"]]) -> list[Bool[np.ndar
     return found
 
 
-def residual_norms(model: Model, progress: Callable[[int], None] | None = None) -> Float[np.ndarray, " layers"]:
+def residual_norms(
+    model: Model, progress: Callable[[int], None] | None = None, *, low_rank: LowRank | None = None
+) -> Float[np.ndarray, " layers"]:
     """The typical L2 norm of the residual stream at the output of each decoder block (`RULE`).
 
-    Measured once per model and process.
+    Measured once per model, adapter and process.
 
     Args:
         model: The model.
         progress: Called with 1 after each conversation.
+        low_rank: The adapter that the model is read with; None: the model as it is.
 
     Returns:
         The norms, float32.
     """
-    if model not in _MEASURED:
-        rows = reference_rows(model)
+    measured = _MEASURED.setdefault(model, {})
+    if low_rank not in measured:
+        rows = [replace(row, low_rank=low_rank) for row in reference_rows(model)]
         norms: list[Float[np.ndarray, "layers time"]] = [np.empty((0, 0))] * len(rows)
         for index, states in residuals(model, rows):
             norms[index] = states.double().norm(dim=-1).numpy()
@@ -97,11 +103,11 @@ def residual_norms(model: Model, progress: Callable[[int], None] | None = None) 
         tokens = np.concatenate([row[:, keep] for row, keep in zip(norms, kept(norms), strict=True)], axis=1)
         found = np.median(tokens, axis=1).astype(np.float32)
         found.setflags(write=False)
-        _MEASURED[model] = found
-    return _MEASURED[model]
+        measured[low_rank] = found
+    return measured[low_rank]
 
 
-_MEASURED: WeakKeyDictionary[Model, Float[np.ndarray, " layers"]] = WeakKeyDictionary()
+_MEASURED: WeakKeyDictionary[Model, dict[LowRank | None, Float[np.ndarray, " layers"]]] = WeakKeyDictionary()
 
 
 def _prose() -> Prose:

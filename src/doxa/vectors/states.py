@@ -9,6 +9,7 @@ from torch import Tensor
 
 from doxa.models.chat import Rendered
 from doxa.models.handle import Model
+from doxa.models.low_rank import LowRank
 from doxa.models.paths import Path, batches, cells_of
 from doxa.models.score import BATCH_TOKENS
 from doxa.models.steering import SteeringPlan, touched
@@ -26,11 +27,13 @@ class Row:
         rendered: The conversation.
         generated: From this position on, tokens count as written by the model (for plans that tell them apart).
         plans: What is added to it; () reads it clean.
+        low_rank: The adapter it is read with; None: the model as it is.
     """
 
     rendered: Rendered
     generated: int
     plans: tuple[SteeringPlan, ...] = ()
+    low_rank: LowRank | None = None
 
     def touches(self, plan: SteeringPlan) -> list[bool]:
         """Which of its tokens a plan touches."""
@@ -53,6 +56,7 @@ def residuals(model: Model, rows: Sequence[Row]) -> Iterator[tuple[int, Float[Te
     Raises:
         ModelError: When a sequence is longer than the model's context.
         VectorError: When a plan does not fit the model.
+        TrainingError: When an adapter is another model's.
     """
     longest = max((row.rendered for row in rows), key=lambda rendered: len(rendered.tokens), default=None)
     if longest is not None and len(longest.tokens) > model.context_length:
@@ -63,7 +67,7 @@ def residuals(model: Model, rows: Sequence[Row]) -> Iterator[tuple[int, Float[Te
         )
     layers = range(model.n_layers)
     budget = min(BATCH_TOKENS, max(1, _MAX_NUMBERS // (model.n_layers * model.d_model)))
-    paths = [Path(row.plans, cells_of(row.rendered, row.generated)) for row in rows]
+    paths = [Path(row.plans, cells_of(row.rendered, row.generated), row.low_rank) for row in rows]
     for batch in batches(model, paths, budget):
         with torch.no_grad():
             streams = read_strips(model, batch.strips, layers)

@@ -17,7 +17,9 @@ from jaxtyping import Float
 from safetensors import SafetensorError
 
 from doxa.models.handle import Model
+from doxa.models.low_rank import LowRank, tuned_fingerprint
 from doxa.words.errors import EnvironmentFault, VectorError
+from doxa.words.interventions import BASE
 from doxa.words.store import Json, content_hash, make_folder_atomic, read_json, write_json
 
 DIRECTIONS_FILE = "directions.safetensors"
@@ -178,7 +180,7 @@ def mean(vectors: Sequence[Vector], name: str | None = None) -> Vector:
     return combine([(1.0 / len(vectors), vector) for vector in vectors], name)
 
 
-def check(vector: Vector, model: Model, base: str | None = None) -> None:
+def check(vector: Vector, model: Model, base: str | None = None, low_rank: LowRank | None = None) -> None:
     """Check that a vector can be used on a model.
 
     Args:
@@ -186,6 +188,7 @@ def check(vector: Vector, model: Model, base: str | None = None) -> None:
         model: The model it is to be used on.
         base: Name or fingerprint of the model that the vector was taken from, when that is another one of the same
             architecture (`from:` in a study: the model that this one was tuned from).
+        low_rank: The adapter that the model is used with: without `base` the vector was taken from it with that.
 
     Raises:
         VectorError: When the width, the number of layers or the weights are others than the vector's.
@@ -201,7 +204,12 @@ def check(vector: Vector, model: Model, base: str | None = None) -> None:
                 expected=f"{expected} {what}, as {model.name} has",
                 way_out=f"Extract it again from {model.name}",
             )
-    if base is None and vector.manifest.fingerprint != model.fingerprint:
+    if base is None and low_rank is not None and vector.manifest.fingerprint == model.fingerprint:
+        raise VectorError(
+            f"the vector {name} was taken from {model.name} without the adapter that it is used with",
+            way_out=f"Write `from: {BASE}`, which says so, or extract it from the tuned model",
+        )
+    if base is None and vector.manifest.fingerprint != tuned_fingerprint(model, low_rank):
         raise VectorError(
             f"the vector {name} was taken from {vector.manifest.model} ({vector.manifest.fingerprint[:12]})",
             expected=f"a vector of {model.name} ({model.fingerprint[:12]})",

@@ -20,12 +20,13 @@ class Pin:
     """What a name stood for when the plan was made.
 
     Attributes:
-        hash: Content hash of the belief's text, of the pairs and the recipe that make the vector, of the words of an
-            edit, or digest of the arm that an edit acts on.
+        hash: Content hash of the belief's text, of the pairs and the recipe that make the vector, of everything that
+            decides what an adapter becomes, of the words of an edit, or digest of the arm that an edit acts on.
         text: The system prompt itself, for a `Prompt`; for a `Thought` the words of the edit as JSON, and the name of
             the source's arm file, beside this one.
-        folder: Folder of the saved vector, relative to the arm file, for a `Steer`; None before it is made.
-        made: Digest of that vector; None before it is made.
+        folder: Folder of the saved vector or of the adapter, relative to the arm file, for a `Steer` or a `Tune`; None
+            before it is made.
+        made: Digest of that vector or adapter; None before it is made.
     """
 
     hash: str
@@ -37,6 +38,10 @@ class Pin:
 def prompt_pin(name: str) -> str:
     """What a prompt's pin is called: a belief and a vector may have one name."""
     return f"prompt {name}"
+
+
+ADAPTER_PIN = "adapter"
+"""What the pin of an arm's adapter is called; several tunes in one arm are stages of one adapter."""
 
 
 def words_pin(thought: Thought) -> str:

@@ -15,6 +15,10 @@ Where = Literal["all", "prompt", "generated", "system", "user", "assistant", "th
 PLACES: tuple[Where, ...] = ("all", "prompt", "generated", "system", "user", "assistant", "thinking")
 
 
+BASE = "base"
+"""`from: base`: a vector that is used on a tuned model was taken from it as it was before."""
+
+
 @dataclass(frozen=True)
 class Twin:
     """Twin number `index` of a vector: its stack of directions under one random rotation drawn from `seed`."""
@@ -30,7 +34,8 @@ class VectorReference:
     Attributes:
         name: A shipped or local pairs file (`conscious`, `pairs/mine.md`), a generated unrelated set
             (`unrelated/07`), or the path of a saved vector folder or a GGUF control vector.
-        base: The model that the vector was taken from, when it is not the model it is used on (`from:` in a study).
+        base: The model that the vector was taken from, when it is not the model it is used on (`from:` in a study);
+            `base`: the model without the arm's adapter.
         twin: Set when a twin of the vector is meant.
         norms_of: Rescale every layer's direction to the norm of this other vector's (control vectors).
     """
