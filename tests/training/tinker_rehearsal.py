@@ -1,8 +1,10 @@
 """The server in a thread of this process, and the SDK in front of it, whose long waits are short here."""
 
 import asyncio
+import gc
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,3 +80,13 @@ def make_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_base_client, "INITIAL_RETRY_DELAY", 0.002)
     monkeypatch.setattr(_base_client, "MAX_RETRY_DELAY", 0.01)
     monkeypatch.setenv("TINKER_TELEMETRY", "0")
+
+
+def forget_clients() -> None:
+    """The SDK keeps clients, and leaves their connections open: let them go here, where nobody is warned."""
+    from tinker.lib.internal_client_holder import sessionless_holder_cache
+
+    sessionless_holder_cache._holders.clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gc.collect()
