@@ -17,7 +17,7 @@ from tiny_networks import tiny
 
 from doxa.models.handle import Model
 from doxa.server.serving import bound
-from doxa.server.tinker.faults import fault_from_text
+from doxa.server.tinker.faults import Faults, fault_from_text
 from doxa.server.tinker.house import House, opened
 from doxa.server.tinker.serving import Settings, server_of
 
@@ -29,6 +29,7 @@ class Rehearsal:
     """A server that listens."""
 
     house: House
+    faults: Faults
     port: int
     server: uvicorn.Server
 
@@ -41,17 +42,18 @@ class Rehearsal:
 def rehearsal(
     folder: Path, faults: Sequence[str] = (), *, port: int = 0, model: Model | None = None, compress: bool = False
 ) -> Iterator[Rehearsal]:
-    settings = Settings(folder, faults=[fault_from_text(one) for one in faults], compress=compress)
+    settings = Settings(folder, compress=compress)
+    planned = Faults([fault_from_text(one) for one in faults])
     house = opened(model or tiny(), folder)
     listener = bound("127.0.0.1", port)
     listener.listen(128)
-    server = server_of(house, KEY, settings)
+    server = server_of(house, KEY, settings, planned)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])), daemon=True)
     thread.start()
     try:
         while not server.started:
             time.sleep(0.01)
-        yield Rehearsal(house, listener.getsockname()[1], server)
+        yield Rehearsal(house, planned, listener.getsockname()[1], server)
     finally:
         server.should_exit = True
         thread.join(10)

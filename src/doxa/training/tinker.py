@@ -15,11 +15,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from doxa.models.tinker_service import Lost, Service, check_reachable, check_service, in_words, sdk_version, session
 from doxa.training.adapter import METRICS_FILE, RUN_FILE, Stage
 from doxa.training.metrics import Metrics, opened, read_metrics
 from doxa.training.rows import TrainingTokens
 from doxa.training.schedule import learning_rate, reduced, rows_of_step, total_steps
-from doxa.training.tinker_service import Lost, Service, check_reachable, check_service, in_words, sdk_version, session
 from doxa.words.errors import EnvironmentFault, TrainingError
 from doxa.words.store import content_hash, read_json, write_json
 from doxa.words.tuning import Configuration, TrainingSeeds, configuration_to_json
@@ -267,7 +267,8 @@ def _step(run: _Run, client: Any, step: _Step, metrics: Metrics) -> None:
         found = ahead.result(run.service.patience)
         if not math.isfinite(found.metrics["loss:sum"]):
             raise TrainingError(
-                f"step {step.step} of training on {stage.corpus} has a loss of {found.metrics['loss:sum']:g}; {_last(run)}",
+                f"step {step.step} of training on {stage.corpus} has a loss of {found.metrics['loss:sum']:g}; "
+                f"{_last(run)}",
                 way_out="Lower `learning_rate`, or set `clip_norm: 1`, and train again",
             )
         norms = stepped.result(run.service.patience).metrics or {}
@@ -335,4 +336,7 @@ def _keep(run: _Run, client: Any, name: str) -> None:
 
 def _totals(folder: Path) -> dict[str, Any]:
     lines = read_metrics(folder / METRICS_FILE)
-    return {"steps": len(lines), **{key: sum(line[key] for line in lines) for key in ("tokens", "trained_tokens", "seconds")}}
+    return {
+        "steps": len(lines),
+        **{key: sum(line[key] for line in lines) for key in ("tokens", "trained_tokens", "seconds")},
+    }

@@ -1,1 +1,1 @@
-"""A server that speaks the protocol of the Tinker SDK over our own training and sampling: a rehearsal on this machine."""
+"""A server that speaks the Tinker SDK's protocol over our own training and sampling: a rehearsal on this machine."""

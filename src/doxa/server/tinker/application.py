@@ -94,7 +94,9 @@ def application(house: House, *, key: str, host: str, faults: Faults | None = No
 
     async def weights_info(body: Mapping[str, Any]) -> Response:
         _, said = house.kept.state(body.get("tinker_path"))
-        return JSONResponse({"base_model": model.name, "is_lora": True, "lora_rank": said["rank"], "train_unembed": False})
+        return JSONResponse(
+            {"base_model": model.name, "is_lora": True, "lora_rank": said["rank"], "train_unembed": False}
+        )
 
     async def telemetry(_: Mapping[str, Any]) -> Response:
         return JSONResponse({"status": "accepted"})  # and forgotten
@@ -147,7 +149,11 @@ def application(house: House, *, key: str, host: str, faults: Faults | None = No
         create_sampling_session, asample, weights_info, telemetry,
     )  # fmt: skip
     by_name = {answer.__name__: posted(answer) for answer in answers}
-    by_name |= {"client/config": posted(config), "session_heartbeat": posted(heartbeat), "cancel_future": posted(cancel)}
+    by_name |= {
+        "client/config": posted(config),
+        "session_heartbeat": posted(heartbeat),
+        "cancel_future": posted(cancel),
+    }
     by_name |= {"retrieve_future": posted(retrieve), "forward_backward": forward_backward}
     got = {"healthz": health, "get_server_capabilities": get_capabilities, "samplers/{name:path}": sampler}
     routes = [Route(f"/api/v1/{name}", _wrong(going_wrong, one), methods=["POST"]) for name, one in by_name.items()]
@@ -160,7 +166,7 @@ def application(house: House, *, key: str, host: str, faults: Faults | None = No
             Refused(
                 error.status_code,
                 f"{request.method[:20]} {request.url.path[:200]}: {error.detail}",
-                way_out="This server knows what is trained and sampled with; see the documentation of `doxa tinker-serve`",
+                way_out="This server trains and samples, and does nothing else: see `doxa tinker-serve --help`",
             )
         )
 

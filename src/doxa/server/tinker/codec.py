@@ -116,7 +116,8 @@ def _row(number: int, datum: Any, vocabulary: int, longest: int) -> TrainingToke
         raise _malformed(f"row {number} has {lengths}", "as many of each, and at least one")
     if inputs[1:] != targets[:-1]:
         raise _malformed(
-            f"the targets of row {number} are not its own tokens, one further on", "ModelInput of tokens[:-1], targets tokens[1:]"
+            f"the targets of row {number} are not its own tokens, one further on",
+            "ModelInput of tokens[:-1], targets tokens[1:]",
         )
     tokens = (*inputs, int(targets[-1]))
     if len(tokens) > longest:
@@ -157,13 +158,17 @@ def forward_backward_output(rows: Sequence[TrainingTokens], found: BatchLoss) ->
     message = wire.ForwardBackwardOutput(loss_fn_output_type="TorchLossReturn")
     record = message.loss_fn_outputs.add(type_tag="TorchLossReturn", num_datums=len(rows))
     field = record.fields["logprobs"]
-    field.data, field.offsets, field.dtype = b"".join(own.tobytes() for own in logprobs), ends.tobytes(), wire.DTYPE_FLOAT32
+    field.data, field.offsets, field.dtype = (
+        b"".join(own.tobytes() for own in logprobs),
+        ends.tobytes(),
+        wire.DTYPE_FLOAT32,
+    )
     message.metrics["loss:sum"] = found.total
-    return message.SerializeToString()
+    return bytes(message.SerializeToString())
 
 
 @dataclass(frozen=True)
-class Sequence_:
+class Written:
     """A text that was written.
 
     Attributes:
@@ -196,7 +201,7 @@ class PromptScores:
     drawn: tuple[tuple[tuple[int, float], ...], ...] | None = None
 
 
-def sample_output(sequences: Sequence[Sequence_], prompt: PromptScores) -> bytes:
+def sample_output(sequences: Sequence[Written], prompt: PromptScores) -> bytes:
     """Texts and scores as the SDK reads them."""
     message = wire.SampleResponse()
     for one in sequences:
@@ -218,7 +223,7 @@ def sample_output(sequences: Sequence[Sequence_], prompt: PromptScores) -> bytes
         logprobs.dense, logprobs.dtype = _float32([value for _, value in flat]), wire.DTYPE_FLOAT32
         tokens.shape.extend(shape)
         logprobs.shape.extend(shape)
-    return message.SerializeToString()
+    return bytes(message.SerializeToString())
 
 
 def _target_tensor(message: Any, found: Mapping[str, Any]) -> None:
@@ -257,13 +262,13 @@ def cells_of_targets(asked: Mapping[str, Any], rows: int) -> list[tuple[int, int
     Raises:
         Refused: When the tensor does not fit the prompt.
     """
-    shape, data = asked.get("shape"), asked.get("data")
-    crow, col = asked.get("sparse_crow_indices"), asked.get("sparse_col_indices")
-    whole = all(isinstance(one, list) for one in (shape, data)) and len(shape or ()) == 2
-    if not whole or shape[0] != rows or not all(isinstance(one, int) for one in [*data, *shape]):  # type: ignore[index]
+    shape: Any = asked.get("shape")
+    data: Any = asked.get("data")
+    crow: Any = asked.get("sparse_crow_indices")
+    col: Any = asked.get("sparse_col_indices")
+    whole = isinstance(shape, list) and isinstance(data, list) and len(shape) == 2
+    if not whole or shape[0] != rows or not all(type(one) is int for one in [*data, *shape]):
         raise _malformed("target_prompt_logprobs does not fit the prompt", f"whole numbers in the shape [{rows}, K]")
-    assert shape is not None
-    assert data is not None
     if crow is None:
         if len(data) != shape[0] * shape[1]:
             raise _malformed(f"target_prompt_logprobs has {len(data)} numbers", f"{shape[0] * shape[1]}")

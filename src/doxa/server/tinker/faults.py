@@ -50,7 +50,6 @@ def fault_from_text(text: str) -> Fault:
     return Fault(found[1], int(found[2]), int(found[3] or found[2]), found[4])
 
 
-
 @dataclass(eq=False)
 class Faults:
     """What goes wrong, and how often each endpoint was called.
@@ -58,17 +57,22 @@ class Faults:
     Attributes:
         planned: The faults.
         calls: Calls of each endpoint.
+        made: Faults that happened.
     """
 
     planned: Sequence[Fault] = ()
     calls: "Counter[str]" = field(default_factory=Counter)
+    made: int = 0
 
     async def around(self, request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response | ASGIApp:
         """Answer a request, or let it go wrong."""
         endpoint = request.url.path.rpartition("/")[2]
         self.calls[endpoint] += 1
         number = self.calls[endpoint]
-        kind = next((one.kind for one in self.planned if one.endpoint == endpoint and one.first <= number <= one.last), "")
+        kind = next(
+            (one.kind for one in self.planned if one.endpoint == endpoint and one.first <= number <= one.last), ""
+        )
+        self.made += bool(kind)
         if kind == "drop":
             return _hang_up
         if kind == "garbage":
@@ -78,8 +82,10 @@ class Faults:
         if kind == "late":
             await answer(request)
             return _hang_up
+        if kind == "400":
+            return Response(status_code=400)  # as of a proxy: without a word, which the SDK tries again
         if kind.isdigit():
-            # A body that the SDK does not take for a proxy's; and soon again, so that a rehearsal does not wait.
+            # Soon again, so that a rehearsal does not wait.
             body = {"error": {"message": f"a fault that was asked for ({kind})"}}
             return JSONResponse(body, status_code=int(kind), headers={"retry-after-ms": "20"})
         return await answer(request)

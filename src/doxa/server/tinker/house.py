@@ -102,7 +102,9 @@ class House:
         """
         if name not in self.sessions:
             raise Refused(
-                404, f"there is no session {str(name)[:60]!r}", way_out="Make a new ServiceClient: the server was restarted"
+                404,
+                f"there is no session {str(name)[:60]!r}",
+                way_out="Make a new ServiceClient: the server was restarted",
             )
         self.sessions.move_to_end(str(name))
         return str(name)
@@ -213,7 +215,14 @@ class House:
         how = body.get("adam_params")
         if not isinstance(how, dict):
             raise _refused("a step without adam_params", "AdamParams")
-        usual = {"learning_rate": 1e-4, "beta1": 0.9, "beta2": 0.95, "eps": 1e-12, "weight_decay": 0.0, "grad_clip_norm": 0.0}
+        usual = {
+            "learning_rate": 1e-4,
+            "beta1": 0.9,
+            "beta2": 0.95,
+            "eps": 1e-12,
+            "weight_decay": 0.0,
+            "grad_clip_norm": 0.0,
+        }
         found = {key: number(how.get(key, value), key) for key, value in usual.items()}
         if min(found.values()) < 0 or found["beta1"] >= 1 or found["beta2"] >= 1:
             raise _refused(f"adam_params {found}"[:200], "0 or more, betas below 1")
@@ -321,5 +330,3 @@ def _seq(body: Mapping[str, Any], name: str) -> int:
 
 def _refused(found: str, expected: str) -> Refused:
     return Refused(400, found, expected=expected, way_out="Mend the request")
-
-

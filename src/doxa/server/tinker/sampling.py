@@ -15,8 +15,9 @@ from doxa.models.handle import Model
 from doxa.models.low_rank import LowRank
 from doxa.models.sampling import Sampling, draw
 from doxa.models.score import logits_along
+from doxa.models.tokens import Role
 from doxa.server.refusals import Refused
-from doxa.server.tinker.codec import PromptScores, Sequence_, cells_of_targets, sample_output
+from doxa.server.tinker.codec import EMPTY, PromptScores, Written, cells_of_targets, sample_output
 from doxa.words.store import stream, stream_seed
 
 MOST_TEXTS = 128
@@ -73,13 +74,15 @@ def sample_request(body: Mapping[str, Any], model: Model, low_rank: LowRank | No
     if room < 1:
         raise _wrong("prompt", f"{len(tokens)} tokens", f"at most {model.context_length - 1}: {model.name}'s context")
     asked = Asked(
-        Rendered(str(model.tokenizer.decode(tokens)), tokens, ("user",) * len(tokens)),
+        _rendered(model, tokens),
         low_rank,
         _whole(body, "num_samples", 1, 1, MOST_TEXTS),
         _sampling(how, room, model),
         _whole(body, "topk_sample_logprobs", 0, 0, MOST_TOP),
         bool(body.get("prompt_logprobs")),
-        None if body.get("prompt_logprobs_last_n") is None else _whole(body, "prompt_logprobs_last_n", 1, 1, len(tokens)),
+        None
+        if body.get("prompt_logprobs_last_n") is None
+        else _whole(body, "prompt_logprobs_last_n", 1, 1, len(tokens)),
         _whole(body, "topk_prompt_logprobs", 0, 0, MOST_TOP),
         _targets(body.get("target_prompt_logprobs"), tokens),
         _whole(body, "prompt_alt_tokens_k", 0, 0, MOST_CELLS // len(tokens)),
@@ -109,23 +112,24 @@ def written(model: Model, requests: Sequence[Asked]) -> list[bytes]:
     ]
     done = iter(generate(model, rows))
     return [
-        sample_output([_sequence(model, one, next(done)) for _ in range(one.count)], _scores(model, one)) for one in requests
+        sample_output([_sequence(model, one, next(done)) for _ in range(one.count)], _scores(model, one))
+        for one in requests
     ]
 
 
-def _sequence(model: Model, asked: Asked, done: Generation) -> Sequence_:
+def _sequence(model: Model, asked: Asked, done: Generation) -> Written:
     tokens, logprobs = list(done.tokens), [one.logprob for one in done.logprobs]
     top = [tuple((best.token, best.logprob) for best in one.top[: asked.top]) for one in done.logprobs]
     if done.stop == "stop" and not any(stop in str(model.tokenizer.decode(tokens)) for stop in asked.sampling.stop):
         # The engine leaves out the token that ends a turn; the protocol has it.
         prompt = asked.prompt.tokens + done.tokens
-        *_, (_, logits) = logits_along(model, Rendered("", prompt, ("user",) * len(prompt)), asked.low_rank)
+        *_, (_, logits) = logits_along(model, _rendered(model, prompt), asked.low_rank)
         values = logits[-1].double().log_softmax(-1)
         end = max(sorted(end_tokens(model)), key=lambda token: float(values[token]))
         tokens.append(end)
         logprobs.append(float(values[end]))
         top.append(_best(values, asked.top))
-    return Sequence_(tuple(tokens), tuple(logprobs), done.stop == "stop", tuple(top) if asked.top else ())
+    return Written(tuple(tokens), tuple(logprobs), done.stop == "stop", tuple(top) if asked.top else ())
 
 
 def _scores(model: Model, asked: Asked) -> PromptScores:
@@ -134,7 +138,8 @@ def _scores(model: Model, asked: Asked) -> PromptScores:
         return PromptScores()
     tokens = asked.prompt.tokens
     first = len(tokens) - asked.last if asked.last is not None else 1
-    logprobs, top = [math.nan] * len(tokens), [((0, -99999.0),)] * len(tokens)
+    logprobs = [math.nan] * len(tokens)
+    top: list[tuple[tuple[int, float], ...]] = [((0, EMPTY),)] * len(tokens)
     cells = cells_of_targets(asked.targets, len(tokens) - 1) if asked.targets is not None else []
     of_row: dict[int, list[int]] = {}
     for index, (row, _) in enumerate(cells):
@@ -146,7 +151,7 @@ def _scores(model: Model, asked: Asked) -> PromptScores:
         values = logits.double().log_softmax(-1)
         if place + 1 >= max(first, 1):
             logprobs[place + 1] = float(values[tokens[place + 1]])
-            top[place + 1] = _best(values, asked.prompt_top)  # type: ignore[call-overload]
+            top[place + 1] = _best(values, asked.prompt_top)
         for index in of_row.get(place, ()):
             found[index] = 0.0 if cells[index][1] < 0 else float(values[cells[index][1]])
         if asked.drawn:
@@ -187,6 +192,11 @@ def _drawn(
 def _best(values: torch.Tensor, count: int) -> tuple[tuple[int, float], ...]:
     best = values.topk(min(count, len(values)))
     return tuple(zip(best.indices.tolist(), best.values.tolist(), strict=True))
+
+
+def _rendered(model: Model, tokens: tuple[int, ...]) -> Rendered:
+    roles: tuple[Role, ...] = ("user",) * len(tokens)
+    return Rendered(str(model.tokenizer.decode(list(tokens))), tokens, roles)
 
 
 def _tokens(prompt: Any, model: Model) -> tuple[int, ...]:

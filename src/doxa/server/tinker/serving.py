@@ -55,7 +55,7 @@ def serve(model: Model, listener: socket.socket, settings: Settings, tell: Calla
     for line in welcome(model, settings, listener.getsockname()[1], key):
         tell(line)
     try:
-        asyncio.run(server_of(house, key, settings).serve(sockets=[listener]))
+        asyncio.run(server_of(house, key, settings, Faults(settings.faults)).serve(sockets=[listener]))
     finally:
         house.worker.close()
 
@@ -71,9 +71,8 @@ def welcome(model: Model, settings: Settings, port: int, key: str) -> list[str]:
     ]
 
 
-def server_of(house: House, key: str, settings: Settings) -> uvicorn.Server:
+def server_of(house: House, key: str, settings: Settings, faults: Faults) -> uvicorn.Server:
     """The server; it stops when its `should_exit` is set, which SIGINT and SIGTERM do."""
-    faults = Faults(settings.faults)
     config = uvicorn.Config(
         application(house, key=key, host=settings.host, faults=faults, compress=settings.compress),
         http="h11",

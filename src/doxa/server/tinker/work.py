@@ -163,6 +163,10 @@ def outcome(run: Run) -> Result:
     try:
         return run()
     except DoxaError as error:
-        return Result({"error": str(error)[:2000], "category": "user" if isinstance(error, UserError) else "server"}, True)
+        return Result(
+            {"error": str(error)[:2000], "category": "user" if isinstance(error, UserError) else "server"}, True
+        )
     except Exception as error:
-        return Result({"error": f"the server failed ({type(error).__name__}: {error})"[:2000], "category": "server"}, True)
+        return Result(
+            {"error": f"the server failed ({type(error).__name__}: {error})"[:2000], "category": "server"}, True
+        )

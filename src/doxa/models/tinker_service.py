@@ -1,4 +1,4 @@
-"""A Tinker server as training needs it: whether it is there, which models it has, and its errors in words.
+"""A Tinker server as training and evals need it: whether it is there, which models it has, and its errors in words.
 
 The SDK (`pip install 'doxa[tinker]'`) is imported when it is needed. The key is read by the SDK from `TINKER_API_KEY`;
 it stands in no file and no message of ours. Telemetry is off unless the user sets `TINKER_TELEMETRY` themselves.
@@ -98,9 +98,8 @@ def check_reachable(service: Service) -> None:
         ) from error
 
 
-@contextmanager
-def session(service: Service) -> Iterator[Any]:
-    """A `tinker.ServiceClient` with a session of its own.
+def open_service(service: Service) -> Any:
+    """A `tinker.ServiceClient` with a session of its own, which ends with the process unless it is closed.
 
     Raises:
         Lost: When the server fails.
@@ -112,6 +111,18 @@ def session(service: Service) -> Iterator[Any]:
     with in_words(service), warnings.catch_warnings():
         client = tinker.ServiceClient(user_metadata={"made_by": "doxa"})
         client.holder.get_session_id()
+    return client
+
+
+@contextmanager
+def session(service: Service) -> Iterator[Any]:
+    """A `tinker.ServiceClient` with a session of its own.
+
+    Raises:
+        Lost: When the server fails.
+        DoxaError: When it refuses in a way that trying again does not mend.
+    """
+    client = open_service(service)
     try:
         yield client
     finally:
@@ -152,14 +163,18 @@ def in_words(service: Service) -> Iterator[None]:
     except tinker.APIStatusError as error:
         if error.status_code == 402:
             raise EnvironmentFault(
-                f"{service.url} wants to be paid first (402)", way_out="Mend the account, and run the same command again"
+                f"{service.url} wants to be paid first (402)",
+                way_out="Mend the account, and run the same command again",
             ) from error
+        if error.status_code in (400, 413, 415, 422):
+            raise TrainingError(f"{service.url} refuses: {told(error)}", way_out="Change what it names") from error
         raise Lost(told(error)) from error
     except (tinker.APIError, RetryableException, ValueError, RuntimeError, AssertionError) as error:
         cause = _status_of(error)
         if cause == 402:
             raise EnvironmentFault(
-                f"{service.url} wants to be paid first (402)", way_out="Mend the account, and run the same command again"
+                f"{service.url} wants to be paid first (402)",
+                way_out="Mend the account, and run the same command again",
             ) from error
         raise Lost(told(error)) from error
     except tinker.TinkerError as error:
