@@ -96,6 +96,7 @@ def test_steps_through_the_sdk_are_the_steps_of_this_machine(tmp_path: Path, at:
         assert sum(counts) == 9
         found = said(folder)
         assert found["finished"] is True
+        assert found["done"]["steps"] == 9
         assert [one["steps"] for one in found["tinker"]["states"]] == [2, 4, 6, 8, 9]
         assert all(one["path"].endswith(f"/weights/step-{one['steps']}") for one in found["tinker"]["states"])
         assert set(found["tinker"]["adapters"]) == {"step-1", "final"}

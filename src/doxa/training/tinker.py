@@ -204,8 +204,7 @@ def _last(run: _Run) -> str:
 def _note(run: _Run, **changes: Any) -> None:
     """Write something down in `run.json`."""
     said = dict(_read(run))
-    finished = changes.pop("finished", said["finished"])
-    write_json(run.folder / RUN_FILE, said | {"tinker": said["tinker"] | changes, "finished": finished})
+    write_json(run.folder / RUN_FILE, said | {"tinker": said["tinker"] | changes})
 
 
 def _go_on(run: _Run, service: Any, state: Mapping[str, Any]) -> None:
@@ -228,7 +227,7 @@ def _go_on(run: _Run, service: Any, state: Mapping[str, Any]) -> None:
                     client = _client(run, service, state)  # the next stage: AdamW begins anew
             run.progress(1)
     _keep(run, client, "final")
-    _note(run, finished=True, done=_totals(run.folder))
+    write_json(run.folder / RUN_FILE, dict(_read(run)) | {"finished": True, "done": _totals(run.folder)})
 
 
 def _client(run: _Run, service: Any, state: Mapping[str, Any]) -> Any:

@@ -67,7 +67,8 @@ def welcome(model: Model, settings: Settings, port: int, key: str) -> list[str]:
         f"{model.name} for the Tinker SDK; states and adapters are kept in {settings.folder}",
         f"export TINKER_BASE_URL=http://{host}:{port}",
         f"export TINKER_API_KEY={key}",
-        "Matrices are trained in the decoder blocks alone, with alpha 32. Stop with Ctrl-C.",
+        "Matrices are trained in the decoder blocks alone, with alpha 32.",
+        "Stop with Ctrl-C.",
     ]
 
 
