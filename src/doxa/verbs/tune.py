@@ -24,7 +24,8 @@ def tune(recipe: Path, out: Path | None, as_json: bool) -> None:
     `tune: {adapter: FOLDER}` in a study.
 
     \b
-    Example (claim.yaml):
+    Example:
+        # claim.yaml
         model: smollm2
         seeds: 3
         stages:
