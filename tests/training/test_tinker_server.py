@@ -21,7 +21,7 @@ from tinker_rehearsal import KEY, Rehearsal, forget_clients, make_quick, rehears
 from doxa.models.chat import Rendered
 from doxa.models.score import logits_along
 from doxa.server.refusals import Refused
-from doxa.server.tinker import application
+from doxa.server.tinker import application, work
 from doxa.server.tinker.codec import forward_backward_output, forward_backward_request, unpacked
 from doxa.training.steps import forward_backward, trainable
 from doxa.words.errors import StudyError
@@ -153,6 +153,48 @@ def test_names_cannot_leave_the_folder(there: Rehearsal, tmp_path: Path, name: A
         load["path"] = f"tinker://../{name}/weights/x"
         assert own.post("/load_weights", json=load).status_code == 400
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+NONSENSE = [None, [], {}, "x", -1, 10**18, 1.5, True, {"rank": []}, [[1]], "tinker://x/weights/y"]
+KEYS = (
+    "session_id", "model_seq_id", "base_model", "lora_config", "optimizer_config", "model_id", "seq_id", "path",
+    "adam_params", "request_id", "sampling_session_id", "prompt", "sampling_params", "model_path", "tinker_path",
+)  # fmt: skip
+
+
+def test_nonsense_is_refused_and_the_server_goes_on(there: Rehearsal) -> None:
+    endpoints = (
+        "create_model", "load_weights", "save_weights", "save_weights_for_sampler", "optim_step", "get_info", "asample",
+        "create_sampling_session", "weights_info", "session_heartbeat", "retrieve_future",
+    )  # fmt: skip
+    with client(there) as own:
+        session = own.post("/create_session", json={"tags": []}).json()["session_id"]
+        body = {"session_id": session, "model_seq_id": 0, "base_model": "tiny-llama", "lora_config": {"rank": 2}}
+        model = own.post("/create_model", json=body).json()["model_id"]
+        sampling = {"session_id": session, "sampling_session_seq_id": 0, "base_model": "tiny-llama"}
+        sampler = own.post("/create_sampling_session", json=sampling).json()["sampling_session_id"]
+        sound = {"session_id": session, "model_id": model, "sampling_session_id": sampler, "seq_id": 5000}
+        for endpoint in endpoints:
+            for key in KEYS:
+                for value in NONSENSE:
+                    answer = own.post(f"/{endpoint}", json=sound | {key: value})
+                    assert answer.status_code in (200, 400, 404, 410), (endpoint, key, value, answer.text)
+        assert own.get("/healthz").status_code == 200
+        own.post("/save_weights", json={"model_id": model, "seq_id": 1, "path": "still-here"})
+        assert "path" in own.post("/retrieve_future", json={"request_id": f"{model}:1"}).json()
+
+
+def test_results_that_nobody_can_keep_are_gone(there: Rehearsal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "MOST_KEPT", 10_000)
+    tasks = [there.house.worker.put(work.Task(f"t{n}", lambda: work.Result(bytes(3000)))) for n in range(6)]
+    for task in tasks:
+        task.result.result(10)
+    there.house.worker.put(work.Task("last", lambda: work.Result({}))).result.result(10)
+    assert there.house.worker.find("t0") is None
+    assert there.house.worker.find("t5") is tasks[5]
+    monkeypatch.setattr(work, "MOST_WAITING", 0)
+    with pytest.raises(Refused, match="are waiting"):
+        there.house.worker.put(work.Task("more", lambda: work.Result({})))
 
 
 def test_a_request_that_is_sent_again_is_done_once_and_in_its_turn(there: Rehearsal) -> None:

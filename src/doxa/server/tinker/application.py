@@ -140,7 +140,17 @@ def application(house: House, *, key: str, host: str, faults: Faults | None = No
 
     def posted(answer: Answer) -> Callable[[Request], Awaitable[Response]]:
         async def read(request: Request) -> Response:
-            return await answer(parsed(await read_bytes(request, most=MOST_BYTES)))
+            body = parsed(await read_bytes(request, most=MOST_BYTES))
+            try:
+                return await answer(body)
+            except (
+                AttributeError,
+                KeyError,
+                TypeError,
+                ValueError,
+            ) as error:  # values of other kinds than they should be
+                found = f"the body is not what {request.url.path[-40:]} takes ({error})"
+                raise Refused(400, found[:300], way_out="Send what the SDK sends") from error
 
         return read
 

@@ -195,8 +195,8 @@ def _best(values: torch.Tensor, count: int) -> tuple[tuple[int, float], ...]:
 
 
 def _rendered(model: Model, tokens: tuple[int, ...]) -> Rendered:
-    roles: tuple[Role, ...] = ("user",) * len(tokens)
-    return Rendered(str(model.tokenizer.decode(list(tokens))), tokens, roles)
+    role: Role = "user"  # whose a token is matters to steering alone, and nothing is steered
+    return Rendered(str(model.tokenizer.decode(list(tokens))), tokens, (role,) * len(tokens))
 
 
 def _tokens(prompt: Any, model: Model) -> tuple[int, ...]:

@@ -67,6 +67,7 @@ class Worker:
         self._turn: dict[str, int] = {}
         self._tasks: OrderedDict[str, Task] = OrderedDict()
         self._stopping = False
+        self._waiting = self._kept = 0
         self.done = 0
         self._thread = threading.Thread(target=self._work, name="doxa-tinker", daemon=True)
         self._thread.start()
@@ -87,8 +88,7 @@ class Worker:
                 raise Refused(
                     400, f"request {seq} of a model whose next is {turn}", way_out="Number requests one by one from 1"
                 )
-            self._check_room()
-            self._tasks[task.id] = task
+            self._keep(task)
             early = self._early.setdefault(model, {})
             early[seq] = task
             while (next_ := early.pop(self._turn[model], None)) is not None:
@@ -113,15 +113,16 @@ class Worker:
         return self._tasks.get(task.id)
 
     def _enter(self, task: Task) -> Task:
-        self._check_room()
-        self._tasks[task.id] = task
+        self._keep(task)
         self._ready.append(task)
         self._lock.notify()
         return task
 
-    def _check_room(self) -> None:
-        if sum(not one.result.done() for one in self._tasks.values()) >= MOST_WAITING:
+    def _keep(self, task: Task) -> None:
+        if self._waiting >= MOST_WAITING:
             raise Refused(429, f"{MOST_WAITING} requests are waiting", way_out="Ask again later")
+        self._waiting += 1
+        self._tasks[task.id] = task
 
     def _work(self) -> None:
         while True:
@@ -136,7 +137,11 @@ class Worker:
                 task.result.set_result(result)
             with self._lock:
                 self.done += len(tasks)
-                self._forget()
+                self._waiting -= len(tasks)
+                self._kept += sum(map(_size, tasks))
+                while self._kept > MOST_KEPT and (oldest := next(iter(self._tasks.values()))).result.done():
+                    del self._tasks[oldest.id]
+                    self._kept -= _size(oldest)
 
     def _results(self, tasks: Sequence[Task]) -> list[Result]:
         if len(tasks) > 1:
@@ -146,16 +151,11 @@ class Worker:
                 return [outcome(task.run) for task in tasks]
         return [outcome(tasks[0].run)]
 
-    def _forget(self) -> None:
-        size = 0
-        for name in reversed(list(self._tasks)):
-            task = self._tasks[name]
-            if not task.result.done():
-                continue
-            body = task.result.result().body
-            size += len(body) if isinstance(body, bytes) else 1000
-            if size > MOST_KEPT:
-                del self._tasks[name]
+
+def _size(task: Task) -> int:
+    """Bytes that a task that is done takes, about."""
+    body = task.result.result().body
+    return len(body) + 1000 if isinstance(body, bytes) else 4000
 
 
 def outcome(run: Run) -> Result:
