@@ -1,5 +1,6 @@
 """The server itself: the codec, what it refuses, what it says of prompts; and the Inspect provider on top of it."""
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -138,20 +139,21 @@ def test_bodies_have_a_size(there: Rehearsal, monkeypatch: pytest.MonkeyPatch) -
         assert own.post("/retrieve_future", json={"request_id": "never"}).status_code == 410
 
 
-@pytest.mark.parametrize("name", ["../../x", "/etc/x", "a/b", ".hidden", "", "x" * 200, "a\x00b", "..", 7])
-def test_names_cannot_leave_the_folder(there: Rehearsal, tmp_path: Path, name: Any) -> None:
+def test_names_cannot_leave_the_folder(there: Rehearsal, tmp_path: Path) -> None:
+    names = ["../../x", "/etc/x", "a/b", ".hidden", "", "x" * 200, "a\x00b", "..", 7]
     with client(there) as own:
         session = own.post("/create_session", json={"tags": []}).json()["session_id"]
         body = {"session_id": session, "model_seq_id": 0, "base_model": "tiny-llama", "lora_config": {"rank": 2}}
         model = own.post("/create_model", json=body).json()["model_id"]
-        saved = own.post("/save_weights", json={"model_id": model, "seq_id": 1, "path": name}).json()
-        result = own.post("/retrieve_future", json={"request_id": saved["request_id"]}).json()
-        assert result["category"] == "user"
-        assert "the name" in result["error"]
-        load = {"session_id": session, "model_seq_id": 1, "path": f"tinker://{model}/weights/{name}", "optimizer": True}
-        assert own.post("/load_weights", json=load).status_code in (400, 404)
-        load["path"] = f"tinker://../{name}/weights/x"
-        assert own.post("/load_weights", json=load).status_code == 400
+        for seq, name in enumerate(names, start=1):
+            saved = own.post("/save_weights", json={"model_id": model, "seq_id": seq, "path": name}).json()
+            result = own.post("/retrieve_future", json={"request_id": saved["request_id"]}).json()
+            assert result["category"] == "user"
+            assert "the name" in result["error"]
+            load = {"session_id": session, "model_seq_id": 1, "path": f"tinker://{model}/weights/{name}"}
+            assert own.post("/load_weights", json=load).status_code in (400, 404)
+            load["path"] = f"tinker://../{name}/weights/x"
+            assert own.post("/load_weights", json=load).status_code == 400
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
@@ -174,11 +176,12 @@ def test_nonsense_is_refused_and_the_server_goes_on(there: Rehearsal) -> None:
         sampling = {"session_id": session, "sampling_session_seq_id": 0, "base_model": "tiny-llama"}
         sampler = own.post("/create_sampling_session", json=sampling).json()["sampling_session_id"]
         sound = {"session_id": session, "model_id": model, "sampling_session_id": sampler, "seq_id": 5000}
+        drawn = random.Random(6)
         for endpoint in endpoints:
-            for key in KEYS:
-                for value in NONSENSE:
-                    answer = own.post(f"/{endpoint}", json=sound | {key: value})
-                    assert answer.status_code in (200, 400, 404, 410), (endpoint, key, value, answer.text)
+            for _ in range(12):
+                changed = {key: drawn.choice(NONSENSE) for key in drawn.sample(KEYS, 3)}
+                answer = own.post(f"/{endpoint}", json=sound | changed)
+                assert answer.status_code in (200, 400, 404, 410), (endpoint, changed, answer.text)
         assert own.get("/healthz").status_code == 200
         own.post("/save_weights", json={"model_id": model, "seq_id": 1, "path": "still-here"})
         assert "path" in own.post("/retrieve_future", json={"request_id": f"{model}:1"}).json()
