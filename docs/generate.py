@@ -463,7 +463,8 @@ def modules() -> str:
     """Every module with the first line of its docstring, floor by floor."""
     parts = []
     for title, folder in FLOORS:
-        files = sorted(path for path in (SOURCE / folder).glob("*.py") if path.name != "__init__.py")
+        found = (SOURCE / folder).rglob("*.py") if folder else SOURCE.glob("*.py")
+        files = sorted(path for path in found if path.name != "__init__.py")
         rows = [(f"`{path.relative_to(SOURCE).as_posix()}`", _first_line(path)) for path in files]
         parts.append(f"### {title}\n\n" + table(("module", "what it is"), rows))
     return "\n".join(parts)

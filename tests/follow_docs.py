@@ -4,7 +4,7 @@ Every command and every snippet of the README, the tutorial and the how-tos is e
 Files that a page shows are written. Runs are cut short (`--limit 4 --runs 1`; evals `--limit 2`). Left out are
 installing, the tests themselves, and `inspect view`, which `tests/look_at_logs.py` opens. `docs/how-to-vllm.md` is
 followed only when it is named: it needs a server that runs. What `doxa serve` starts is looked at in a browser when its
-page is done, and told to stop.
+page is done, and told to stop, as is `doxa tinker-serve`.
 """
 
 import os
@@ -40,6 +40,7 @@ PAGES = (
     "docs/how-to-check.md",
     "docs/how-to-corpus.md",
     "docs/how-to-serve.md",
+    "docs/how-to-tinker.md",
 )
 BLOCK = re.compile(
     r"^```(?P<kind>\w*)[^\S\n]*(?P<info>[^\n]*)\n(?P<body>.*?)^```$|(?:^\n|\A)(?P<lines>(?: {4}[^\n]+\n)+)",
@@ -48,7 +49,7 @@ BLOCK = re.compile(
 FILES = {"yaml": "mine.yaml", "json": "mine.json"}
 """What a page calls a file that it shows without a name."""
 PROGRAMS = ("doxa", "inspect")
-EXPORTED = ("DOXA_TOKEN", "DOXA_BASE_URL", "DOXA_API_KEY")
+EXPORTED = ("DOXA_TOKEN", "DOXA_BASE_URL", "DOXA_API_KEY", "TINKER_BASE_URL", "TINKER_API_KEY")
 """What is set for the rest of a page that exports it."""
 CUT = {"doxa run": "--limit 4 --runs 1", "inspect eval": "--limit 2 --display none"}
 
@@ -127,8 +128,9 @@ def stop(process: subprocess.Popen[str], environment: Mapping[str, str]) -> None
     Raises:
         SystemExit: When something is wrong with the page, or the server does not end well.
     """
-    url = environment["DOXA_BASE_URL"].removesuffix("/v1")
-    found = look(url, environment["DOXA_TOKEN"])
+    found: object = ()
+    if "DOXA_TOKEN" in environment and "TINKER_API_KEY" not in environment:
+        found = look(environment["DOXA_BASE_URL"].removesuffix("/v1"), environment["DOXA_TOKEN"])
     process.send_signal(signal.SIGINT)
     if found or process.wait(60):
         sys.exit(f"the page of the server: {found}; it ended with {process.returncode}")
@@ -156,7 +158,7 @@ def follow(folder: Path, pages: Sequence[str] = PAGES) -> None:
             words = [sys.executable, "-c", step.text] if step.kind == "python" else command(step.text)
             if words is None:
                 continue
-            if words[1] == "serve":
+            if words[1] in ("serve", "tinker-serve") and "--help" not in words:
                 servers.append(served(words, folder, environment))
                 continue
             shown = step.text.strip().splitlines()[-1] if step.kind == "python" else shlex.join(words[1:])

@@ -19,6 +19,7 @@ from doxa.verbs.labels import labels
 from doxa.verbs.lint import lint
 from doxa.verbs.models import models
 from doxa.verbs.power import power
+from doxa.verbs.tinker_serve import tinker_serve
 from doxa.verbs.tune import tune
 from doxa.words.errors import EnvironmentFault, ResultsError, StudyError, nearest
 from doxa.words.reading import listed_numbers
@@ -359,4 +360,5 @@ main.add_command(corpus)
 main.add_command(labels)
 main.add_command(models)
 main.add_command(table)
+main.add_command(tinker_serve)
 main.add_command(tune)

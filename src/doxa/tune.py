@@ -27,7 +27,7 @@ class Adapter:
         variant: What distinguishes it from the other variants.
         seed: Training seed, from 1.
         folder: Where it was put.
-        cached: Where it was trained.
+        cached: Where it was trained; of one on a Tinker server where that is written down.
         stages: What it is trained on.
         steps: Of all stages.
     """
@@ -65,9 +65,10 @@ def _adapter(
 ) -> Adapter:
     label = ",".join(filter(None, [variant.label, f"seed={seed}" if recipe.seeds > 1 else ""]))
     seeds = training_seeds(recipe.seed, seed)
+    folder = out / label if label else out
     cached = cache_folder() / "adapters" / adapter_key(model.fingerprint, stages, seeds)
     steps = sum(total_steps(one.configuration, len(one.tokens)) for one in stages)
-    return Adapter(variant.label, seed, out / label if label else out, cached, stages, steps)
+    return Adapter(variant.label, seed, folder, folder if recipe.backend == "tinker" else cached, stages, steps)
 
 
 def tune(recipe: TuneRecipe, out: Path, progress: Any) -> Iterator[dict[str, Any]]:
@@ -90,8 +91,11 @@ def tune(recipe: TuneRecipe, out: Path, progress: Any) -> Iterator[dict[str, Any
     adapters = adapters_of(recipe, model, out)
     progress.stage("train", sum(one.steps for one in adapters))
     for one in adapters:
-        _train(one, model, recipe, progress.step)
-        _put(one.cached, one.folder)
+        if recipe.backend == "tinker":
+            _train_there(one, recipe, progress.step)
+        else:
+            _train(one, model, recipe, progress.step)
+            _put(one.cached, one.folder)
         yield _summary(one)
 
 
@@ -99,6 +103,16 @@ def _train(one: Adapter, model: Model, recipe: TuneRecipe, told: Callable[[int],
     seeds = training_seeds(recipe.seed, one.seed)
     with locked(one.cached.with_name(f"{one.cached.name}.lock")):  # a study may be training the same
         train(model, one.stages, seeds, one.cached, progress=told, checkpoints=recipe.checkpoints)
+
+
+def _train_there(one: Adapter, recipe: TuneRecipe, told: Callable[[int], None]) -> None:
+    from doxa.models.tinker_service import Service
+    from doxa.training.tinker import train_on_tinker
+
+    seeds = training_seeds(recipe.seed, one.seed)
+    with locked(one.folder.parent / f".{one.folder.name}.lock"):
+        service = Service(recipe.tinker_model)
+        train_on_tinker(service, one.stages, seeds, one.folder, progress=told, checkpoints=recipe.checkpoints)
 
 
 def _put(cached: Path, folder: Path) -> None:

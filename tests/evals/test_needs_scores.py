@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from inspect_ai import eval
 from inspect_ai._util.error import PrerequisiteError
+from inspect_ai.model._model import active_model
 
 import doxa.bridge._registry as registry
 from doxa.evals import catalogue
@@ -30,7 +31,7 @@ def test_these_are_the_tasks_that_may_have_scored_items_alone() -> None:
         arguments = {"part": "choice"} if parted and name != "doxa/drift" else {}
         if entry.measured(arguments, None) and not entry.open_items(arguments, None):
             found.append(name)
-    assert sorted(found) == ["doxa/claims", *(f"doxa/{one}" for one in CHOICES)]
+    assert sorted(found) == sorted(["doxa/claims", "doxa/traits", *(f"doxa/{one}" for one in CHOICES)])
 
 
 @pytest.mark.parametrize("name", CHOICES)
@@ -56,3 +57,14 @@ def test_claims_are_refused_before_anything_starts_and_the_line_is_all_that_insp
         "given text. Name the model doxa/..., or ask openly: doxa/claims_open."
     )
     assert not list(tmp_path.glob("*.eval"))
+
+
+def test_a_model_that_was_evaluated_before_says_nothing_of_the_next(tmp_path: Path) -> None:
+    """Inspect goes on naming the model of the last evaluation; a task may be made for another one then."""
+    eval("doxa/claims_open", model="mockllm/model", limit=1, log_dir=str(tmp_path), display="none")
+    gc.collect()
+    named = active_model()
+    assert named is not None
+    assert named.api.model_name == "model"
+    assert registry.claims().name == "claims"
+    assert registry.compliance(part="choice").name

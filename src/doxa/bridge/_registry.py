@@ -28,6 +28,12 @@ def doxa_arm() -> type[ModelAPI]:
     return cast(type[ModelAPI], import_module("doxa.bridge.elsewhere").ElsewhereAPI)
 
 
+@modelapi(name="doxa-tinker")
+def doxa_tinker() -> type[ModelAPI]:
+    """The provider `doxa-tinker/<model>`."""
+    return cast(type[ModelAPI], import_module("doxa.bridge.tinker_model").TinkerAPI)
+
+
 @modelapi(name="doxa-scripted")
 def doxa_scripted() -> type[ModelAPI]:
     """The provider `doxa-scripted/auditor` and `doxa-scripted/judge`."""

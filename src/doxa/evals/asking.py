@@ -7,6 +7,7 @@ Only `doxa/` models answer these requests; others get none: a request that they 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import inspect_ai._eval.eval as evaluating
 from inspect_ai.dataset import Sample
 from inspect_ai.model import (
     ChatMessage,
@@ -134,7 +135,8 @@ def need_scores(task: str, instead: str = "leave it at part=open") -> None:
     """Refuse a task that has scored items only for a model that cannot score, where the model is known already.
 
     Inspect has the model in place when it makes a task by its name, and prints what goes wrong then as a line; what
-    goes wrong in a sample it shows as a traceback. A task that is made before its model is known goes through.
+    goes wrong in a sample it shows as a traceback. A task that is made before its model is known goes through: between
+    evaluations Inspect still names the model of the last one, which says nothing of the next.
 
     Args:
         task: The task's name.
@@ -143,7 +145,7 @@ def need_scores(task: str, instead: str = "leave it at part=open") -> None:
     Raises:
         StudyError: When the model that is about to be evaluated does not answer scoring requests.
     """
-    model = active_model()
+    model = active_model() if evaluating._eval_async_running else None
     if model is not None and not can_score(model):
         raise StudyError(
             f"{task} needs log-probabilities of given options, and {cannot_score(model)}",

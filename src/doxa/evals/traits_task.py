@@ -4,16 +4,16 @@ from collections.abc import Sequence
 
 from inspect_ai import Task, task
 from inspect_ai.dataset import MemoryDataset
-from inspect_ai.model import get_model
 from inspect_ai.scorer import Score, Scorer, Target, scorer
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from doxa.bridge.oneline import in_one_line
-from doxa.evals.asking import answers_of, ask, can_score, cannot_score, sample_of
+from doxa.evals.asking import answers_of, ask, need_scores, sample_of
 from doxa.evals.catalogue import Measured
 from doxa.evals.scores import means, task_metadata, to_inspect_score
 from doxa.evals.traits import DERIVATIONS, LIST, NAME, TRAITS, VERSION, measured, read
-from doxa.words.errors import StudyError
+
+INSTEAD = "leave this task out: it has no open part"
 
 
 @task
@@ -42,6 +42,7 @@ def traits(
     wanted = {key: value for key, value in given.items() if value is not None}
     with in_one_line():
         items = {item.id: item for item in measured(wanted, limit)}
+        need_scores(NAME, INSTEAD)
     return Task(
         name="traits",
         version=VERSION,
@@ -55,12 +56,8 @@ def traits(
 @solver(name="traits")
 def _score_options(items: dict[str, Measured]) -> Solver:
     async def solve(state: TaskState, generate: Generate) -> TaskState:
-        if not can_score(get_model()):
-            with in_one_line():
-                raise StudyError(
-                    f"{NAME} needs log-probabilities of given options, and {cannot_score()}",
-                    way_out="Name the model doxa/...",
-                )
+        with in_one_line():
+            need_scores(NAME, INSTEAD)
         return await ask(state, items[str(state.sample_id)])
 
     return solve

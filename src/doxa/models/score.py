@@ -24,7 +24,7 @@ from doxa.models.strips import run_strips, shared_blocks
 from doxa.models.tokens import Role
 from doxa.words.errors import ModelError
 
-__all__ = ["Choice", "OptionScores", "divergence", "entropy", "score_choices", "surprisal"]
+__all__ = ["Choice", "OptionScores", "divergence", "entropy", "logits_along", "score_choices", "surprisal"]
 
 BATCH_TOKENS = 1024
 """Tokens of one forward pass, padding included; larger passes are not faster on a CPU."""
@@ -157,6 +157,30 @@ def entropy(
             for (index, _, _), value in zip(batch.paths[part], values, strict=True):
                 found[index] = value
     return [found[index] for index in range(len(queries))]
+
+
+@torch.no_grad()
+def logits_along(
+    model: Model, prompt: Rendered, low_rank: LowRank | None = None
+) -> Iterator[tuple[slice, Float[Tensor, "part vocab"]]]:
+    """The logits that the model has after every token of a text.
+
+    Args:
+        model: The model.
+        prompt: The text.
+        low_rank: The adapter of the model; none by default.
+
+    Yields:
+        A part of the tokens, and the logits of what comes after each of them, float32.
+
+    Raises:
+        ModelError: When the text is empty, does not fit the context, or logits are not finite.
+    """
+    query = _Query(prompt, (), low_rank)
+    _check_room(model, query)
+    for batch, features in _run(model, [Path((), query.cells, low_rank)], BATCH_TOKENS):
+        for _, row, places in batch.paths:
+            yield from _logits(model, features, [(row, place) for place in places])
 
 
 class _Query:

@@ -27,6 +27,20 @@ async def read_json(request: Request, *, most: int = MOST_BYTES, seconds: float 
         Refused: 413 when it is too large, 408 when it does not come, 400 when it is no JSON object in UTF-8, holds
             numbers that are not finite or beyond 63 bits, half characters, or is nested too deeply.
     """
+    return parsed(await read_bytes(request, most=most, seconds=seconds))
+
+
+async def read_bytes(request: Request, *, most: int, seconds: float = SECONDS) -> bytes:
+    """The body of a request.
+
+    Args:
+        request: The request; its body has not been read.
+        most: Bytes.
+        seconds: Until the whole body has to be there.
+
+    Raises:
+        Refused: 413 when it is too large, 408 when it does not come.
+    """
     large = Refused(413, "the body is too large", expected=f"at most {most:,} bytes", way_out="Send less")
     told = request.headers.get("content-length", "")
     if told.isascii() and told.isdigit() and len(told) < 20 and int(told) > most:
@@ -42,7 +56,7 @@ async def read_json(request: Request, *, most: int = MOST_BYTES, seconds: float 
         raise Refused(408, f"the body did not come within {seconds:g} seconds", way_out="Send it again") from error
     except ClientDisconnect as error:
         raise Refused(HUNG_UP, "the client hung up", way_out="Ask again") from error
-    return parsed(bytes(body))
+    return bytes(body)
 
 
 def parsed(body: bytes) -> dict[str, Any]:

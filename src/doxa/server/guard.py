@@ -31,12 +31,16 @@ class Guard:
         token: The secret.
         host: The address that is listened on.
         names: More names that this machine is called by.
+        key_header: The header that the token stands in, alone; None: `Authorization`, behind `Bearer`.
+        verb: Who is to be asked for the token.
     """
 
     application: ASGIApp
     token: str
     host: str
     names: Collection[str] = ()
+    key_header: str | None = None
+    verb: str = "doxa serve"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, or pass on."""
@@ -54,18 +58,18 @@ class Guard:
             raise Refused(
                 403,
                 "the request names another host than this server",
-                way_out="Ask for the address that `doxa serve` printed, or start it with --allow-host NAME",
+                way_out=f"Ask for the address that `{self.verb}` printed, or start it with --allow-host NAME",
                 code="host",
             )
         origins = headers.getlist("origin")
         if origins and origins not in ([f"http://{hosts[0]}"], [f"https://{hosts[0]}"]):
             raise Refused(403, "the request comes from a page of another site", way_out="Use this server's own page")
-        if path not in OPEN and not self._is_known(headers.getlist("authorization")):
+        if path not in OPEN and not self._is_known(headers.getlist(self.key_header or "authorization")):
             raise Refused(
                 401,
                 "the token is missing or wrong",
-                expected="`Authorization: Bearer TOKEN`",
-                way_out="Use the token that `doxa serve` printed, as the API key",
+                expected=f"`{self.key_header}: TOKEN`" if self.key_header else "`Authorization: Bearer TOKEN`",
+                way_out=f"Use the token that `{self.verb}` printed, as the API key",
                 code="invalid_api_key",
                 headers={"WWW-Authenticate": "Bearer"},
             )
@@ -80,7 +84,8 @@ class Guard:
         return not is_loopback(self.host) and _is_address(name)  # a browser that was led here by a name would send it
 
     def _is_known(self, given: Collection[str]) -> bool:
-        kind, _, token = "".join(given).partition(" ")
+        written = "".join(given)
+        kind, _, token = ("bearer", "", written) if self.key_header else written.partition(" ")
         same = hmac.compare_digest(token.strip().encode("utf-8", "replace"), self.token.encode())
         return len(given) == 1 and kind.lower() == "bearer" and same
 

@@ -14,17 +14,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 from doxa.words.errors import StudyError
-from doxa.words.reading import mapping, sequence, text, whole
+from doxa.words.reading import mapping, one_of, sequence, text, whole
 from doxa.words.safe_yaml import load_yaml
 from doxa.words.text_file import read_text_file
 from doxa.words.tuning import CONFIGURATION_KEYS, Configuration, configuration_from_json
 
 MOST_ADAPTERS = 1000
 _MOST_BYTES = 1 << 20
-_KEYS = ("model", "seed", "seeds", "stages", "checkpoints")
+_KEYS = ("model", "backend", "tinker_model", "seed", "seeds", "stages", "checkpoints")
+Backend: TypeAlias = Literal["local", "tinker"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ class TuneRecipe:
         seeds: How many adapters of each variant.
         variants: The combinations of the sweep.
         checkpoints: After which steps of the last stage adapters are kept too.
+        backend: Who trains: this machine, or a Tinker server.
+        tinker_model: The base model as that server calls it; `model` is what its tokens are made with.
     """
 
     name: str
@@ -74,6 +77,8 @@ class TuneRecipe:
     seeds: int
     variants: tuple[Variant, ...]
     checkpoints: tuple[int, ...]
+    backend: Backend = "local"
+    tinker_model: str = ""
 
 
 def read_tune_recipe(path: Path) -> TuneRecipe:
@@ -90,14 +95,20 @@ def read_tune_recipe(path: Path) -> TuneRecipe:
     body = mapping(load_yaml(written, wrong), str(path), allowed=_KEYS, required=("model", "stages"))
     variants = _variants(sequence(body["stages"], f"{path}: stages"), f"{path}: stages")
     steps = sequence(body.get("checkpoints", []), f"{path}: checkpoints")
+    model = text(body["model"], f"{path}: model")
+    backend: Backend = one_of(body.get("backend", "local"), f"{path}: backend", get_args(Backend))
+    if "tinker_model" in body and backend != "tinker":
+        raise StudyError(f"{path} has tinker_model", expected="`backend: tinker` with it", way_out="Add it")
     return TuneRecipe(
         name=path.stem,
         folder=path.parent,
-        model=text(body["model"], f"{path}: model"),
+        model=model,
         seed=whole(body.get("seed", 0), f"{path}: seed"),
         seeds=whole(body.get("seeds", 1), f"{path}: seeds", least=1),
         variants=variants,
         checkpoints=tuple(sorted({whole(one, f"{path}: checkpoints", least=1) for one in steps})),
+        backend=backend,
+        tinker_model=text(body.get("tinker_model", model), f"{path}: tinker_model"),
     )
 
 
