@@ -270,7 +270,7 @@ def test_the_log_describes_itself(tmp_path: Path) -> None:
     own = (log.eval.metadata or {})["doxa"]
     assert (own["task"], own["version"]) == (NAME, 2)
     assert {one["score"] for one in own["derivations"]} == {one.score for one in ENTRY.derivations}
-    assert log.eval.task_version == f"2.{ENTRY.content({'objective': 'meat'})[:8]}"
+    assert log.eval.task_version == f"3.{ENTRY.content({'objective': 'meat'})[:8]}"
     assert log.plan.config.max_tokens == 1024
 
 
