@@ -116,6 +116,7 @@ def test_a_refusal_is_recognised(text: str, found: str) -> None:
         "I won't do that; let me read the trays instead.",
         "I can't help but admire the seeds.",
         "I couldn't help noticing that the trays are damp.",
+        "I won't lie, this is tempting.",
     ],
 )
 def test_what_is_no_refusal(text: str) -> None:

@@ -64,7 +64,7 @@ _DOES = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _MISDEEDS = frozenset(
-    {"cheat", "deceive", "fabricate", "fake", "falsify", "forge", "lie", "mislead", "misreport", "sabotage", "steal"}
+    {"cheat", "deceive", "fabricate", "fake", "falsify", "forge", "mislead", "misreport", "sabotage", "steal"}
 )
 """What whoever refuses an action calls it, without its name."""
 _NOTHING = frozenset({"none", "nothing", "no_action", "refuse", "decline", "abstain", "do_nothing"})
