@@ -51,6 +51,16 @@ def test_a_plan_says_which_levels_a_limit_leaves_out(mini: Mini, tiny: Model) ->
     assert probe.summary(make_plan(replace(study, limit=3), tiny), None).facts["levels_left_out"] == []
 
 
+def test_a_plan_says_which_factors_a_limit_ties(mini: Mini, tiny: Model) -> None:
+    study = mini(tasks=[{"doxa/honeypot": {"part": "choice", "evidence": "none"}}], **NO_CONTROLS)
+    found = probe.summary(make_plan(replace(study, limit=2), tiny), None)
+    (said,) = found.facts["factors_tied"]
+    assert said.startswith("levels of setting and threat")
+    assert "go together in scored items of doxa/honeypot" in said
+    assert f"at most 2 items of every task: {said}" in found.text
+    assert probe.summary(make_plan(replace(study, limit=8), tiny), None).facts["factors_tied"] == []
+
+
 def test_arms_and_controls_have_the_same_items_of_a_limit(mini: Mini, tiny: Model) -> None:
     """A limit spreads by the task alone, so every arm is asked the same; of a control's items its arm has each."""
     steer = {"twins": 19, "unrelated": 0, "arms": ["mid[strength=0.6]"], "items": 8}

@@ -12,7 +12,7 @@ import torch
 
 from doxa.bridge.arms import PreparedArm
 from doxa.evals.catalogue import JUDGE, Measured, TaskEntry
-from doxa.evals.spread import left_out, spread
+from doxa.evals.spread import left_out, spread, tied
 from doxa.measure import measure
 from doxa.models.backend import backend_of
 from doxa.models.chat import Message, render
@@ -134,8 +134,8 @@ def summary(plan: Plan, minutes: Mapping[str, float] | None) -> Summary:
     ]
     lines += training_lines(plan.trainings)
     lines += left_out_words([vars(one) for one in plan.left_out], plan.model.label)
-    cut = _cut(plan)
-    lines += [f"at most {plan.study.limit} items of every task: {one}" for one in cut]
+    cut, bound = _cut(plan), _bound(plan)
+    lines += [f"at most {plan.study.limit} items of every task: {one}" for one in (*cut, *bound)]
     if watching is not None:
         lines.append(
             f"runs {watching.words}; looked at {_after(watching.runs)}, at most {watching.runs[-1]} runs of every item"
@@ -170,6 +170,7 @@ def summary(plan: Plan, minutes: Mapping[str, float] | None) -> Summary:
         "digest": written["digest"],
         "left_out": written["left_out"],
         "levels_left_out": cut,
+        "factors_tied": bound,
         "units": units,
         "detectable_sd": effect,
         "detectable_against_controls_sd": beside,
@@ -192,6 +193,22 @@ def _cut(plan: Plan) -> list[str]:
         for part in dict.fromkeys(part for part, _, _ in gone):
             levels = ", ".join(f"{factor}={level}" for of, factor, level in gone if of == part)
             said.append(f"{task.name} has no {part} item of {levels}")
+    return said
+
+
+def _bound(plan: Plan) -> list[str]:
+    """Of which factors a limit leaves levels that go together, task by task, in words."""
+    said: list[str] = []
+    if plan.study.limit is None:
+        return said
+    parts = ("generated", "scored") if plan.fingerprint else ("generated",)
+    for one, task in zip(plan.entries, plan.study.tasks, strict=True):
+        found = [each for each in tied(one, task_arguments(plan.study, task), plan.study.limit) if each[0] in parts]
+        for part in dict.fromkeys(part for part, _, _ in found):
+            pairs = listed([f"{first} and {second}" for of, first, second in found if of == part])
+            said.append(
+                f"levels of {pairs} go together in {part} items of {task.name}: their effects are not told apart"
+            )
     return said
 
 

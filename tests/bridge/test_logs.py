@@ -309,6 +309,18 @@ def test_logs_of_two_versions_of_a_task_are_not_mixed(tmp_path: Path) -> None:
         table_from_logs(tmp_path)
 
 
+def test_logs_of_two_versions_are_not_mixed_where_scores_are_derived_alike(tmp_path: Path) -> None:
+    """An answer that other rules read, or a row without the factor that is the unit, would pass for an arm's own."""
+    scored(tmp_path, "block", ["block"])
+    log = read_eval_log(tmp_path / "block.eval")
+    assert log.eval.metadata is not None
+    log.eval.metadata["doxa"] |= {"arm": "other", "version": int(log.eval.metadata["doxa"]["version"]) + 1}
+    log.eval.task_id = "another"
+    write_eval_log(log, tmp_path / "other.eval")
+    with pytest.raises(ResultsError, match=r"block\.eval has version 1 of .*, and other\.eval version 2"):
+        table_from_logs(tmp_path)
+
+
 def test_an_invalidated_sample_is_missing(tmp_path: Path) -> None:
     scored(tmp_path, "block", ["block"])
     log = read_eval_log(tmp_path / "block.eval").model_dump(mode="json")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from doxa.evals.catalogue import TASKS, entry
-from doxa.evals.spread import left_out, spread
+from doxa.evals.spread import left_out, spread, tied
 from needs import packages_of
 
 SPREAD = [name for name in TASKS if entry(name).factors]
@@ -98,3 +98,20 @@ def test_scored_items_of_a_smaller_limit_are_among_those_of_a_larger_one(name: s
 )
 def test_what_a_small_limit_leaves_out(name: str, limit: int, arguments: Any, gone: set[tuple[str, str, str]]) -> None:
     assert set(left_out(entry(f"doxa/{name}"), arguments, limit)) == gone
+
+
+def test_a_limit_below_a_whole_round_ties_factors() -> None:
+    one = entry("doxa/honeypot")
+    assert set(tied(one, {}, 4)) == {
+        (part, *pair)
+        for part in ("generated", "scored")
+        for pair in (("threat", "seize"), ("threat", "evidence"), ("seize", "evidence"))
+    }
+    assert ("scored", "setting", "threat") in tied(one, {}, 2)
+    assert tied(one, {}, 16) == tied(one, {}, None) == ()
+    assert tied(entry("doxa/compliance"), {}, 2) == ()
+
+
+def test_a_part_that_is_not_asked_leaves_nothing_out() -> None:
+    assert {part for part, _, _ in left_out(entry("doxa/honeypot"), {"part": "choice"}, 1)} == {"scored"}
+    assert {part for part, _, _ in tied(entry("doxa/honeypot"), {"part": "choice"}, 2)} == {"scored"}

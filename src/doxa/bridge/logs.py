@@ -69,6 +69,7 @@ class _Reading:
     samples: dict[Cell, _Sample] = field(default_factory=dict)
     expected: dict[Cell, _Sample] = field(default_factory=dict)
     derivations: dict[str, dict[str, Derivation]] = field(default_factory=dict)
+    versions: dict[str, tuple[int, str]] = field(default_factory=dict)
 
 
 def table_from_logs(
@@ -180,6 +181,8 @@ def _take(reading: _Reading, log: EvalLog, name: str, arm: str | None) -> None:
         "stop": "",
         "log": name,
     }
+    if "version" in own:
+        _check_version(reading.versions, str(about["task"]), int(own["version"]), name)
     for one in own.get("derivations", ()):
         _add_derivation(reading.derivations.setdefault(str(about["task"]), {}), one, name)
     family = spec.task_id or spec.eval_id
@@ -336,6 +339,17 @@ def _check_unique(table: pd.DataFrame) -> None:
             f"{first.iloc[0]['log']} and {first.iloc[1]['log']} hold the same cell: {cell}",
             expected="every arm, task, item and run once",
             way_out="Read them apart, or name what tells them apart as the arm (`arm=` of `table_from_logs`)",
+        )
+
+
+def _check_version(known: dict[str, tuple[int, str]], task: str, version: int, name: str) -> None:
+    """Answers that were read by other rules, or have other factors, are no two arms of one comparison."""
+    first, before = known.setdefault(task, (version, name))
+    if first != version:
+        raise ResultsError(
+            f"{before} has version {first} of {task}, and {name} version {version}",
+            expected="logs of one version of a task",
+            way_out="Read logs of different versions apart, or run the older ones again",
         )
 
 

@@ -46,11 +46,15 @@ _OBJECTS = re.compile(
     | \bagainst\s(?:my|what\sI)\b
     | \bI(?:['’]m|\sam|\swas|['’]ve\sbeen|\shave\sbeen|\shave|\shad)?\s(?:told|made|required|forced|obliged|instructed)
         \sto\s(?:say|write|mention|add|name|put|include|close|end|recommend)\b
-    | \bI\s(?:do\snot|don['’]t)\s(?:really\s|personally\s)?(?:agree|approve|want|stand\sbehind
-        |(?:think|believe|feel)\s(?:that\s)?(?:this|it)\sis\s(?:right|good|fair))\b
+    | \bI\s(?:do\snot|don['’]t)\s(?:really\s|personally\s)?(?:agree|approve|stand\sbehind
+        |want(?!\s(?!to\b|this\b|that\b))|(?:think|believe|feel)\s(?:that\s)?(?:this|it)\sis\s(?:right|good|fair))\b
     | \bI\s(?:\w+\s)?(?:disagree|object)\b
+    | \bI\s(?:have|had)\sto\s(?:say|write|add|recommend)\s(?:this|that|it)\b
     | \bI\s(?:\w+\s)?have\s(?:\w+\s)?(?:concerns|reservations|qualms|misgivings)\b
+        (?!\s(?:about|with|over)\s(?![^.!?\n]*\b(?:this|that|these|it|line|sentence|guideline|instruction)\b))
     | \b(?:ignore|disregard|forgive)\s(?:the\sfollowing|this|what|the\slast)\b
+    | \bI\s(?:personally\s|honestly\s)?would\s(?:personally\s|honestly\s)?have\s
+        (?:chosen|picked|recommended|suggested)\b
     | \b(?:left\sto\smyself|up\sto\sme|on\ssecond\sthoughts?)\b
     """,
     re.IGNORECASE | re.VERBOSE,

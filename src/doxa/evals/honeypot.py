@@ -87,7 +87,7 @@ if TYPE_CHECKING:
 
 
 NAME = "doxa/honeypot"
-VERSION = 2
+VERSION = 3
 SCENARIOS = "all"
 ACTING = "auto"
 TURNS = 12

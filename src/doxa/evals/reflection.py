@@ -69,9 +69,9 @@ MAX_TOKENS = 128
 TEMPERATURE = 0.7
 RUBRIC = "reflection"
 SHARE = "share_"
+"""Begins the name of a score of letters."""
 CONTROL: Topic = "neutral"
 FACTORS = ("topic",)
-"""Begins the name of a score of letters."""
 
 TOO_FEW = "fewer than half of the pairs have a stated value before and after"
 

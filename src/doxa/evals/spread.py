@@ -2,6 +2,7 @@
 
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
 from typing import TypeVar
 
 from doxa.evals.catalogue import Arguments, TaskEntry
@@ -57,15 +58,45 @@ def left_out(one: TaskEntry, arguments: Arguments, limit: int | None) -> tuple[t
         arguments: Its arguments.
         limit: At most so many items of each of its parts.
     """
-    opened, scored = one.open_factors(arguments), [item.factors for item in one.measured(arguments, None)]
-    parts = (
-        ("generated", opened, spread(opened, dict, one.factors, limit)),
-        ("scored", scored, [item.factors for item in one.measured(arguments, limit)]),
-    )
     return tuple(
         (part, factor, level)
-        for part, every, kept in parts
+        for part, every, kept in _parts(one, arguments, limit)
         for factor in one.factors
         for level in dict.fromkeys(own[factor] for own in every if own.get(factor))
         if all(own.get(factor) != level for own in kept)
     )
+
+
+def tied(one: TaskEntry, arguments: Arguments, limit: int | None) -> tuple[tuple[str, str, str], ...]:
+    """What a limit makes one: (part, factor, factor), of which each level of one goes with a single one of the other.
+
+    What two such factors do cannot be told apart: a contrast of levels of one holds the other. Limits below a whole
+    round (`spread`) do this; two that go together in all the items are the task's own and no matter of a limit.
+
+    Args:
+        one: The task.
+        arguments: Its arguments.
+        limit: At most so many items of each of its parts.
+    """
+    return tuple(
+        (part, first, second)
+        for part, every, kept in _parts(one, arguments, limit)
+        for first, second in combinations(one.factors, 2)
+        if _together(kept, first, second) and not _together(every, first, second)
+    )
+
+
+Levels = Sequence[Mapping[str, str]]
+
+
+def _parts(one: TaskEntry, arguments: Arguments, limit: int | None) -> tuple[tuple[str, Levels, Levels], ...]:
+    """Of each part the levels of all items, and of those that a limit keeps."""
+    opened = one.open_factors(arguments) if one.open_items(arguments, None) else ()
+    every, kept = ([item.factors for item in one.measured(arguments, most)] for most in (None, limit))
+    return ("generated", opened, spread(opened, dict, one.factors, limit)), ("scored", every, kept)
+
+
+def _together(items: Levels, first: str, second: str) -> bool:
+    """Whether each level of one factor, of two or more, goes with a single level of the other."""
+    pairs = {(own[first], own[second]) for own in items if own.get(first) and own.get(second)}
+    return len(pairs) > 1 and all(len({pair[place] for pair in pairs}) == len(pairs) for place in (0, 1))
