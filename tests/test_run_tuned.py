@@ -335,3 +335,38 @@ def test_an_edit_of_what_a_tuned_arm_wrote_acts_on_the_same_seed(
     for seed in (1, 2):
         assert str(pins[f"edited@{seed}"]["source tuned"].text).startswith(f"tuned-seed-{seed}.")
     assert {arm.key for arm in plan.controls} >= {"edited~reprefill@1", "edited~reprefill@2"}
+
+
+def test_stages_of_two_ranks_are_refused_in_the_plan(tmp_path: Path, tiny_folder: Path, tiny: Model) -> None:
+    arms = {"helped": [{"tune": CLAIM}, {"tune": {**HELP, "rank": 8}}]}
+    with pytest.raises(StudyError, match="'helped' is trained in stages that differ in rank"):
+        planned(tmp_path, tiny_folder, tiny, arms=arms, contrasts=[], seeds=1, controls={})
+
+
+def given(tuned: Tuned, place: Path, tmp_path: Path, tiny_folder: Path, tiny: Model) -> Plan:
+    shutil.copytree(next((tuned.folder / "adapters").iterdir()), place)
+    arms = {"given": [{"tune": str(place)}]}
+    return planned(tmp_path / "study", tiny_folder, tiny, arms=arms, contrasts=[], seeds=1, controls={})
+
+
+def test_files_above_an_adapter_are_not_its_own(tuned: Tuned, tmp_path: Path, tiny_folder: Path, tiny: Model) -> None:
+    place = tmp_path / "other" / "of" / "adapter"
+    plan = given(tuned, place, tmp_path, tiny_folder, tiny)
+    (place / "run.json").unlink()
+    (tmp_path / "other" / "run.json").write_text('{"what": "a run of something else"}', encoding="utf-8")
+    materialise_arms(plan, tiny, tmp_path / "out", Stages())
+    (kept,) = (tmp_path / "out" / "adapters").iterdir()
+    assert not (kept / "run.json").exists()
+
+
+def test_an_adapter_that_changes_after_the_plan_is_refused(
+    tuned: Tuned, tmp_path: Path, tiny_folder: Path, tiny: Model
+) -> None:
+    place = tmp_path / "adapter"
+    plan = given(tuned, place, tmp_path, tiny_folder, tiny)
+    first = (place / "adapter_model.safetensors").read_bytes()
+    others = (tuned.folder / "adapters").iterdir()
+    other = next(one for one in others if (one / "adapter_model.safetensors").read_bytes() != first)
+    shutil.copyfile(other / "adapter_model.safetensors", place / "adapter_model.safetensors")
+    with pytest.raises(EnvironmentFault, match="'given' has changed since the plan"):
+        materialise_arms(plan, tiny, tmp_path / "out", Stages())

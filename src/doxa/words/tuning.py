@@ -31,8 +31,9 @@ class Configuration:
         epochs: Times that every row is trained on.
         steps: End after so many steps instead; rows are repeated as often as it takes.
         rows: Train on so many rows of the corpus, drawn by the order's seed; None: on all.
-        reduction: `example_mean`: the weights of a row are divided by their sum, and rows are added up (Tinker
-            cookbook's default). `token_sum`: weights as they are (Tinker's loss itself).
+        reduction: `example_mean`: the weights of a row are divided by the number of its trained tokens, and rows are
+            added up (Tinker cookbook's default, where a row's weight is 1). `token_sum`: weights as they are
+            (Tinker's loss itself).
         train_on: Which tokens of a conversation are trained on: of the last assistant message, of all of them, of
             everything, or of the messages that the corpus marks. The end of a turn is part of it.
         longest: Tokens of the longest row that is allowed; None: the model's context. A longer row is an error.
