@@ -67,6 +67,9 @@ class Configuration:
     clip_norm: float | None = None
 
 
+MOST = {"rank": 4096, "steps": 10_000_000, "epochs": 1_000_000}
+"""Beyond these nobody means it, and memory ends before a message could be written."""
+MOST_RATE = 1e3
 CONFIGURATION_KEYS = tuple(field.name for field in fields(Configuration))
 
 
@@ -113,6 +116,16 @@ def configuration_from_json(body: Mapping[str, Any], where: str) -> Configuratio
     for key in ("rank", "batch_size", "epochs", "steps", "rows", "longest"):
         if body.get(key) is not None:
             found[key] = whole(body[key], f"{where}.{key}", least=1)
+            if found[key] > MOST.get(key, found[key]):
+                raise StudyError(
+                    f"{where}.{key} is {found[key]:,}", expected=f"at most {MOST[key]:,}", way_out="Lower it"
+                )
+    if found["learning_rate"] > MOST_RATE:
+        raise StudyError(
+            f"{where}.learning_rate is {found['learning_rate']:g}",
+            expected=f"at most {MOST_RATE:g}",
+            way_out="Write something like 1e-3",
+        )
     for key in ("beta1", "beta2", "weight_decay"):
         if body.get(key) is not None:
             found[key] = number(body[key], f"{where}.{key}")
