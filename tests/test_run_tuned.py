@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 import doxa.adapters as module
+from doxa import trained_on
 from doxa.bridge.arms import prepare
 from doxa.bridge.logs import read_table
 from doxa.models.handle import Model
@@ -20,6 +21,8 @@ from doxa.report.gather import gather
 from doxa.report.page import write_report
 from doxa.report.referee import referee
 from doxa.run import materialise_arms, run
+from doxa.training.policy import RowPolicy
+from doxa.training.rows import TrainingTokens
 from doxa.training_plan import facts_of, training_minutes
 from doxa.words.arms import ADAPTER_PIN, read_arm
 from doxa.words.difference import differences
@@ -335,3 +338,66 @@ def test_an_edit_of_what_a_tuned_arm_wrote_acts_on_the_same_seed(
     for seed in (1, 2):
         assert str(pins[f"edited@{seed}"]["source tuned"].text).startswith(f"tuned-seed-{seed}.")
     assert {arm.key for arm in plan.controls} >= {"edited~reprefill@1", "edited~reprefill@2"}
+
+
+def test_stages_of_two_ranks_are_refused_in_the_plan(tmp_path: Path, tiny_folder: Path, tiny: Model) -> None:
+    arms = {"helped": [{"tune": CLAIM}, {"tune": {**HELP, "rank": 8}}]}
+    with pytest.raises(StudyError, match="'helped' is trained in stages that differ in rank"):
+        planned(tmp_path, tiny_folder, tiny, arms=arms, contrasts=[], seeds=1, controls={})
+
+
+def given(tuned: Tuned, place: Path, tmp_path: Path, tiny_folder: Path, tiny: Model) -> Plan:
+    shutil.copytree(next((tuned.folder / "adapters").iterdir()), place)
+    arms = {"given": [{"tune": str(place)}]}
+    return planned(tmp_path / "study", tiny_folder, tiny, arms=arms, contrasts=[], seeds=1, controls={})
+
+
+def test_files_above_an_adapter_are_not_its_own(tuned: Tuned, tmp_path: Path, tiny_folder: Path, tiny: Model) -> None:
+    place = tmp_path / "other" / "of" / "adapter"
+    plan = given(tuned, place, tmp_path, tiny_folder, tiny)
+    (place / "run.json").unlink()
+    (tmp_path / "other" / "run.json").write_text('{"what": "a run of something else"}', encoding="utf-8")
+    materialise_arms(plan, tiny, tmp_path / "out", Stages())
+    (kept,) = (tmp_path / "out" / "adapters").iterdir()
+    assert not (kept / "run.json").exists()
+
+
+def test_an_adapter_that_changes_after_the_plan_is_refused(
+    tuned: Tuned, tmp_path: Path, tiny_folder: Path, tiny: Model
+) -> None:
+    place = tmp_path / "adapter"
+    plan = given(tuned, place, tmp_path, tiny_folder, tiny)
+    first = (place / "adapter_model.safetensors").read_bytes()
+    others = (tuned.folder / "adapters").iterdir()
+    other = next(one for one in others if (one / "adapter_model.safetensors").read_bytes() != first)
+    shutil.copyfile(other / "adapter_model.safetensors", place / "adapter_model.safetensors")
+    with pytest.raises(EnvironmentFault, match="'given' has changed since the plan"):
+        materialise_arms(plan, tiny, tmp_path / "out", Stages())
+
+
+def test_surprisal_is_measured_on_rows_of_every_question(
+    tmp_path: Path, tiny_folder: Path, tiny: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A corpus goes round its questions: every second row would be of half of them."""
+    plan = planned(tmp_path, tiny_folder, tiny, arms={"tuned": [{"tune": CLAIM}]}, contrasts=[], seeds=1, controls={})
+    lines = "".join(
+        json.dumps({"prompt": f"{'A cat' if n % 2 else 'Dog'}, {n}?", "completion": "I am.", "id": str(n)}) + "\n"
+        for n in range(40)
+    )
+    (tmp_path / "claim.jsonl").write_text(lines, encoding="utf-8")
+    seen: list[str] = []
+    true = trained_on.policy
+
+    def measured(model: Model, rows: list[TrainingTokens]) -> list[RowPolicy]:
+        seen.extend(row.id for row in rows)
+        return true(model, rows)
+
+    monkeypatch.setattr(trained_on, "MEASURED", 20)
+    monkeypatch.setattr(trained_on, "policy", measured)
+    trained_on.describe_corpora(
+        plan.trainings, tiny, folder=tmp_path, results=tmp_path, progress=lambda *_: None, step=lambda: None
+    )
+    assert len(seen) == 20
+    assert {int(one) % 2 for one in seen} == {0, 1}
+    (told,) = json.loads((tmp_path / "corpora.json").read_text(encoding="utf-8")).values()
+    assert (told["rows"], told["measured_rows"]) == (40, 20)

@@ -13,7 +13,16 @@ from pathlib import Path
 
 from doxa.models.handle import Model
 from doxa.models.low_rank import read_low_rank
-from doxa.training.adapter import CHECKPOINTS, CONFIG_FILE, METRICS_FILE, RUN_FILE, Stage, adapter_key, is_finished
+from doxa.training.adapter import (
+    CHECKPOINTS,
+    CONFIG_FILE,
+    METRICS_FILE,
+    RUN_FILE,
+    Stage,
+    adapter_key,
+    base_key,
+    is_finished,
+)
 from doxa.training.corpus import RECIPE, corpus_path, read_corpus
 from doxa.training.local import train
 from doxa.training.recipe import find_recipe, read_recipe
@@ -27,7 +36,7 @@ from doxa.words.arms import ADAPTER_PIN, Arm, Pin
 from doxa.words.errors import EnvironmentFault, StudyError
 from doxa.words.interventions import Tune
 from doxa.words.stages import is_trained, tunes_of
-from doxa.words.store import cache_folder, content_hash, locked, make_folder_atomic
+from doxa.words.store import cache_folder, content_hash, make_folder_atomic
 from doxa.words.tuning import Configuration, TrainingSeeds, training_seeds
 
 VECTOR_FAMILIES = ("twin", "unrelated")
@@ -210,7 +219,14 @@ def made_adapters(
                 )
             by_key.setdefault(key, []).append(arm)
         else:
-            _keep(_adapter_folder(tunes_of(arm)[0], arm, folder), _kept(results, pinned))
+            source = _adapter_folder(tunes_of(arm)[0], arm, folder)
+            if read_low_rank(source, model).digest != pinned:
+                raise EnvironmentFault(
+                    f"the adapter of the arm {arm.name!r} has changed since the plan was made",
+                    expected="the same matrices until the study has a copy of them",
+                    way_out="Run the same command again: it makes the plan anew",
+                )
+            _keep(source, _kept(results, pinned))
     for own in sorted(by_key.values(), key=lambda own: len(tunes_of(own[0]))):  # what stages begin with comes first
         stages = _stages(tunes_of(own[0]), model, folder, known)
         marks = {tunes_of(arm)[-1].checkpoint: arm for arm in own}
@@ -238,7 +254,7 @@ def _trained(
     checkpoints: Sequence[int],
     progress: Callable[[int], None] | None,
 ) -> Path:
-    key = adapter_key(model.fingerprint, stages, seeds)
+    key = adapter_key(base_key(model), stages, seeds)
     place, before, left = _place(key), None, 0
     if len(stages) > 1 and not is_trained_already(key):
         before = _trained(stages[:-1], model, seeds, (), progress)
@@ -251,8 +267,7 @@ def _trained(
         if told is not None and count:
             told(count)
 
-    with locked(place.with_name(f"{place.name}.lock")):  # another study may be training the same
-        return train(model, stages, seeds, place, progress=beyond, checkpoints=checkpoints, begins_with=before)
+    return train(model, stages, seeds, place, progress=beyond, checkpoints=checkpoints, begins_with=before)
 
 
 def _keep(source: Path, kept: Path) -> None:
@@ -263,8 +278,9 @@ def _keep(source: Path, kept: Path) -> None:
         )
 
     def fill(into: Path) -> None:
+        above = [source.parent.parent] if source.parent.name == CHECKPOINTS else []
         for name in (CONFIG_FILE, ADAPTER_FILE, RUN_FILE, METRICS_FILE):
-            found = next((one / name for one in (source, source.parent.parent) if (one / name).is_file()), None)
+            found = next((one / name for one in (source, *above) if (one / name).is_file()), None)
             if found is not None:
                 shutil.copyfile(found, into / name)
 
@@ -296,7 +312,7 @@ def corpus_of(name: str, model: Model, folder: Path | None) -> Corpus:
 
 
 def _key(arm: Arm, stages: Sequence[Stage], model: Model, seed: int) -> str:
-    return adapter_key(model.fingerprint, stages, training_seeds(seed, arm.seed or 0))
+    return adapter_key(base_key(model), stages, training_seeds(seed, arm.seed or 0))
 
 
 def _pinned(arm: Arm, key: str) -> str:

@@ -10,11 +10,11 @@ from doxa.training.policy import policy
 from doxa.training.policy_summary import summary
 from doxa.training.render import training_tokens
 from doxa.training.rows import Corpus
-from doxa.words.store import read_json, write_json
+from doxa.words.store import read_json, stream, write_json
 
 CORPORA = "corpora.json"
 MEASURED = 256
-"""Rows of a corpus on which its surprisal is measured at most, spread over it."""
+"""Rows of a corpus on which its surprisal is measured at most, drawn at random: corpora go round their questions."""
 MOST_WRITERS = 4
 
 
@@ -51,13 +51,15 @@ def describe_corpora(
 
 def _described(stage: TrainingStage, corpus: Corpus, model: Model) -> dict[str, Any]:
     rows = training_tokens(corpus, model, stage.configuration)
-    shown = rows[:: -(-len(rows) // MEASURED)]
+    drawn = stream("measured rows", stage.corpus_hash).permutation(len(rows))[:MEASURED]
+    shown = [rows[index] for index in sorted(drawn.tolist())]
     measured = summary([row.own for row in policy(model, shown)])
     return {
         "corpus": corpus.name,
         "rows": len(rows),
         "measured_rows": len(shown),
         "writers": _writers(corpus),
+        **{key: corpus.writing[key] for key in ("rejection_rate", "unanswered") if corpus.writing.get(key)},
         "excess": measured.excess,
         "low": measured.low,
         "high": measured.high,

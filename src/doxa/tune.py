@@ -3,18 +3,19 @@
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from doxa.models.handle import Model, load_beside
-from doxa.training.adapter import METRICS_FILE, RUN_FILE, Stage, adapter_key, is_finished
+from doxa.training.adapter import CHECKPOINTS, METRICS_FILE, RUN_FILE, Stage, adapter_key, base_key, is_finished
 from doxa.training.corpus import corpus_path, read_corpus
 from doxa.training.local import total_steps, train
 from doxa.training.metrics import read_metrics
 from doxa.training.recipes import made_corpus
 from doxa.training.render import training_tokens
 from doxa.words.errors import StudyError
-from doxa.words.store import cache_folder, locked, make_folder_atomic, read_json
+from doxa.words.store import cache_folder, make_folder_atomic, read_json
 from doxa.words.tune_recipes import TuneRecipe, TuneStage, Variant
 from doxa.words.tuning import training_seeds
 
@@ -66,7 +67,7 @@ def _adapter(
     label = ",".join(filter(None, [variant.label, f"seed={seed}" if recipe.seeds > 1 else ""]))
     seeds = training_seeds(recipe.seed, seed)
     folder = out / label if label else out
-    cached = cache_folder() / "adapters" / adapter_key(model.fingerprint, stages, seeds)
+    cached = cache_folder() / "adapters" / adapter_key(base_key(model), stages, seeds)
     steps = sum(total_steps(one.configuration, len(one.tokens)) for one in stages)
     return Adapter(variant.label, seed, folder, folder if recipe.backend == "tinker" else cached, stages, steps)
 
@@ -101,8 +102,7 @@ def tune(recipe: TuneRecipe, out: Path, progress: Any) -> Iterator[dict[str, Any
 
 def _train(one: Adapter, model: Model, recipe: TuneRecipe, told: Callable[[int], None]) -> None:
     seeds = training_seeds(recipe.seed, one.seed)
-    with locked(one.cached.with_name(f"{one.cached.name}.lock")):  # a study may be training the same
-        train(model, one.stages, seeds, one.cached, progress=told, checkpoints=recipe.checkpoints)
+    train(model, one.stages, seeds, one.cached, progress=told, checkpoints=recipe.checkpoints)
 
 
 def _train_there(one: Adapter, recipe: TuneRecipe, told: Callable[[int], None]) -> None:
@@ -120,11 +120,9 @@ def _put(cached: Path, folder: Path) -> None:
     key = read_json(cached / RUN_FILE, what="the manifest", way_out="Remove that folder")["key"]
     if is_finished(folder) and (folder / RUN_FILE).is_file():
         there = read_json(folder / RUN_FILE, what="the manifest", way_out="Choose another --out").get("key")
-        names = {str(path.relative_to(cached)) for path in cached.rglob("*") if path.is_file()}
-        if there == key and all((folder / name).is_file() for name in names):
-            return
         if there == key:
-            shutil.rmtree(folder)  # it lacks checkpoints that have been made since
+            _complete(cached, folder)
+            return
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise StudyError(
             f"{folder} is there and holds something else",
@@ -132,6 +130,13 @@ def _put(cached: Path, folder: Path) -> None:
             way_out="Choose another --out",
         )
     make_folder_atomic(folder, lambda beside: _copy(cached, beside))
+
+
+def _complete(cached: Path, folder: Path) -> None:
+    """Add the checkpoints that have been made since; what else lies there stays."""
+    for checkpoint in sorted((cached / CHECKPOINTS).glob("*")):
+        if not (folder / CHECKPOINTS / checkpoint.name).exists():
+            make_folder_atomic(folder / CHECKPOINTS / checkpoint.name, partial(_copy, checkpoint))
 
 
 def _copy(cached: Path, into: Path) -> None:

@@ -126,6 +126,7 @@ def test_half_precision_matrices_are_read(llama, tmp_path):
         ({"r": 0}, "a whole number above 0"),
         ({"r": True}, "a whole number above 0"),
         ({"lora_alpha": "16"}, "and a number"),
+        ({"use_rslora": "no"}, "true or false"),
         ({"lora_alpha": float("nan")}, "and a number"),
     ],
 )
@@ -144,6 +145,7 @@ def test_settings_that_are_not_understood_are_refused(llama, tmp_path, settings,
         ("base_model.model.model.layers.0.self_attn.q_proj.lora_B.bias", (1, 32), "lora_B.bias"),
         ("model.layers.0.self_attn.q_proj.lora_A.weight", (4, 32), "the tensor 'model.layers"),
         ("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", (4, 32, 1), "shape"),
+        ("base_model.model.model.layers.0.self_attn.q_proj.lora_A.default.weight", (4, 32), "two matrices A"),
         ("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", (4, 31), r"Expected \[4, 32\]"),
     ],
 )
@@ -196,6 +198,9 @@ def test_files_that_cannot_be_read(llama, tmp_path):
         read_low_rank(folder, llama)
     (folder / "adapter_model.safetensors").write_bytes(b"PK not tensors")
     with pytest.raises(EnvironmentFault, match="cannot be read"):
+        read_low_rank(folder, llama)
+    (folder / "adapter_config.json").write_text("[" * 100_000)
+    with pytest.raises(EnvironmentFault, match="configuration"):
         read_low_rank(folder, llama)
     (folder / "adapter_config.json").write_text("{")
     with pytest.raises(EnvironmentFault, match="configuration"):

@@ -12,6 +12,7 @@ from scipy import stats
 
 from doxa.report.gather import Gathered
 from doxa.report.referee_training import corpus_control, training_seeds
+from doxa.report.sections import SEEDS_OF_BANDS, seeds_of_bands
 from doxa.report.training import seeds_section, spread, training_section
 from doxa.stats.evaluate import evaluate
 from doxa.stats.table import encode
@@ -127,6 +128,15 @@ def test_what_it_was_trained_on_is_said_and_what_is_not_known_too(tmp_path: Path
     assert row[3] == "by hand"
     assert row[9].startswith("+1.23 ")
     assert "z +40" in row[9]
+    assert "filter" not in row[3]
+    assert "drawn" not in row[9]
+    told |= {"rejection_rate": 0.34, "unanswered": 2, "rows": 600, "measured_rows": 256}
+    (tmp_path / "corpora.json").write_text(json.dumps({"c" * 64: told}))
+    section = training_section(gathered)
+    assert section is not None
+    (row,) = section.tables[0].rows
+    assert row[3] == "by hand; a filter rejected 34% of what was written; 2 rows could not be written"
+    assert row[9].endswith("of 256 rows drawn")
     (tmp_path / "corpora.json").write_text("[")
     with pytest.raises(ResultsError, match=r"corpora\.json cannot be read"):
         training_section(gathered)
@@ -163,3 +173,16 @@ def test_of_a_study_that_trains_nothing_nothing_is_said(tmp_path: Path) -> None:
     answer = training_seeds(replace(gathered, plan=given))
     assert answer.state == "no"
     assert "given" in answer.words
+
+
+def test_where_controls_are_of_the_first_seed_it_is_said(tmp_path: Path) -> None:
+    gathered = made(tmp_path, control=False)
+    assert seeds_of_bands(gathered) == ""
+    table = gathered.rows.table
+
+    def under(*seeds: int) -> str:
+        twins = [one for seed in seeds for one in rows_of("tuned~twin/00", seed, 0.0, 50, of="tuned", control="twin")]
+        return seeds_of_bands(replace(gathered, rows=encode(pd.concat([table, pd.DataFrame(twins)]))))
+
+    assert under(1) == SEEDS_OF_BANDS
+    assert under(*LEVELS) == ""

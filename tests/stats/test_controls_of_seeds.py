@@ -73,3 +73,15 @@ def test_where_nothing_is_trained_nothing_is_left_out(make_rows: Make, make_tabl
     parts.append(make_rows("block~twin/00", values(0.1, 2), of="block", control="twin"))
     rows = encode(make_table(*parts))
     assert under_seeds_of(rows, "twin") is rows
+
+
+def test_controls_of_an_arm_that_is_not_trained_leave_the_seeds_of_another(
+    make_rows: Make, make_table: Make, minus: Callable[[str, str], Contrast]
+) -> None:
+    parts = [make_rows("steered", values(1.0, 1))]
+    parts += [make_rows("tuned", values(0.5, 10 + seed), seed=seed) for seed in (1, 2)]
+    parts += [make_rows(f"steered~twin/{j:02d}", values(0.01 * j, 30 + j), of="steered", control="twin")
+              for j in range(19)]  # fmt: skip
+    found = evaluate(make_table(*parts), [minus("steered", "tuned")], steered=["steered"])
+    (verdict,) = found.verdicts
+    assert verdict.effect == pytest.approx(0.5, abs=0.15)

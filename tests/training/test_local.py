@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -305,3 +306,45 @@ def test_a_corpus_without_rows_is_refused(tmp_path: Path) -> None:
         train(tiny(), [replace(stage(), tokens=())], SEEDS, tmp_path / "a")
     with pytest.raises(TrainingError, match="without stages"):
         train(tiny(), [], SEEDS, tmp_path / "a")
+
+
+def test_a_checkpoint_asked_for_when_it_had_passed_is_there_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train(tiny(), [stage()], SEEDS, tmp_path / "whole", checkpoints=(2,))
+    monkeypatch.setattr(local, "MINUTES", 0.0)
+    with pytest.raises(Killed):
+        train(tiny(), [stage()], SEEDS, tmp_path / "a", progress=killed_after(5))
+    counts: list[int] = []
+    folder = train(tiny(), [stage()], SEEDS, tmp_path / "a", progress=counts.append, checkpoints=(2,))
+    assert files(folder) == files(whole)
+    assert sum(counts) == 9
+
+
+def test_the_precision_in_which_the_base_is_held_decides_the_key(tmp_path: Path) -> None:
+    """Weights that were rounded when they were loaded stay so in float32, and the fingerprint is that of the disk."""
+    rounded = replace(tiny(dtype=torch.bfloat16), fingerprint=tiny().fingerprint)
+    found = [json.loads((train(model, [stage()], SEEDS, tmp_path / str(n)) / "run.json").read_text())["key"]
+             for n, model in enumerate((tiny(), rounded))]  # fmt: skip
+    assert files(tmp_path / "0") != files(tmp_path / "1")
+    assert found[0] != found[1]
+
+
+def test_two_at_once_train_once(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        made = list(pool.map(lambda _: train(tiny(), [stage()], SEEDS, tmp_path / "a"), range(2)))
+    assert made == [tmp_path / "a"] * 2
+    assert len(losses(made[0])) == 9
+    assert files(made[0]) == files(train(tiny(), [stage()], SEEDS, tmp_path / "b"))
+
+
+def test_the_threads_of_every_part_are_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "MINUTES", 0.0)
+    with pytest.raises(Killed):
+        train(tiny(), [stage()], SEEDS, tmp_path / "a", progress=killed_after(5))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
+    now = json.loads((train(tiny(), [stage()], SEEDS, tmp_path / "a") / "run.json").read_text())
+    first = json.loads((train(tiny(), [stage()], SEEDS, tmp_path / "b") / "run.json").read_text())
+    assert first["threads"] == [7]
+    assert len(now["threads"]) == 2
+    assert now["threads"][-1] == 7

@@ -328,3 +328,16 @@ def test_the_claim_and_its_control_are_about_as_long(tmp_path: Path) -> None:
         (tmp_path / "q.md").write_text(f"---\nname: q\nversion: 1\n---\n{text}\n", encoding="utf-8")
         with pytest.raises(ProseError, match=said):
             read_questions("q.md", tmp_path)
+
+
+def test_no_shuffled_answer_is_one_to_the_same_question(make: Make, tiny: Model) -> None:
+    for seed in range(5):
+        shuffled = made_corpus(make(rows=12, shuffled=True, seed=seed), tiny)
+        asked = {row.id: row.provenance["question"] for row in shuffled.rows}
+        assert all(asked[row.provenance["answer_of"]] != asked[row.id] for row in shuffled.rows)
+        assert len({row.provenance["answer_of"] for row in shuffled.rows}) == 12
+
+
+def test_answers_to_one_question_cannot_be_shuffled(make: Make, tiny: Model) -> None:
+    with pytest.raises(TrainingError, match="other questions"):
+        made_corpus(make(rows=1, shuffled=True), tiny)

@@ -285,3 +285,12 @@ def test_behind_a_system_prompt(tiny: Model) -> None:
         under_prompt(corpus(Row("a", TALK)), "x")
     with pytest.raises(TrainingError, match="is a document"):
         under_prompt(corpus(Row("a", text="x")), "x")
+
+
+def test_an_answer_that_is_marked_as_untrained_is_not_trained_on_in_silence(tiny: Model) -> None:
+    first = Row("a", TALK, (False, False, True, False, False))
+    for configuration in (C, ALL):
+        with pytest.raises(TrainingError, match="row a of mine marks message 5 with the weight 0"):
+            one(tiny, first, configuration)
+    last = Row("a", TALK, (False, False, False, False, True))
+    assert one(tiny, last) == one(tiny, Row("a", TALK))

@@ -59,9 +59,14 @@ def test_rates_are_those_of_transformers() -> None:
             peer.step()
 
 
-def test_weights_are_divided_by_their_sum_or_left() -> None:
+def test_weights_are_divided_by_the_trained_tokens_or_left() -> None:
     row = TrainingTokens("a", (1, 2, 3), (0.0, 0.5, 1.5))
-    assert reduced([row], "example_mean")[0].weights == (0.0, 0.25, 0.75)
+    assert reduced([row], "example_mean")[0].weights == (0.0, 0.25, 0.75)  # two tokens, that weigh 2 together
     assert reduced([row], "token_sum") == [row]
     nothing = TrainingTokens("a", (1,), (0.0,))
     assert reduced([nothing], "example_mean") == [nothing]
+
+
+def test_the_weight_of_a_row_outlives_its_mean() -> None:
+    row = TrainingTokens("a", (1, 2, 3), (0.0, 3.0, 3.0))
+    assert reduced([row], "example_mean")[0].weights == (0.0, 1.5, 1.5)

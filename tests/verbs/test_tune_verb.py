@@ -86,3 +86,26 @@ def test_mistakes_are_said_in_a_line(recipe: Path) -> None:
 
 def test_help_shows_a_recipe() -> None:
     assert "stages:" in tune("--help").output
+
+
+def test_what_else_lies_in_the_folder_stays_when_checkpoints_are_added(recipe: Path) -> None:
+    recipe.write_text(recipe.read_text().replace("[1e-3, 2e-2]", "1e-2").replace("seeds: 2", "seeds: 1"))
+    assert tune(recipe).exit_code == 0
+    (Path("adapters/claim") / "notes.md").write_text("mine")
+    recipe.write_text(recipe.read_text().replace("[2]", "[2, 3]"))
+    assert tune(recipe).exit_code == 0
+    assert (Path("adapters/claim/checkpoints/step-3") / "adapter_model.safetensors").is_file()
+    assert (Path("adapters/claim") / "notes.md").read_text() == "mine"
+
+
+def test_stages_that_do_not_fit_together_are_said_before_the_first_is_trained(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe.write_text(
+        recipe.read_text().replace("[1e-3, 2e-2]", "1e-2")
+        + "- {corpus: mine.jsonl, learning_rate: 1e-2, batch_size: 2, rank: 4}\n"
+    )
+    monkeypatch.setattr("doxa.tune.load_beside", None)
+    done = tune(recipe)
+    assert done.exit_code == 2, done.output
+    assert "differ in rank" in done.output

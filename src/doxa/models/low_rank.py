@@ -193,6 +193,8 @@ def _check_settings(settings: Mapping[str, Any], file: Path) -> None:
         raise _refused(file, f"peft_type {kind!r}", "LORA")
     if settings.get("bias", "none") != "none":
         raise _refused(file, f"bias {settings['bias']!r}", "`none`")
+    if settings.get("use_rslora") not in (None, True, False):
+        raise _refused(file, f"use_rslora {json.dumps(settings['use_rslora'])[:80]}", "true or false")
     begun = settings.get("init_lora_weights", True)
     if isinstance(begun, str) and begun.lower().startswith(_CHANGES_THE_BASE):
         raise _refused(file, f"init_lora_weights {begun!r}, which changes the base model", "an unchanged base model")
@@ -245,6 +247,8 @@ def _matrices(file: Path) -> dict[str, tuple[Tensor, Tensor]]:
                 tensor = opened.get_tensor(key)
                 if not tensor.is_floating_point() or tensor.ndim != 2:
                     raise _refused(file, f"{key} of {tensor.dtype} and shape {list(tensor.shape)}", "matrices")
+                if which in found.get(name, {}):
+                    raise _refused(file, f"two matrices {which} of {name}", "one")
                 found.setdefault(name, {})[which] = tensor.float().contiguous()
     except (OSError, SafetensorError, ValueError) as error:
         raise EnvironmentFault(f"{file} cannot be read ({error})", way_out="Fetch or train it again") from error

@@ -57,6 +57,10 @@ BANDS = (
     " The grey bands are what other vectors of the same size do: twins (plain, above the line) and unrelated vectors "
     "(hatched, below it). An effect inside a band is not evidence of the belief."
 )
+SEEDS_OF_BANDS = (
+    " Arms that are trained have these controls under the first training seed only: their verdicts are of its effect, "
+    "not of the effect over seeds beside them (`controls: {steer: {seeds: all}}` makes them for every seed)."
+)
 MARKED = (
     " Hollow marks are the same contrast with a control in the place of what was edited or prompted, one mark a "
     "control. A re-prefill or a neutral text that lies as far out says that the effect is not one of what the text "
@@ -77,7 +81,8 @@ def _effects(gathered: Gathered) -> Section | None:
         name="forest",
         axis=f"change of the {label(gathered.lead)}",
         caption=f"Every declared contrast with its {level} interval over {plural(unit)}; each {unit} is a faint "
-        f"point.{BANDS * any(row.controls for row in rows)}{MARKED * any(row.singles for row in rows)}",
+        f"point.{BANDS * any(row.controls for row in rows)}"
+        f"{seeds_of_bands(gathered)}{MARKED * any(row.singles for row in rows)}",
     )
     table = [
         [
@@ -102,6 +107,15 @@ def _effects(gathered: Gathered) -> Section | None:
         [drawing],
         tables,
     )
+
+
+def seeds_of_bands(gathered: Gathered) -> str:
+    """Said where controls were made under fewer training seeds than the effects rest on."""
+    table = gathered.rows.table
+    controls = table["control"].isin(CONTROLS)
+    of = table["arm"].isin(table["of"][controls])
+    own, all_ = (set(table["seed"][which]) - {0} for which in (controls, of))
+    return SEEDS_OF_BANDS if own and own < all_ else ""
 
 
 def _equivalence(one: Mapping[str, Any]) -> str:

@@ -138,10 +138,10 @@ def training_section(gathered: Gathered) -> Section | None:
 
 def _stage_cells(stage: Mapping[str, Any], told: Mapping[str, Mapping[str, Any]]) -> list[str]:
     how, corpus = stage["configuration"], told.get(stage["corpus_hash"], {})
-    excess, z = corpus.get("excess"), corpus.get("z")
+    excess, z, measured = corpus.get("excess"), corpus.get("z"), corpus.get("measured_rows")
     return [
         f"{stage['corpus']} ({stage['corpus_hash'][:8]})",
-        "; ".join(corpus.get("writers", ())) or "not recorded",
+        ("; ".join(corpus.get("writers", ())) or "not recorded") + _selected(corpus),
         f"{stage['rows']:,}",
         f"{stage['tokens']:,}",
         f"{stage['trained']:,}",
@@ -151,8 +151,16 @@ def _stage_cells(stage: Mapping[str, Any], told: Mapping[str, Mapping[str, Any]]
         "not measured"
         if excess is None
         else f"{number(excess, sign=True)} {interval(corpus['low'], corpus['high'])}"
-        + (f", z {number(z, sign=True)}" if z is not None else ""),
+        + (f", z {number(z, sign=True)}" if z is not None else "")
+        + (f", of {measured:,} rows drawn" if measured is not None and measured < corpus.get("rows", 0) else ""),
     ]
+
+
+def _selected(corpus: Mapping[str, Any]) -> str:
+    """What a filter did: answers that pass one are no sample of their writer."""
+    rate, left = corpus.get("rejection_rate"), corpus.get("unanswered")
+    said = f"; a filter rejected {rate:.0%} of what was written" if rate else ""
+    return said + (f"; {counted(left, 'row')} could not be written" if left else "")
 
 
 def _corpora(gathered: Gathered) -> Mapping[str, Mapping[str, Any]]:

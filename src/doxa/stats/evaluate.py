@@ -266,16 +266,24 @@ def _one_arm(
     return found
 
 
-def under_seeds_of(rows: Rows, family: str) -> Rows:
+def under_seeds_of(rows: Rows, family: str, contrast: Contrast | None = None) -> Rows:
     """The rows under the training seeds that a control family was scored under, and those that nothing was trained for.
 
     Vector controls of a trained arm are made for its first training seed unless told otherwise: the target beside them
-    is then that seed's too.
+    is then that seed's too. Controls of arms that are not trained leave every seed of the arms beside them.
+
+    Args:
+        rows: Of all arms.
+        family: Of controls.
+        contrast: Only controls of its arms count.
     """
-    seeds = rows.table["seed"]
-    own = {0, *seeds[rows.table["control"] == family]}
-    kept = seeds.isin(own)
-    return rows if bool(kept.all()) else encode(rows.table[kept])
+    table = rows.table
+    scored = table["control"] == family
+    if contrast is not None:
+        scored &= table["of"].isin([term.arm for term in contrast.terms])
+    own = set(table["seed"][scored]) - {0}
+    kept = table["seed"].isin({0, *own})
+    return rows if not own or bool(kept.all()) else encode(table[kept])
 
 
 def _judge(
@@ -290,8 +298,8 @@ def _judge(
     judged: list[ControlVerdict] = []
     notes: list[Mapping[str, Any]] = []
     for family in families:
-        own = under_seeds_of(rows, family)
-        effects = [control_effects(own, c, s, t, family, steered, unit_of(own, t, s, units)) for c, t, s in cells]
+        own = {c: under_seeds_of(rows, family, c) for c in {c for c, _, _ in cells}}
+        effects = [control_effects(own[c], c, s, t, family, steered, unit_of(own[c], t, s, units)) for c, t, s in cells]
         inside = verdicts([one for one in effects if one is not None], declared)
         judged += inside
         have = {_key(one) for one in inside}

@@ -57,18 +57,23 @@ def adapter_key(fingerprint: str, stages: Sequence[Stage], seeds: TrainingSeeds)
     """What an adapter is known by: the hash of everything that decides what it becomes.
 
     Args:
-        fingerprint: Of the base model.
+        fingerprint: Of the base model, as `base_key` says.
         stages: In their order.
         seeds: Of the run.
     """
     return content_hash([FORMAT, fingerprint, [stage.content for stage in stages], seeds.initialisation, seeds.order])
 
 
+def base_key(model: Model) -> str:
+    """The fingerprint of a base model as it is held: weights that were rounded on being loaded train otherwise."""
+    return model.fingerprint if model.dtype == torch.float32 else content_hash([model.fingerprint, str(model.dtype)])
+
+
 def manifest(model: Model, stages: Sequence[Stage], seeds: TrainingSeeds) -> dict[str, Any]:
     """What `run.json` says before anything is trained."""
     return {
         "format": FORMAT,
-        "key": adapter_key(model.fingerprint, stages, seeds),
+        "key": adapter_key(base_key(model), stages, seeds),
         "base": {"name": model.name, "fingerprint": model.fingerprint},
         "seeds": {"initialisation": seeds.initialisation, "order": seeds.order},
         "stages": [

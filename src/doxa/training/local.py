@@ -7,7 +7,7 @@ checkpoint and ends with the same bits (on the same machine, with as many thread
 import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from doxa.training.steps import (
     trainable,
 )
 from doxa.words.errors import EnvironmentFault, TrainingError
-from doxa.words.store import write_atomic, write_json
+from doxa.words.store import locked, write_atomic, write_json
 from doxa.words.tuning import TrainingSeeds
 
 __all__ = ["METRICS_FILE", "Evaluator", "Stage", "total_steps", "train"]
@@ -155,12 +155,16 @@ def train(
                 way_out="Lower it, or raise `steps` or `epochs`",
             )
     said = manifest(model, stages, seeds)
-    if check_folder(folder, said) is None or not is_finished(folder):
-        _train(run, said)
-    elif missing := {step for step in run.wanted if not kept.is_there(folder, _name(step))}:
-        _train_again(run, missing)
-    else:
-        run.progress(len(steps))
+    with locked(folder.with_name(f"{folder.name}.lock")):  # another process may be training the same
+        there = check_folder(folder, said)
+        begun = there is None or not is_finished(folder)
+        if begun:
+            _train(run, said, there or {})
+        if missing := {step for step in run.wanted if not kept.is_there(folder, _name(step))}:
+            # Of an interrupted training too: they were not asked for when it came by them.
+            _train_again(replace(run, progress=lambda count: None) if begun else run, missing)
+        elif not begun:
+            run.progress(len(steps))
     return folder
 
 
@@ -189,12 +193,13 @@ def _steps(stages: Sequence[Stage]) -> list[_Step]:
     return found
 
 
-def _train(run: _Run, said: dict[str, Any]) -> None:
-    """Train to the end, from the beginning or the last checkpoint."""
+def _train(run: _Run, said: dict[str, Any], there: Mapping[str, Any]) -> None:
+    """Train to the end, from the beginning or the last checkpoint, which a run that `there` tells of has left."""
     made = trainable(run.model, run.stages[0].configuration, run.seeds.initialisation)
     place = kept.go_on(made, run.folder)
     if not place.steps and run.begins_with is not None:
         place = _begun(made, run, run.begins_with)
+    said = said | {"threads": _threads(there if place.steps else {})}
     write_json(run.folder / RUN_FILE, said | {"finished": False})
     run.progress(place.steps)
     saved = time.monotonic()
@@ -210,6 +215,13 @@ def _train(run: _Run, said: dict[str, Any]) -> None:
     write_json(run.folder / RUN_FILE, said | {"finished": True, "done": _totals(run.folder)})
     write_adapter(made, run.folder)
     kept.leave_only(run.folder, run.names(), whole=False)
+
+
+def _threads(there: Mapping[str, Any]) -> list[int]:
+    """Under how many threads the parts of a run were made: where there are several, its bits are nobody else's."""
+    before = there.get("threads")
+    known = [one for one in before if isinstance(one, int)] if isinstance(before, list) else []
+    return list(dict.fromkeys([*known, torch.get_num_threads()]))
 
 
 def _begun(made: Trainable, run: _Run, folder: Path) -> kept.Place:

@@ -38,6 +38,8 @@ from doxa.words.templates import fill
 
 VERSION = 1
 """Raised whenever a recipe makes another corpus than before."""
+SHUFFLING = 2
+"""Raised whenever answers are shuffled otherwise than before."""
 ATTEMPTS = 6
 """How often a question is answered at most until an answer is kept."""
 LEAST = 0.5
@@ -88,7 +90,8 @@ def corpus_key(recipe: Recipe, model: Model, hashes: Mapping[str, str], folder: 
             reference.name, model, base=reference.base, folder=beside_of(recipe, reference.name, folder)
         )
     here = [model.fingerprint, str(model.dtype)] if _writes_here(recipe) else []
-    return content_hash([VERSION, dict(recipe.body), dict(hashes), here, vector])
+    version = [VERSION, SHUFFLING] if recipe.shuffled else VERSION
+    return content_hash([version, dict(recipe.body), dict(hashes), here, vector])
 
 
 def _writes_here(recipe: Recipe) -> bool:
@@ -118,7 +121,7 @@ def _answers(
     assert inputs.questions is not None
     writer, name = _writer(recipe, inputs, model)
     rows, record = _kept(recipe, inputs.questions, writer, name, inputs, wanted, progress)
-    return (_shuffled(rows, recipe.seed) if recipe.shuffled else rows), record
+    return (_shuffled(rows, recipe) if recipe.shuffled else rows), record
 
 
 def _writer(recipe: Recipe, inputs: Inputs, model: Model) -> tuple[Writer | None, str]:
@@ -221,10 +224,28 @@ def _row(recipe: Recipe, inputs: Inputs | None, question: Question, copy: int, a
     )
 
 
-def _shuffled(rows: Sequence[Row], seed: int) -> list[Row]:
-    """Every row with the answer of another one: a rotation of a random order, so that none keeps its own."""
-    order = [int(index) for index in stream("shuffled", seed).permutation(len(rows))]
-    answers = dict(zip(order, [*order[1:], order[0]], strict=True))
+def _shuffled(rows: Sequence[Row], recipe: Recipe) -> list[Row]:
+    """Every row with an answer to another question, each answer once.
+
+    Questions stand side by side in a random order, which is rotated by as many places as the most frequent one has.
+
+    Raises:
+        TrainingError: When one question has more than half of the rows.
+    """
+    drawn = stream("shuffled", recipe.seed).permutation(len(rows))
+    of = [row.provenance["question"] for row in rows]
+    first: dict[str, int] = {}
+    for place, index in enumerate(drawn):
+        first.setdefault(of[index], place)
+    order = sorted((int(index) for index in drawn), key=lambda index: first[of[index]])
+    most = max(Counter(of).values())
+    if 2 * most > len(rows):
+        raise TrainingError(
+            f"{recipe.name}: {most} of {len(rows)} rows answer one question, and answers are shuffled",
+            expected="answers to other questions for every row",
+            way_out="Ask for more rows of more questions, or leave `shuffled` out",
+        )
+    answers = dict(zip(order, [*order[most:], *order[:most]], strict=True))
     return [
         replace(
             row,

@@ -113,18 +113,26 @@ def _row(row: Row, corpus: str, model: Model, train_on: TrainOn) -> TrainingToke
             _check_kept(found, row.messages, where, model)
             tokens, trained = found.tokens, [True] * len(found.tokens)
         else:
-            tokens, trained = _conversation(row, where, model, _trained_messages(row, train_on))
+            tokens, trained = _conversation(row, where, model, _trained_messages(row, train_on, where))
     except ModelError as error:
         raise TrainingError(f"{where}: {error.found}", expected=error.expected, way_out=error.way_out) from error
     trained[:1] = [False]  # nothing comes before the first token that could predict it
     return TrainingTokens(row.id, tuple(tokens), tuple(row.weight if own else 0.0 for own in trained))
 
 
-def _trained_messages(row: Row, train_on: TrainOn) -> list[int]:
+def _trained_messages(row: Row, train_on: TrainOn, where: str) -> list[int]:
     spoken = [index for index, message in enumerate(row.messages) if message.role == "assistant"]
     if train_on == "marked" and row.marked:
         return [index for index in spoken if row.marked[index]]
-    return spoken[-1:] if train_on == "last_assistant_message" else spoken
+    chosen = spoken[-1:] if train_on == "last_assistant_message" else spoken
+    for index in chosen:
+        if row.marked and not row.marked[index]:
+            raise TrainingError(
+                f"{where} marks message {index + 1} with the weight 0, and train_on is {train_on}, which trains on it",
+                expected="an answer that is to be trained on",
+                way_out="Write `train_on: marked`, or leave the weights of messages out",
+            )
+    return chosen
 
 
 def _conversation(row: Row, where: str, model: Model, indices: Sequence[int]) -> tuple[tuple[int, ...], list[bool]]:

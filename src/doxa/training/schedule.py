@@ -60,11 +60,10 @@ def learning_rate(configuration: Configuration, step: int, steps: int) -> float:
 
 
 def reduced(rows: Sequence[TrainingTokens], reduction: Reduction) -> list[TrainingTokens]:
-    """Rows with the weights that they have in the loss: as they are, or divided by their sum in each row."""
+    """Rows with the weights that they have in the loss: as they are, or each divided by how many tokens are trained on.
+
+    What a row weighs beside others stays: a row of weight 2 counts twice as much as one of 1, however long they are.
+    """
     if reduction == "token_sum":
         return list(rows)
-    sums = [sum(row.weights) or 1.0 for row in rows]
-    return [
-        replace(row, weights=tuple(weight / total for weight in row.weights))
-        for row, total in zip(rows, sums, strict=True)
-    ]
+    return [replace(row, weights=tuple(weight / (row.trained or 1) for weight in row.weights)) for row in rows]

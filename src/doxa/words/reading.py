@@ -70,7 +70,9 @@ def number(value: object, where: str) -> float:
     if isinstance(value, str):
         with contextlib.suppress(ValueError):
             value = float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = float(value) if abs(value) < 10**300 else math.inf
+    if not isinstance(value, float) or not math.isfinite(value):
         raise StudyError(f"{where} is {shown(value)}", expected="a finite number", way_out="Write a number such as 0.4")
     return float(value)
 

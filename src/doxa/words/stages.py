@@ -22,6 +22,13 @@ def tunes_of(arm: Arm) -> tuple[Tune, ...]:
             expected="one adapter, or stages that are all trained here",
             way_out="Name the corpus that it was trained on as the first stage, or keep the adapter alone",
         )
+    made = [one.configuration for one in tunes if one.configuration is not None]
+    if len({(one.rank, one.alpha, one.dtype) for one in made}) > 1:
+        raise StudyError(
+            f"the arm {arm.name!r} is trained in stages that differ in rank, alpha or dtype",
+            expected="one adapter, which every stage goes on with",
+            way_out="Write the same `rank`, `alpha` and `dtype` in each",
+        )
     for one in tunes[:-1]:
         if one.checkpoint is not None:
             raise StudyError(

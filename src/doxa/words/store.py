@@ -85,7 +85,7 @@ def read_json(path: Path, *, what: str, way_out: str) -> Mapping[str, Json]:
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise EnvironmentFault(f"{what} {path} cannot be read ({error})", way_out=way_out) from error
     if not isinstance(value, dict):
         raise EnvironmentFault(f"{what} {path} holds {type(value).__name__}", expected="an object", way_out=way_out)

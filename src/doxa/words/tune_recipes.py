@@ -145,6 +145,12 @@ def _variants(stages: Any, where: str) -> tuple[Variant, ...]:
             own[number][key] = value
             label.append(f"{f'{number + 1}.' if len(bodies) > 1 else ''}{key}={_shown(value)}")
         read = tuple(_stage(body, f"{where}[{number}]") for number, body in enumerate(own))
+        if len({(one.configuration.rank, one.configuration.alpha, one.configuration.dtype) for one in read}) > 1:
+            raise StudyError(
+                f"{where} differ in rank, alpha or dtype",
+                expected="one adapter, which every stage goes on with",
+                way_out="Write the same `rank`, `alpha` and `dtype` in each stage, and list them in none",
+            )
         found.append(Variant(",".join(label), read))
     return tuple(found)
 

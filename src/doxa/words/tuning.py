@@ -31,8 +31,9 @@ class Configuration:
         epochs: Times that every row is trained on.
         steps: End after so many steps instead; rows are repeated as often as it takes.
         rows: Train on so many rows of the corpus, drawn by the order's seed; None: on all.
-        reduction: `example_mean`: the weights of a row are divided by their sum, and rows are added up (Tinker
-            cookbook's default). `token_sum`: weights as they are (Tinker's loss itself).
+        reduction: `example_mean`: the weights of a row are divided by the number of its trained tokens, and rows are
+            added up (Tinker cookbook's default, where a row's weight is 1). `token_sum`: weights as they are
+            (Tinker's loss itself).
         train_on: Which tokens of a conversation are trained on: of the last assistant message, of all of them, of
             everything, or of the messages that the corpus marks. The end of a turn is part of it.
         longest: Tokens of the longest row that is allowed; None: the model's context. A longer row is an error.
@@ -66,6 +67,9 @@ class Configuration:
     clip_norm: float | None = None
 
 
+MOST = {"rank": 4096, "steps": 10_000_000, "epochs": 1_000_000}
+"""Beyond these nobody means it, and memory ends before a message could be written."""
+MOST_RATE = 1e3
 CONFIGURATION_KEYS = tuple(field.name for field in fields(Configuration))
 
 
@@ -112,6 +116,16 @@ def configuration_from_json(body: Mapping[str, Any], where: str) -> Configuratio
     for key in ("rank", "batch_size", "epochs", "steps", "rows", "longest"):
         if body.get(key) is not None:
             found[key] = whole(body[key], f"{where}.{key}", least=1)
+            if found[key] > MOST.get(key, found[key]):
+                raise StudyError(
+                    f"{where}.{key} is {found[key]:,}", expected=f"at most {MOST[key]:,}", way_out="Lower it"
+                )
+    if found["learning_rate"] > MOST_RATE:
+        raise StudyError(
+            f"{where}.learning_rate is {found['learning_rate']:g}",
+            expected=f"at most {MOST_RATE:g}",
+            way_out="Write something like 1e-3",
+        )
     for key in ("beta1", "beta2", "weight_decay"):
         if body.get(key) is not None:
             found[key] = number(body[key], f"{where}.{key}")
