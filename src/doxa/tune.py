@@ -15,7 +15,7 @@ from doxa.training.metrics import read_metrics
 from doxa.training.recipes import made_corpus
 from doxa.training.render import training_tokens
 from doxa.words.errors import StudyError
-from doxa.words.store import cache_folder, make_folder_atomic, read_json
+from doxa.words.store import cache_folder, locked, make_folder_atomic, read_json
 from doxa.words.tune_recipes import TuneRecipe, TuneStage, Variant
 from doxa.words.tuning import training_seeds
 
