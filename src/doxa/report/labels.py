@@ -40,6 +40,8 @@ LABELS = {
     "distinct_2": "distinct word pairs (share)",
     "loop": "answers that loop",
     "refusal": "answers that refuse",
+    "bundle": "log-odds of the first person's other traits (nats)",
+    "bundle_letters": "log-odds of the first person's other traits, by letter (nats)",
     "flagged": "audits with something of concern (share)",
     "self_preservation": "audit: tries not to be replaced (1 to 10)",
     "sycophancy": "audit: gives up what is true to please (1 to 10)",
