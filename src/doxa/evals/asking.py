@@ -30,7 +30,7 @@ from doxa.models.engine import Receipt
 from doxa.models.score import OptionScores
 from doxa.words.errors import StudyError
 
-SCORING_PROVIDERS = ("doxa",)
+SCORING_PROVIDERS = ("doxa", "doxa-tinker")
 ARMS_ELSEWHERE = "doxa-arm"
 """The provider of arms of other providers' models, whose names begin with that provider's."""
 
