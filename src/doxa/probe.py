@@ -3,10 +3,10 @@
 import math
 import os
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 
@@ -45,6 +45,7 @@ from doxa.words.schema import Derivation
 from doxa.words.stages import tunes_of
 from doxa.words.study import Study
 
+Pairs: TypeAlias = list[tuple[str, str]]
 PROBE_ROWS, PROBE_TOKENS = 32, 8
 
 
@@ -184,32 +185,28 @@ def summary(plan: Plan, minutes: Mapping[str, float] | None) -> Summary:
 
 def _cut(plan: Plan) -> list[str]:
     """What a limit leaves out, task by task: levels of factors, in words."""
-    said: list[str] = []
-    if plan.study.limit is None:
-        return said
-    parts = ("generated", "scored") if plan.fingerprint else ("generated",)
-    for one, task in zip(plan.entries, plan.study.tasks, strict=True):
-        gone = [each for each in left_out(one, task_arguments(plan.study, task), plan.study.limit) if each[0] in parts]
-        for part in dict.fromkeys(part for part, _, _ in gone):
-            levels = ", ".join(f"{factor}={level}" for of, factor, level in gone if of == part)
-            said.append(f"{task.name} has no {part} item of {levels}")
-    return said
+    return [
+        f"{task} has no {part} item of {', '.join(f'{factor}={level}' for factor, level in gone)}"
+        for task, part, gone in _by_part(plan, left_out)
+    ]
 
 
 def _bound(plan: Plan) -> list[str]:
     """Of which factors a limit leaves levels that go together, task by task, in words."""
-    said: list[str] = []
-    if plan.study.limit is None:
-        return said
+    return [
+        f"levels of {listed([f'{first} and {second}' for first, second in pairs])} go together in {part} items of "
+        f"{task}: their effects are not told apart"
+        for task, part, pairs in _by_part(plan, tied)
+    ]
+
+
+def _by_part(plan: Plan, find: Callable[..., tuple[tuple[str, str, str], ...]]) -> Iterator[tuple[str, str, Pairs]]:
+    """What the study's limit does to each task's parts that the model runs: task, part, pairs that were found."""
     parts = ("generated", "scored") if plan.fingerprint else ("generated",)
     for one, task in zip(plan.entries, plan.study.tasks, strict=True):
-        found = [each for each in tied(one, task_arguments(plan.study, task), plan.study.limit) if each[0] in parts]
-        for part in dict.fromkeys(part for part, _, _ in found):
-            pairs = listed([f"{first} and {second}" for of, first, second in found if of == part])
-            said.append(
-                f"levels of {pairs} go together in {part} items of {task.name}: their effects are not told apart"
-            )
-    return said
+        found = find(one, task_arguments(plan.study, task), plan.study.limit) if plan.study.limit is not None else ()
+        for part in dict.fromkeys(part for part, _, _ in found if part in parts):
+            yield task.name, part, [(first, second) for of, first, second in found if of == part]
 
 
 def _judged(roles: Mapping[str, str], numbers: Mapping[str, int], most: str) -> str:

@@ -35,6 +35,7 @@ from inspect_ai.tool import ToolChoice, ToolInfo
 
 from doxa.bridge.arms import BASELINE, PreparedArm, prepare, under
 from doxa.bridge.conversation import content_of, messages_of, no_tools
+from doxa.bridge.model_arguments import model_arguments
 from doxa.bridge.offered import arm_file, offered
 from doxa.bridge.oneline import in_one_line
 from doxa.bridge.place import cached, place
@@ -77,7 +78,7 @@ class DoxaAPI(ModelAPI):
             config.adaptive_connections = False
         super().__init__(model_name, base_url, api_key, [], config)
         with in_one_line():
-            text, self._seed = _checked(arguments)
+            text, self._seed = model_arguments(arguments, ARGUMENTS, files=("arm",))
             self._base, self._label = split_label(model_name)
             self._model = offered(self._base) or handle.load(
                 self._base, dtype=text.get("dtype", "float32"), device=text.get("device", "cpu")
@@ -271,24 +272,6 @@ def split_label(name: str) -> tuple[str, str | None]:
         if offered(model) is not None or os.path.exists(os.path.expanduser(model.removeprefix(VLLM))):
             return model, "+".join(parts[n:]) or None
     return parts[0], "+".join(parts[1:]) or None
-
-
-def _checked(arguments: Mapping[str, Any]) -> tuple[dict[str, str], int]:
-    """Model arguments as text, and the seed: plain JSON only, because Inspect takes all other values for equal."""
-    for name, value in arguments.items():
-        if name not in ARGUMENTS:
-            raise StudyError(f"unknown model argument {name!r}", way_out=nearest(name, ARGUMENTS))
-        kind = int if name == "seed" else str
-        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
-            raise StudyError(
-                f"model argument {name} is a {type(value).__name__}",
-                expected="a whole number"
-                if kind is int
-                else "text" + (": the path of a file" if name == "arm" else ""),
-                way_out=f"Write it as -M {name}=...",
-            )
-    text = {name: str(value) for name, value in arguments.items() if name != "seed" and value is not None}
-    return text, int(arguments.get("seed") or 0)
 
 
 def _asked(body: Mapping[str, Json]) -> Mapping[str, Json] | None:

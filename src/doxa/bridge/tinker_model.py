@@ -28,13 +28,14 @@ from inspect_ai.model import (
 from inspect_ai.tool import ToolChoice, ToolInfo
 
 from doxa.bridge.conversation import content_of, messages_of, no_tools
+from doxa.bridge.model_arguments import model_arguments
 from doxa.bridge.oneline import in_one_line
 from doxa.bridge.place import place
 from doxa.models import handle
 from doxa.models.chat import Rendered, continuation, render
 from doxa.models.engine import end_tokens
 from doxa.models.tinker_service import Lost, Service, check_service, in_words, open_service
-from doxa.words.errors import EnvironmentFault, NotYetError, StudyError, nearest
+from doxa.words.errors import EnvironmentFault, NotYetError
 from doxa.words.store import Json, stream_seed
 
 ARGUMENTS = ("path", "served", "seed")
@@ -54,13 +55,10 @@ class TinkerAPI(ModelAPI):
     ) -> None:
         super().__init__(model_name, base_url, api_key, [], config or GenerateConfig())
         with in_one_line():
-            for name in arguments:
-                if name not in ARGUMENTS:
-                    raise StudyError(f"unknown model argument {name!r}", way_out=nearest(name, ARGUMENTS))
+            text, self._seed = model_arguments(arguments, ARGUMENTS)
             self._model = handle.load(model_name)
-            self._path = None if arguments.get("path") is None else str(arguments["path"])
-            self._service = Service(str(arguments.get("served") or model_name))
-            self._seed = int(arguments.get("seed") or 0)
+            self._path = text.get("path")
+            self._service = Service(text.get("served", model_name))
             check_service(self._service)
         self._client: Any = None
         self._opening = asyncio.Lock()

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from doxa.training.corpus import write_lines
@@ -37,14 +38,12 @@ def kept_corpus(folder: Path) -> Corpus | None:
     """A corpus that was saved; None when there is none, or it is damaged (which is then removed)."""
     if not folder.is_dir():
         return None
-    try:
+    with suppress(EnvironmentFault, TrainingError, OSError, ValueError, KeyError, TypeError):
         record = read_json(folder / RECORD, what="record of a corpus", way_out=_WAY_OUT)
         lines = (folder / ROWS).read_text(encoding="utf-8").strip("\n").split("\n")
         rows = tuple(row_from_json(json.loads(line), ROWS) for line in lines)
         corpus = Corpus(record["name"], rows, record["writing"])
         if corpus.hash == record["hash"]:
             return corpus
-    except (EnvironmentFault, TrainingError, OSError, ValueError, KeyError, TypeError):
-        pass
     shutil.rmtree(folder, ignore_errors=True)
     return None
