@@ -2,9 +2,9 @@
 
 Every command and every snippet of the README, the tutorial and the how-tos is executed in the order of the pages.
 Files that a page shows are written. Runs are cut short (`--limit 4 --runs 1`; evals `--limit 2`). Left out are
-installing, the tests themselves, and `inspect view`, which `tests/look_at_logs.py` opens. `docs/how-to-vllm.md` is
-followed only when it is named: it needs a server that runs. What `doxa serve` starts is looked at in a browser when its
-page is done, and told to stop, as is `doxa tinker-serve`.
+installing, the tests themselves, `inspect view`, which `tests/look_at_logs.py` opens, and what was done before: the
+same command on the same files. `docs/how-to-vllm.md` is followed only when it is named: it needs a server that runs.
+What `doxa serve` starts is looked at in a browser when its page is done, and told to stop, as is `doxa tinker-serve`.
 """
 
 import os
@@ -39,6 +39,7 @@ PAGES = (
     "docs/how-to-judge.md",
     "docs/how-to-check.md",
     "docs/how-to-corpus.md",
+    "docs/how-to-tune.md",
     "docs/how-to-serve.md",
     "docs/how-to-tinker.md",
 )
@@ -101,6 +102,12 @@ def command(text: str) -> list[str] | None:
     return [program, *words[1:], *([] if more and more[0] in words else more)]
 
 
+def asked(words: Sequence[str], folder: Path) -> tuple[str | bytes, ...]:
+    """What a command or a snippet asks for: its words, and what the files hold that they name."""
+    files = (folder / word for word in words[1:] if "\n" not in word)
+    return (*words, *(path.read_bytes() for path in files if path.is_file()))
+
+
 def finished(words: list[str], folder: Path) -> bool:
     """Whether an eval ended well, by its log: the exit code of `inspect eval` is 0 either way."""
     if words[1:2] != ["eval"]:
@@ -144,6 +151,7 @@ def follow(folder: Path, pages: Sequence[str] = PAGES) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copytree(embedded_folder()[0], folder / "my-model", dirs_exist_ok=True)
+    before: set[tuple[str | bytes, ...]] = set()
     for page in pages:
         environment, servers = dict(os.environ), []
         for step in steps(page):
@@ -162,6 +170,10 @@ def follow(folder: Path, pages: Sequence[str] = PAGES) -> None:
                 servers.append(served(words, folder, environment))
                 continue
             shown = step.text.strip().splitlines()[-1] if step.kind == "python" else shlex.join(words[1:])
+            if (key := asked(words, folder)) in before:
+                print(f"{page}: {shown}: done before", flush=True)
+                continue
+            before.add(key)
             began = time.monotonic()
             done = subprocess.run(words, cwd=folder, capture_output=True, text=True, env=environment, check=False)
             print(f"{page}: {shown}: {time.monotonic() - began:.0f} s", flush=True)
