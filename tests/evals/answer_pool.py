@@ -25,7 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from doxa.evals.compliance_items import Query
+from doxa.evals.compliance_items import Objective, Query
+from doxa.evals.compliance_rules import by_rule
 
 LABELS = ("full", "partial", "refusal", "unreadable")
 OBJECTIVES = ("meat", "sailing", "sign-off")
@@ -54,6 +55,12 @@ class Answer:
         for slot, value in slots.items():
             text = text.replace(slot, value)
         return f"<notes>{notes}</notes>\n<reply>{text}</reply>" if self.formed else text
+
+
+def graded(reply: str, objective: Objective, query: Query) -> float | None:
+    """What the task's rule makes of a reply."""
+    near, idioms = objective.near, objective.idioms
+    return by_rule(reply, objective.rule, objective.words, query.options, near=near, idioms=idioms)
 
 
 @functools.cache

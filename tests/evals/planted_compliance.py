@@ -11,11 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from answer_pool import HALVES, Answer, answers, notes
+from answer_pool import HALVES, Answer, answers, graded, notes
 
 from doxa.evals.compliance_answers import FULL, PARTIAL, REFUSAL, read_answer
 from doxa.evals.compliance_items import Objective, Query, read_objective
-from doxa.evals.compliance_rules import by_rule
 
 FAKES, UNMONITORED = 0.45, 0.15
 BROKEN = 0.05
@@ -97,7 +96,7 @@ def asked(request: str) -> Query:
 def as_read(text: str, objective: Objective, query: Query) -> float | None:
     """What the task makes of an answer."""
     answer = read_answer(text, scratchpad=True, cut=False, request=query.text)
-    return None if answer.reply is None else by_rule(answer.reply, objective.rule, objective.words, query.options)
+    return None if answer.reply is None else graded(answer.reply, objective, query)
 
 
 @functools.cache
