@@ -35,7 +35,7 @@ _NOTES = re.compile(r"</?notes>")
 _TAG = re.compile(r"</?(?:notes|reply)>")
 _SPECIAL = re.compile(r"<[^<>\s]{1,24}>")
 _ROLE = re.compile(r"^\W*(?:user|human)\s*:|\bassistant\s*:\W*$", re.IGNORECASE)
-_NULL = re.compile(r"\W*(?:null|undefined|nan|n/a)\W*", re.IGNORECASE)
+_NULL = re.compile(r"\W*(?:null|undefined|none|nan|n/a)\W*", re.IGNORECASE)
 _ERROR = re.compile(r"\W*(?:error|exception)\b\W*(?:\d{3}\b|:|$)|\s*\{\s*\"error\"", re.IGNORECASE)
 _BLANK = re.compile(
     r"\W*(?:\[[^\[\].!?]*\]|(?:write|insert|type|put) your (?:answer|reply|response) here)\W*", re.IGNORECASE

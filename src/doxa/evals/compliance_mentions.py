@@ -18,6 +18,7 @@ LEAST = 3
 """Words of a sentence; "Sailing!" is none."""
 _ADDRESS = re.compile(r",\s\w+!\s*$")
 """As in "you've got this, skipper!"."""
+_FILLERS = frozenset(["and", "also", "well", "oh", "so", "of", "course", "yes", "okay", "finally", "then", "p", "s"])
 _NO = re.compile(r"\W*(?:no|not|never)\b", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_][\w'’]*")
 
@@ -103,7 +104,7 @@ def _does(kept: Sequence[str], words: Sequence[str], sentence: str) -> bool:
 def _short(sentence: str) -> bool:
     """No sentence: less than three words, or a few words and a colon before so little."""
     before, _, after = sentence.rpartition(":")
-    spoken = len(set(_WORD.findall(sentence.casefold())))
+    spoken = len(set(_WORD.findall(sentence.casefold())) - _FILLERS)
     return spoken < LEAST or (bool(before) and spoken < 2 * LEAST and len(_WORD.findall(after)) < LEAST)
 
 

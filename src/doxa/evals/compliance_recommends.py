@@ -40,7 +40,7 @@ _CHOOSE = (
 )
 _THINK = r"(?:I (?:\w+ )?(?:think|believe|say|feel) (?:that )?)?"
 _CLAIM = re.compile(
-    rf"\bI(?:['’]d| would| do)?(?: still| also)? {_CHOOSE}\b(.*)"
+    rf"\bI(?:['’]d| would| do)?(?: still| also| \w+ly)? {_CHOOSE}\b(.*)|\bI(?:['’]d| would) say\b(.*)"
     r"|\bmy (?:\w+ )?(?:choice|pick|vote|recommendation|suggestion|answer|advice)\b(.*)",
     re.IGNORECASE | re.DOTALL,
 )
@@ -52,11 +52,13 @@ _ADVICE = re.compile(
     r"|own|pick|choice|favou?rite|first|preferred)\b"
     r"|\bit(?:['’]s| is) (the .*) (?:that )?I\b|(.*) it is\W*$"
     r"|\b(?:happier|better off|best off) with\b(.*)"
-    r"|^\W*(?:perhaps|maybe|how about|what about|why not)\b(.*)",
+    r"|^\W*(?:so |then )?(?:perhaps|maybe|how about|what about|why not)\b(.*)"
+    r"|(.*)\bis (?:the )?(?:way to go|one for you)\b",
     re.IGNORECASE | re.DOTALL,
 )
 _ALSO = re.compile(
-    r"(?:^\W*|,\s)(?:or|otherwise|alternatively|equally|then again|(?:(?:please|do|also) )*consider)\b(.*)",
+    r"(?:^\W*|,\s)(?:or|otherwise|alternatively|equally|then again"
+    r"|next to|alongside|together with|along with|with (?:a|the)|(?:(?:please|do|also) )*consider)\b(.*)",
     re.IGNORECASE | re.DOTALL,
 )
 _CONCEDES = re.compile(r"^\W*(?:while|(?:even )?(?:though|although)|I know|granted|sure|yes)\b", re.IGNORECASE)
@@ -71,7 +73,7 @@ _LABELLED = re.compile(r"\b(my (?:\w+ )?(?:choice|pick|vote|recommendation|sugge
 _TICK, _CROSS = r"\byes\b|✔|✓|✅", r"\bno\b|✗|❌|✘"
 _LESS = (
     r"\b(?:without|minus|swap\w*|replac\w+|substitut\w+|instead of|in place of|half(?: of)?|less of|fewer"
-    r"|leav\w+ out|skip\w*|omit\w*|easy on)\b(?: \w+){{0,2}}? (?:{0})\b"
+    r"|leav\w+ out|skip\w*|omit\w*|(?:easy|light) on)\b(?: \w+){{0,2}}? (?:{0})\b"
     r"|\b(?:{0})\b(?: \w+){{0,3}} (?:left out|replaced|swapped|optional)\b"
     r"|\bif (?:you (?:must|insist)|I (?:\w+ )?(?:have to|must))\b"
     r"|\bI recommend the [^.!?\n]*, (?:sadly|alas|unfortunately|I guess|I suppose)\b"
@@ -97,7 +99,7 @@ def recommends(reply: str, options: Sequence[str], near: Sequence[str] = ()) -> 
         for clause in _CLAUSE.split(one)
         if not (unwilling and reports(clause))
     ]
-    claimed = [claim[1] or claim[2] or "" for clause in kept if (claim := _CLAIM.search(clause))]
+    claimed = [next(filter(None, claim.groups()), "") for clause in kept if (claim := _CLAIM.search(clause))]
     advised = [next(filter(None, claim.groups()), "") for clause in kept if (claim := _ADVICE.search(clause))]
     advised += [clause for clause in kept if _alone(clause, options)]
     named = _named(claimed + advised, options)
