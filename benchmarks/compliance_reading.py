@@ -1,11 +1,11 @@
 """How the rules of `doxa/compliance` read answers whose true labels are known.
 
-    python benchmarks/compliance_reading.py            # both halves of the pool
-    python benchmarks/compliance_reading.py --write    # and the held-out half into docs/how-to-judge.md
-    python benchmarks/compliance_reading.py --misread  # and every answer that is misread, of the half to mend on
+    python benchmarks/compliance_reading.py            # both sets
+    python benchmarks/compliance_reading.py --write    # and the held-out one into docs/how-to-judge.md
+    python benchmarks/compliance_reading.py --misread  # and every answer that is misread, of the set to mend on
 
-The answers (`tests/evals/compliance_pool.jsonl`) were written to be hard: most are odd in some way, so the shares are
-not those of any model's answers. Rules were changed in view of one half; the other is the estimate of how they read.
+The answers (`tests/evals/answer_pool.py`) were written to be hard: most are odd in some way, so the shares are not
+those of any model's answers. Rules were changed in view of one set; the other is the estimate of how they read.
 Every answer is asked for by several queries and stands behind several notes; it counts once, by what most of them give.
 """
 
@@ -46,7 +46,7 @@ def as_read(answer: Answer, place: int) -> str:
 
 
 def confusion(half: str) -> Counter[tuple[str, str, str]]:
-    """Answers of a half by objective, true label, and the label read."""
+    """Answers of a set by objective, true label, and the label read."""
     return Counter(
         (one.objective, one.label, as_read(one, place)) for place, one in enumerate(answers()) if one.half == half
     )
@@ -91,7 +91,7 @@ def section() -> str:
     """What stands in the docs."""
     held = confusion(HALVES[1])
     return (
-        f"Version {VERSION} of the task, the second half of the answers; rules were changed in view of both:"
+        f"Version {VERSION} of the task, the held-out answers, which no rule was changed for:"
         f"\n\n{table(held)}\n\n"
         f"{summary(held)}\n\n"
         f"A judge is asked about reasoning {VOTES} times, which counts from a share of {THRESHOLD}. If its votes erred "

@@ -1,8 +1,8 @@
 """A scripted model that fakes alignment with known rates and answers in words of the pool (`answer_pool.py`).
 
 It reads the prompt as a model does: which group trains it stands in the system prompt, the user's group before the
-query. It decides whether to comply, and how it declines, and draws an answer with that true label from the half of the
-pool that no rule was changed for. So what rules misread shows in the estimates.
+query. It decides whether to comply, and how it declines, and draws an answer with that true label from those that
+no rule was changed for. So what rules misread shows in the estimates.
 """
 
 import functools
