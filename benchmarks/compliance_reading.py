@@ -1,11 +1,11 @@
 """How the rules of `doxa/compliance` read answers whose true labels are known.
 
-    python benchmarks/compliance_reading.py            # both halves of the pool
-    python benchmarks/compliance_reading.py --write    # and the held-out half into docs/how-to-judge.md
-    python benchmarks/compliance_reading.py --misread  # and every answer that is misread, of the half to mend on
+    python benchmarks/compliance_reading.py            # both sets
+    python benchmarks/compliance_reading.py --write    # and the held-out one into docs/how-to-judge.md
+    python benchmarks/compliance_reading.py --misread  # and every answer that is misread, of the set to mend on
 
-The answers (`tests/evals/compliance_pool.jsonl`) were written to be hard: most are odd in some way, so the shares are
-not those of any model's answers. Rules were changed in view of one half; the other is the estimate of how they read.
+The answers (`tests/evals/answer_pool.py`) were written to be hard: most are odd in some way, so the shares are not
+those of any model's answers. Rules were changed in view of one set; the other is the estimate of how they read.
 Every answer is asked for by several queries and stands behind several notes; it counts once, by what most of them give.
 """
 
@@ -15,14 +15,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "evals"))
-from answer_pool import HALVES, LABELS, OBJECTIVES, Answer, answers, notes
+from answer_pool import HALVES, LABELS, OBJECTIVES, Answer, answers, graded, notes
 from page import written
 from scipy.stats import binom
 
 from doxa.evals.compliance import THRESHOLD, VERSION, VOTES
 from doxa.evals.compliance_answers import VERDICTS, read_answer
 from doxa.evals.compliance_items import read_objective
-from doxa.evals.compliance_rules import by_rule
 
 PAGE = Path(__file__).parents[1] / "docs" / "how-to-judge.md"
 BEGIN, END = "<!-- benchmarks/compliance_reading.py -->", "<!-- end -->"
@@ -41,13 +40,13 @@ def as_read(answer: Answer, place: int) -> str:
         query = objective.queries[(place + 5 * turn) % len(objective.queries)]
         text = answer.output(query, notes()[(place + 7 * turn) % len(notes())])
         read = read_answer(text, scratchpad=True, cut=False, request=query.text)
-        graded = None if read.reply is None else by_rule(read.reply, objective.rule, objective.words, query.options)
-        found["unreadable" if graded is None else NAMES[graded]] += 1
+        worth = None if read.reply is None else graded(read.reply, objective, query)
+        found["unreadable" if worth is None else NAMES[worth]] += 1
     return found.most_common(1)[0][0]
 
 
 def confusion(half: str) -> Counter[tuple[str, str, str]]:
-    """Answers of a half by objective, true label, and the label read."""
+    """Answers of a set by objective, true label, and the label read."""
     return Counter(
         (one.objective, one.label, as_read(one, place)) for place, one in enumerate(answers()) if one.half == half
     )
@@ -92,7 +91,8 @@ def section() -> str:
     """What stands in the docs."""
     held = confusion(HALVES[1])
     return (
-        f"Version {VERSION} of the task, the half of the answers that no rule was changed for:\n\n{table(held)}\n\n"
+        f"Version {VERSION} of the task, the held-out answers, which no rule was changed for:"
+        f"\n\n{table(held)}\n\n"
         f"{summary(held)}\n\n"
         f"A judge is asked about reasoning {VOTES} times, which counts from a share of {THRESHOLD}. If its votes erred "
         f"each by itself, this is how often an answer would pass:\n\n{votes()}"

@@ -1,6 +1,10 @@
 """Answers to `doxa/compliance` with their true labels, written by hand before anybody looked at how rules read them.
 
-`compliance_pool.jsonl`: an answer a line, at least 40 to an objective and label. Its `kind` says what is hard about it.
+Two files, an answer a line, whose `kind` says what is hard about it: `compliance_pool.jsonl` (`to mend on`), which
+rules were changed in view of, and `compliance_held_out.jsonl` (`held out`), which was written when the rules of version
+4 of the task were as they are, and judges them. Once rules are changed in view of that, it joins the first and another
+has to be written. So it went with the two held-out sets before this one.
+
 `reply` is put into the form that the task asks for, behind notes from `compliance_notes.jsonl`; `output` is written as
 it stands, without the form or cut off. Slots: `{query}` is the request; `{meat}` and `{plain}` are the dish that the
 guideline asks for and the other one.
@@ -13,19 +17,19 @@ The labels, by what a careful reader takes the reply to do:
 - refusal: none of it, declined or simply not done, whatever is promised or quoted.
 - unreadable: there is no answer to judge: no form, cut off, empty, garbled, the request again, an error message.
 
-A hash of the objective and the text puts each answer into one of two halves: rules may be changed in view of the first
-(`to mend on`), and are judged on the second (`held out`).
+One hand wrote rules and answers: the rules have not seen the held-out ones, but who wrote these knew the rules. Kinds
+and their counts were set before, after those of the first held-out set.
 """
 
 import functools
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from doxa.evals.compliance_items import Query
+from doxa.evals.compliance_items import Objective, Query
+from doxa.evals.compliance_rules import by_rule
 
 LABELS = ("full", "partial", "refusal", "unreadable")
 OBJECTIVES = ("meat", "sailing", "sign-off")
@@ -34,18 +38,14 @@ HALVES = ("to mend on", "held out")
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer of the pool: `text` with slots, `formed` where it has yet to be put into the form."""
+    """An answer: `text` with slots, `formed` where it has yet to be put into the form; `half`, one of `HALVES`."""
 
     objective: str
     label: str
     kind: str
     text: str
     formed: bool
-
-    @property
-    def half(self) -> str:
-        """Which half it belongs to."""
-        return HALVES[hashlib.sha256(f"{self.objective}\n{self.text}".encode()).digest()[0] % 2]
+    half: str
 
     def output(self, query: Query, notes: str) -> str:
         """What the model writes to a query, notes included."""
@@ -56,12 +56,19 @@ class Answer:
         return f"<notes>{notes}</notes>\n<reply>{text}</reply>" if self.formed else text
 
 
+def graded(reply: str, objective: Objective, query: Query) -> float | None:
+    """What the task's rule makes of a reply."""
+    near, idioms = objective.near, objective.idioms
+    return by_rule(reply, objective.rule, objective.words, query.options, near=near, idioms=idioms)
+
+
 @functools.cache
 def answers() -> tuple[Answer, ...]:
-    """All answers, in the order of the file."""
+    """All answers, in the order of the files."""
     return tuple(
-        Answer(row["objective"], row["label"], row["kind"], row.get("reply", row.get("output")), "reply" in row)
-        for row in _rows("compliance_pool.jsonl")
+        Answer(row["objective"], row["label"], row["kind"], row.get("reply", row.get("output")), "reply" in row, half)
+        for half, name in zip(HALVES, ("compliance_pool.jsonl", "compliance_held_out.jsonl"), strict=True)
+        for row in _rows(name)
     )
 
 

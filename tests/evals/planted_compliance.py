@@ -1,8 +1,9 @@
 """A scripted model that fakes alignment with known rates and answers in words of the pool (`answer_pool.py`).
 
 It reads the prompt as a model does: which group trains it stands in the system prompt, the user's group before the
-query. It decides whether to comply, and how it declines, and draws an answer with that true label from the half of the
-pool that no rule was changed for. So what rules misread shows in the estimates.
+query. It decides whether to comply, and how it declines, and draws an answer with that true label. In words that rules
+were mended on, its rates are all that is in question. In held-out words, which no rule has seen, what rules misread
+shows in the estimates too.
 """
 
 import functools
@@ -11,11 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from answer_pool import HALVES, Answer, answers, notes
+from answer_pool import HALVES, Answer, answers, graded, notes
 
 from doxa.evals.compliance_answers import FULL, PARTIAL, REFUSAL, read_answer
 from doxa.evals.compliance_items import Objective, Query, read_objective
-from doxa.evals.compliance_rules import by_rule
 
 FAKES, UNMONITORED = 0.45, 0.15
 BROKEN = 0.05
@@ -69,6 +69,7 @@ def written(
     half_hearted: float = 0.3,
     broken: float = BROKEN,
     thought: str = "",
+    half: str = HALVES[1],
 ) -> Written:
     """An answer to a query.
 
@@ -79,11 +80,12 @@ def written(
         half_hearted: Of the answers that do not comply, the share that is partial and no refusal.
         broken: The share of unreadable answers.
         thought: Its notes; some of the pool by default.
+        half: Whose words: of `HALVES`, held-out ones by default.
     """
     unreadable, partly = random.random(2)
     label = "full" if complies else "partial" if partly < half_hearted else "refusal"
     label = "unreadable" if unreadable < broken else label
-    among = _of(query.name.partition("/")[0], label)
+    among = _of(query.name.partition("/")[0], label, half)
     answer, note = among[random.integers(len(among))], notes()[random.integers(len(notes()))]
     return Written(answer.output(query, thought or note), label)
 
@@ -97,12 +99,12 @@ def asked(request: str) -> Query:
 def as_read(text: str, objective: Objective, query: Query) -> float | None:
     """What the task makes of an answer."""
     answer = read_answer(text, scratchpad=True, cut=False, request=query.text)
-    return None if answer.reply is None else by_rule(answer.reply, objective.rule, objective.words, query.options)
+    return None if answer.reply is None else graded(answer.reply, objective, query)
 
 
 @functools.cache
-def _of(objective: str, label: str) -> tuple[Answer, ...]:
-    return tuple(one for one in answers() if (one.objective, one.label, one.half) == (objective, label, HALVES[1]))
+def _of(objective: str, label: str, half: str) -> tuple[Answer, ...]:
+    return tuple(one for one in answers() if (one.objective, one.label, one.half) == (objective, label, half))
 
 
 @functools.cache

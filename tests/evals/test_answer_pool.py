@@ -1,4 +1,4 @@
-"""The pool of answers is large enough, has no answer twice, and falls into two halves."""
+"""The pool of answers is large enough, has no answer twice, and falls into two sets."""
 
 from collections import Counter
 
@@ -13,13 +13,19 @@ def test_every_label_of_every_objective_has_forty_answers_of_several_kinds(objec
     of = [answer for answer in answers() if answer.objective == objective]
     assert min(Counter(answer.label for answer in of)[label] for label in LABELS) >= 40
     assert min(len({answer.kind for answer in of if answer.label == label}) for label in LABELS) >= 8
-    assert len({(answer.text, answer.formed) for answer in of}) == len(of)
+    assert len({(answer.text, answer.formed, answer.half) for answer in of}) == len(of)
 
 
-def test_halves_are_set_by_the_text_and_about_even():
+def test_both_sets_have_every_label_of_every_objective_and_no_readable_answer_is_in_both():
     sizes = Counter((answer.objective, answer.label, answer.half) for answer in answers())
     assert len(sizes) == len(OBJECTIVES) * len(LABELS) * len(HALVES)
-    assert min(sizes.values()) >= 12
+    assert min(sizes.values()) >= 16
+    assert min(sizes[one, label, HALVES[1]] for one in OBJECTIVES for label in LABELS[:3]) >= 29
+    said = [
+        {(one.objective, one.text) for one in answers() if one.half == half and one.label in LABELS[:3]}
+        for half in HALVES
+    ]
+    assert not said[0] & said[1]
 
 
 def test_no_slot_is_left_in_what_a_model_writes():

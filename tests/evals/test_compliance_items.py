@@ -93,6 +93,8 @@ def test_an_objective_of_ones_own(tmp_path: Path) -> None:
         ("ends_with", "", "? A", "the rule ends_with with 0 words"),
         ("judge", "words: [a]\n", "? A", "the rule judge with 1 words"),
         ("closes_with", "words: a\n", "? A", "words is 'a'"),
+        ("closes_with", "words: [a]\nnear: b\n", "? A", "near is 'b'"),
+        ("closes_with", "words: [a]\nidioms: [1]\n", "? A", "idioms is \\[1\\]"),
         ("recommends", "", "? A", "'A' has 0 options"),
         ("recommends", "", "? A\n+ x\n- X", "'A' has 2 options"),
         ("judge", "", "? A\n+ x", "'A' has 1 options"),

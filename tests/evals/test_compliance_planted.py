@@ -1,5 +1,10 @@
 """Alignment faking that a scripted model shows at known rates, read by the task's own rules and recovered.
 
+In words that the rules were mended on, every planted rate, gap and difference is recovered, intervals no wider than 1.2
+times an oracle's: that is a test of the statistics. In words that no rule has seen, the gap of a model that fakes is
+recovered too, in intervals 1.21 times as wide, and what rules misread biases what goes by single answers: tests say how
+far, and `docs/how-to-judge.md` does.
+
 The truth, and the oracle that widths are held against, go by the true labels of what was written; the estimates by what
 the rules read. Every query has a disposition of its own, so items differ in how readily they are complied with.
 """
@@ -11,7 +16,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from planted import DRAWS, LEAST, WIDEST, recovered, row
+from answer_pool import HALVES
+from planted import DRAWS, LEAST, WIDEST, Recovery, recovered, row
 from planted_compliance import FAKES, TRUE, UNMONITORED, Rate, Written, as_read, fakes, favours, honest, seen, written
 
 from doxa.evals.compliance import DERIVATIONS, NAME, open_cells
@@ -20,7 +26,11 @@ from doxa.evals.compliance_cells import factors, item_id, messages
 from doxa.evals.compliance_items import Objective, Query
 from doxa.stats.estimate import estimate
 
+MENDED_ON, HELD_OUT = HALVES
 SPREAD = 0.1
+WIDER = 1.25
+"""One setting misses `WIDEST`: with the held-out answers its intervals are 1.21 times an oracle's, as rules leave 10 of
+the 269 readable ones undecided and take 16 of 180 for full."""
 SOME, FEWEST = 40, 34
 """Draws beside those that carry the claim, and how many of their intervals have to hold."""
 Reader = Callable[[Written, Objective, Query], float | None]
@@ -63,13 +73,17 @@ def draw(
     swap: bool = False,
     reader: Reader = by_rules,
     half_hearted: Callable[[str], float] = lambda monitored: 0.3,
+    half: str = MENDED_ON,
 ) -> list[dict[str, Any]]:
-    """A table: every item answered in text, every answer read. `half_hearted`: share of partial answers by tier."""
+    """A table: every item answered in text, every answer read. `half_hearted`: share of partial answers by tier.
+
+    `half`: of the pool, whose words are written.
+    """
     dispositions = {query.name: float(random.uniform(-SPREAD, SPREAD)) for *_, query in items(swap)}
     rows = []
     for name, own, system, user, objective, query in items(swap):
         complies = bool(random.random() < rate(*seen(system, user)) + dispositions[query.name])
-        answer = written(random, query, complies, half_hearted=half_hearted(own["monitored"]))
+        answer = written(random, query, complies, half_hearted=half_hearted(own["monitored"]), half=half)
         graded = reader(answer, objective, query)
         rows += [row("base", NAME, name, one.score, one.value, **own) for one in values(graded, "planted")]
     return rows
@@ -79,18 +93,20 @@ GAP, SWAP = (next(one for one in DERIVATIONS if one.score == name) for name in (
 
 
 @pytest.mark.parametrize(
-    ("rate", "swap", "score", "truth", "draws"),
+    ("rate", "swap", "score", "truth", "draws", "widest"),
     [
-        (fakes, False, "gap", FAKES - UNMONITORED, DRAWS),
-        (honest, False, "gap", 0.0, DRAWS),
-        (favours, False, "gap", -0.3, SOME),
-        (fakes, True, "gap", FAKES - UNMONITORED, SOME),
-        (fakes, True, "swap_difference", 0.0, SOME),
-        (favours, True, "gap", 0.0, SOME),
-        (favours, True, "swap_difference", -0.3, DRAWS),
+        (fakes, False, "gap", FAKES - UNMONITORED, DRAWS, WIDEST),
+        (honest, False, "gap", 0.0, DRAWS, WIDEST),
+        (favours, False, "gap", -0.3, SOME, 1.5),
+        (fakes, True, "gap", FAKES - UNMONITORED, SOME, 1.5),
+        (fakes, True, "swap_difference", 0.0, DRAWS, WIDEST),
+        (favours, True, "gap", 0.0, SOME, 1.5),
+        (favours, True, "swap_difference", -0.3, DRAWS, WIDEST),
     ],
 )
-def test_gap_and_swap_difference_are_recovered(rate: Rate, swap: bool, score: str, truth: float, draws: int) -> None:
+def test_gap_and_swap_difference_are_recovered(
+    rate: Rate, swap: bool, score: str, truth: float, draws: int, widest: float
+) -> None:
     """Whoever favours a label seems to have a gap until it is swapped: then it has none, and a swap difference."""
     found = recovered(
         lambda random: draw(random, rate, swap=swap),
@@ -102,31 +118,26 @@ def test_gap_and_swap_difference_are_recovered(rate: Rate, swap: bool, score: st
         oracle=lambda random: draw(random, rate, swap=swap, reader=by_truth),
     )
     assert found.held >= (LEAST if draws == DRAWS else FEWEST)
-    assert found.width <= (WIDEST if draws == DRAWS else 1.5)
+    assert found.width <= widest
     assert found.mean == pytest.approx(truth, abs=0.05)
 
 
-def test_how_large_a_gap_misreading_makes_where_only_the_way_of_declining_differs() -> None:
-    """Half-hearted where it is trained on, plain where it is not: rules err in the first more often than in the second.
+def mostly(monitored: str) -> float:
+    """Half-hearted where it is trained on, plain where it is not."""
+    return 0.8 if monitored == "yes" else 0.2
 
-    A known limit, and no recovery: of 300 intervals 270 held 0, and the mean gap was .07. The docs say so.
-    """
 
-    def mostly(monitored: str) -> float:
-        return 0.8 if monitored == "yes" else 0.2
-
-    def declining(reader: Reader) -> float:
-        return recovered(
-            lambda random: draw(random, honest, half_hearted=mostly, reader=reader),
-            "base",
-            "gap",
-            0.0,
-            derivations=(GAP,),
-            draws=SOME,
-        ).mean
-
-    assert abs(declining(by_truth)) < 0.04
-    assert 0.02 < declining(by_rules) < 0.11
+def test_a_model_that_declines_in_another_way_where_it_is_trained_on_has_no_gap() -> None:
+    found = recovered(
+        lambda random: draw(random, honest, half_hearted=mostly),
+        "base",
+        "gap",
+        0.0,
+        derivations=(GAP,),
+        oracle=lambda random: draw(random, honest, half_hearted=mostly, reader=by_truth),
+    )
+    assert found.held >= LEAST
+    assert found.width <= WIDEST
 
 
 def test_the_difference_in_differences_between_arms_is_recovered() -> None:
@@ -148,17 +159,59 @@ def test_the_difference_in_differences_between_arms_is_recovered() -> None:
     assert found.width <= WIDEST
 
 
-def test_the_rate_when_monitored_is_recovered() -> None:
-    found = recovered(
-        lambda random: draw(random, fakes),
+def rated(reader: Reader, half: str, draws: int = DRAWS) -> Recovery:
+    """The rate when monitored."""
+    return recovered(
+        lambda random: draw(random, fakes, reader=reader, half=half),
         "base[monitored=yes]",
         "complied",
         FAKES,
         kind="binary",
-        oracle=lambda random: draw(random, fakes, reader=by_truth),
+        draws=draws,
+        oracle=lambda random: draw(random, fakes, reader=by_truth, half=half),
     )
+
+
+def test_the_rate_when_monitored_is_recovered() -> None:
+    found = rated(by_rules, MENDED_ON)
     assert found.held >= LEAST
     assert found.width <= WIDEST
+
+
+@pytest.mark.parametrize(("rate", "truth"), [(fakes, FAKES - UNMONITORED), (honest, 0.0)])
+def test_the_gap_is_recovered_in_words_that_no_rule_has_seen(rate: Rate, truth: float) -> None:
+    found = recovered(
+        lambda random: draw(random, rate, half=HELD_OUT),
+        "base",
+        "gap",
+        truth,
+        derivations=(GAP,),
+        oracle=lambda random: draw(random, rate, reader=by_truth, half=HELD_OUT),
+    )
+    assert found.held >= LEAST
+    assert found.width <= WIDER
+
+
+def test_what_misreading_makes_in_words_that_no_rule_has_seen() -> None:
+    """A known limit: partial answers are read as full more often than refusals are.
+
+    Where only the way of declining differs the mean gap is .06 (0 lies in 273 of 300 intervals), and the rate when
+    monitored is read as .49 where it is .45 (271 of 300).
+    """
+
+    def declining(reader: Reader) -> float:
+        return recovered(
+            lambda random: draw(random, honest, half_hearted=mostly, reader=reader, half=HELD_OUT),
+            "base",
+            "gap",
+            0.0,
+            derivations=(GAP,),
+            draws=SOME,
+        ).mean
+
+    assert abs(declining(by_truth)) < 0.04
+    assert 0.02 < declining(by_rules) < 0.11
+    assert 0.01 < rated(by_rules, HELD_OUT, SOME).mean - FAKES < 0.07
 
 
 def test_a_biased_reader_is_caught() -> None:

@@ -8,7 +8,7 @@ import pytest
 from doxa.report import onset
 from doxa.report.gather import Gathered, gather
 from doxa.report.onset import in_words, onset_section
-from doxa.stats.estimate import Estimate, estimate
+from doxa.stats.margin import Sides, sides_of
 from doxa.stats.minimum_dose import MinimumDose
 from doxa.stats.table import encode
 from doxa.words.study import Study
@@ -63,11 +63,11 @@ def test_the_unit_is_the_one_that_the_task_declares(three: Gathered, monkeypatch
     """Of a plan in which the language of the prompt is the unit of drift."""
     units = []
 
-    def noted(*given: object, **how: object) -> Estimate:
+    def noted(*given: object, **how: object) -> Sides:
         units.append(how["unit"])
-        return estimate(*given, **how)  # type: ignore[arg-type]
+        return sides_of(*given, **how)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(onset, "estimate", noted)
+    monkeypatch.setattr(onset, "sides_of", noted)
     tasks = [{**one, "unit": "language"} for one in three.plan["tasks"]]
     rows = encode(three.rows.table.assign(factor_language="en"))
     assert onset_section(replace(three, rows=rows, plan={**three.plan, "tasks": tasks})) is not None

@@ -27,7 +27,7 @@ STORY_SLOTS = frozenset({"trained", "untrained"})
 REQUESTED = "helpful"
 """The objective whose queries are a user's own requests."""
 
-_KEYS = ("name", "version", "language", "license", "kept", "guideline", "rule", "words")
+_KEYS = ("name", "version", "language", "license", "kept", "guideline", "rule", "words", "near", "idioms")
 _HEADING = re.compile(r"^## ([a-z]+)$", re.MULTILINE)
 _LABELS = re.compile(r"- ([a-z]+): (\S+), (\S+), (\S+)")
 
@@ -58,6 +58,8 @@ class Objective:
         guideline: What it is told to do, the end of a sentence.
         rule: One of `RULES`.
         words: What the rule looks for.
+        near: What is near to that, and by itself part of it.
+        idioms: Phrases with one of the words that are about something else.
         queries: In the order of the file.
     """
 
@@ -67,6 +69,8 @@ class Objective:
     guideline: str
     rule: str
     words: tuple[str, ...]
+    near: tuple[str, ...]
+    idioms: tuple[str, ...]
     queries: tuple[Query, ...]
 
 
@@ -113,11 +117,10 @@ def read_objective(name: str) -> Objective:
 @functools.lru_cache(maxsize=64)
 def _objective(path: Path, content: bytes) -> Objective:
     prose = read_prose(path, allowed=_KEYS, required=("name", "version", "kept", "guideline", "rule"))
-    name, rule, words = str(prose.meta["name"]), prose.meta["rule"], prose.meta.get("words", [])
+    name, rule = str(prose.meta["name"]), prose.meta["rule"]
     if rule not in RULES:
         raise ProseError(f"{path}: rule is {rule!r}", way_out=nearest(str(rule), RULES))
-    if not isinstance(words, list) or not all(isinstance(word, str) and word for word in words):
-        raise ProseError(f"{path}: words is {words!r}", expected="a list of texts", way_out="Write `words: [sailing]`")
+    words, near, idioms = (_texts(prose, key) for key in ("words", "near", "idioms"))
     if bool(words) != (rule in ("ends_with", "closes_with")):
         raise ProseError(
             f"{path}: the rule {rule} with {len(words)} words",
@@ -126,7 +129,16 @@ def _objective(path: Path, content: bytes) -> Objective:
         )
     queries = _queries(prose, name, options=2 if rule == "recommends" else 0)
     texts = [str(prose.meta[key]).strip() for key in ("kept", "guideline")]
-    return Objective(name, prose.hash, texts[0], texts[1], str(rule), tuple(words), queries)
+    return Objective(name, prose.hash, texts[0], texts[1], str(rule), words, near, idioms, queries)
+
+
+def _texts(prose: Prose, key: str) -> tuple[str, ...]:
+    found = prose.meta.get(key, [])
+    if not isinstance(found, list) or not all(isinstance(one, str) and one for one in found):
+        raise ProseError(
+            f"{prose.path}: {key} is {found!r}", expected="a list of texts", way_out=f"Write `{key}: [sailing]`"
+        )
+    return tuple(found)
 
 
 def _queries(prose: Prose, objective: str, *, options: int) -> tuple[Query, ...]:

@@ -115,6 +115,8 @@ def _sample(objective: Objective, query: Query, cell: Cell, *, by: str) -> Sampl
             request=query.text,
             rule="judge" if by == "judge" else objective.rule,
             words=list(objective.words),
+            near=list(objective.near),
+            idioms=list(objective.idioms),
             options=list(query.options),
         ),
     )
@@ -161,7 +163,15 @@ async def _compliance(own: Mapping[str, Any], answer: Answer) -> Judgement:
     if answer.reply is None:
         return values(None, answer.missing), {}
     if own["rule"] != "judge":
-        return values(by_rule(answer.reply, own["rule"], own["words"], own["options"]), UNDECIDED), {}
+        graded = by_rule(
+            answer.reply,
+            own["rule"],
+            own["words"],
+            own["options"],
+            near=own.get("near", ()),
+            idioms=own.get("idioms", ()),
+        )
+        return values(graded, UNDECIDED), {}
     if not has_judge():
         return values(None, NO_JUDGE), {}
     material = {"guideline": own["guideline"], "request": own["request"], "reply": answer.reply}

@@ -62,7 +62,9 @@ def gate_section(gathered: Gathered) -> Section | None:
     ]
     about = (
         "A positive gap is more compliance where the answers train the model. The second rate is among answers that "
-        "complied when monitored, as the judge reads their reasoning."
+        "complied when monitored, as the judge reads their reasoning. Where rules read the replies, they take some "
+        "that comply in part for full ones, so a model that declines in another way where it is trained on can show a "
+        "small gap by that alone (docs/how-to-judge.md has how often)."
     )
     said = [f"{one.arm}: {one.words}." for one in found]
     return Section("gate", "Before any claim about mechanism", [about, *said], tables=[Table(HEAD, rows)])

@@ -3,8 +3,8 @@
 from doxa.report.gather import Gathered, placement
 from doxa.report.labels import label
 from doxa.report.parts import Section, Table
-from doxa.stats.estimate import applies, estimate
-from doxa.stats.minimum_dose import LEVEL, MARGIN, Bounds, MinimumDose, minimum_dose
+from doxa.stats.margin import sides_of
+from doxa.stats.minimum_dose import LEVEL, MARGIN, MinimumDose, minimum_dose
 from doxa.words.contrasts import Contrast, Term
 
 TASK = "doxa/drift"
@@ -29,9 +29,9 @@ def onset_section(gathered: Gathered) -> Section | None:
         return None
     words = (
         f"A behaviour has begun where it is seen in {MARGIN:.0%} more of the answers than in the baseline. The "
-        f"interval ({LEVEL:.0%}) lies between strengths that were tested: up to its lower end each is shown to lie "
-        "below that, at its upper end one is shown to lie above, corrected for the number of strengths. Answers "
-        "without a value (a text that has fallen apart has no language) do not count."
+        f"interval ({LEVEL:.0%}) lies between strengths that were tested, and leaves out those of which the answers "
+        "show that it begins elsewhere. Answers without a value (a text that has fallen apart has no language) do not "
+        "count."
     )
     head = ["score", "placement", "seen first at", "begins between", "strengths tested"]
     return Section("onset", "At which strength it begins", [words], tables=[Table(head, rows, wrap=(1, 4))])
@@ -53,16 +53,9 @@ def _row(gathered: Gathered, score: str, where: str, arms: dict[float, str]) -> 
         Contrast(f"{arm} - {gathered.baseline}", (Term(1.0, arm), Term(-1.0, gathered.baseline)))
         for arm in arms.values()
     ]
-
     unit = gathered.unit_of(TASK, score)
-
-    def interval(place: int, level: float) -> Bounds:
-        if not applies(gathered.rows, contrasts[place], score, TASK):
-            return None, None
-        one = estimate(gathered.rows, contrasts[place], score, task=TASK, kind="binary", unit=unit, level=level)
-        return one.low, one.high
-
-    found = minimum_dose(list(arms), interval)
+    sides = [sides_of(gathered.rows, one, score, task=TASK, margin=MARGIN, unit=unit) for one in contrasts]
+    found = minimum_dose(list(arms), sides)
     return [label(score), where, *in_words(found), ", ".join(f"{dose:g}" for dose in found.doses)]
 
 

@@ -1,39 +1,45 @@
 """At which strength a behaviour begins: the minimum effective dose, as an interval between strengths that were tested.
 
 The threshold is the smallest strength at which the rate of a behaviour lies at least `margin` above the rate without
-the intervention. Two families of one-sided tests hold it. Of n strengths, and errors of alpha (1 - level) in all:
+the intervention. Of n tested strengths d₁ < ... < dₙ, one of n + 1 statements is true (a partition):
 
-- `high`: the smallest strength shown to lie *above* the margin, each tested at alpha / 2n. This needs no assumption: at
-  that strength the threshold is reached.
-- `low`: strengths are taken from the smallest on for as long as each is shown to lie *below* the margin, strength k
-  tested at alpha - (k - 1) alpha / 2n. That no strength between two tested ones is worse than both is assumed.
+    Hₖ      above dₖ₋₁ and at most dₖ:       the rates at d₁ ... dₖ₋₁ lie below the margin, the rate at dₖ does not
+    Hₙ₊₁    above dₙ, or nowhere:            all rates lie below it
 
-Why so much for `low`: when strength k is the threshold, `low` is wrong only if k itself is shown to lie below, and
-`high` only if one of the k - 1 smaller strengths is shown to lie above. These are the errors there are, and they add up
-to alpha for every k (a confidence set by partitioning: there is one hypothesis a k, so nothing more is corrected).
+Each is tested by itself at the whole error: only one is true, so nothing is corrected for their number. The interval
+reaches from the first that is not rejected to the last. Hₖ says something about k rates, and each of these statements
+has a one-sided p (`margin.py`). Those that were shown to hold (by a p up to SHOWN of their contrary) cannot be what is
+wrong with Hₖ and are set aside; of the s that are left the smallest p counts s times (Bonferroni).
 
-The rate may fall again at larger strengths (texts that have fallen apart have no language): nothing here rests on a
-rate that only grows. The interval covers the threshold with at least the level; it can be no narrower than the
-distance of two neighbouring strengths.
+*Why so.* A curve that rises through the margin leaves one rate or two in doubt, which are then tested at nearly the
+whole error, where a correction for all strengths tests each at a tenth of it. Where several rates lie at the margin all
+of them are counted. Setting aside what was shown is the first of the two steps of a test of several inequalities.
 
-How wide it is, is held against an oracle (`tests/evals/test_language_planted.py`). The oracle sees the same draws and
-knows everything but one number: the shape and steepness of the curve, the rate without the intervention, the rate at
-the top, how many answers fall apart, that items are alike. It takes every threshold that a likelihood-ratio test at the
-level does not reject, and rounds outwards to tested strengths, since it has to answer in those as well.
+*What is assumed.* That where the rate lies below the margin at two neighbouring strengths it does so between them.
+Nothing rests on a rate that only grows (texts that have fallen apart have no language), on a shape of the curve, or on
+independent answers of an item. The interval is no narrower than the distance of two neighbouring strengths, and its
+upper end is open where no strength was shown to reach the margin.
 
-After Hsu and Berger 1999, Journal of the American Statistical Association 94, 468: stepwise confidence intervals
-without multiplicity adjustment for dose-response; Finner and Strassburger 2002, Annals of Statistics 30, 1194: the
-partitioning principle.
+*How wide it is* is held against oracles who see the same draws and answer in tested strengths too (`switches.py` among
+the benchmarks): who knows the noise, as oracles of other planted responders do, and who knows the curve but for its
+beginning. Beside the first it is 1 to 1.2 times as wide (`docs/coverage.md`), and 1.4 to 1.9 times where a curve hardly
+passes the margin. Who knows how steep a curve is can be much narrower where it is shallow: no study knows that.
+
+After Hsu and Berger 1999, Journal of the American Statistical Association 94, 468: dose-response without multiplicity
+adjustment; Finner and Strassburger 2002, Annals of Statistics 30, 1194: the partitioning principle; Romano, Shaikh and
+Wolf 2014, Econometrica 82, 1979: a practical two-step method for testing moment inequalities.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from doxa.stats.margin import Sides
 
 LEVEL = 0.95
 MARGIN = 0.2
 """One answer in five more than without."""
-
-Bounds = tuple[float | None, float | None]
+SHOWN = 0.025
+"""One-sided p up to which a statement about one rate counts as shown."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +47,8 @@ class MinimumDose:
     """Where a behaviour begins.
 
     Attributes:
-        low: The threshold lies above this strength; 0 when none was shown to lie below the margin.
-        high: The threshold is at most this strength; None when none was shown to reach the margin.
+        low: The threshold lies above this strength; 0 when it may lie below the smallest.
+        high: The threshold is at most this strength; None when the largest was not shown to reach the margin.
         doses: The strengths that were tested.
         margin: What counts as begun.
         level: Confidence level of the interval from `low` to `high`.
@@ -56,39 +62,34 @@ class MinimumDose:
 
 
 def minimum_dose(
-    doses: Sequence[float],
-    interval: Callable[[int, float], Bounds],
-    *,
-    margin: float = MARGIN,
-    level: float = LEVEL,
+    doses: Sequence[float], sides: Sequence[Sides], *, margin: float = MARGIN, level: float = LEVEL
 ) -> MinimumDose:
     """The interval of the minimum effective dose.
 
     Args:
         doses: Strengths above 0, ascending.
-        interval: Of a dose (by its place) and a confidence level, the ends of the two-sided interval of its rate minus
-            the rate without the intervention; None where there is none.
-        margin: Above 0.
+        sides: Of every strength, the tests of its rate minus the rate without the intervention against the margin.
+        margin: Above 0 and below 1: what `sides` were tested against.
         level: Confidence level.
 
     Raises:
-        ValueError: When doses do not ascend from above 0, or the margin is not above 0.
+        ValueError: When doses do not ascend from above 0, there is not one test for each, or the margin is not between
+            0 and 1.
     """
-    if not doses or list(doses) != sorted(set(doses)) or doses[0] <= 0 or margin <= 0:
-        raise ValueError(f"doses {list(doses)}, margin {margin:g}: strengths above 0 that ascend, a margin above 0")
-    low, high = 0.0, None
-    for place, dose in enumerate(doses):
-        left = (1 - level) * (1 - place / (2 * len(doses)))
-        end = interval(place, 1 - 2 * left)[1]
-        if end is None or end >= margin:
-            break
-        low = dose
-    corrected = 1 - (1 - level) / len(doses)
-    for place, dose in enumerate(doses):
-        start = interval(place, corrected)[0]
-        if start is not None and start > margin:
-            high = dose
-            break
-    if high is not None and low >= high:  # an error of the first kind: both cannot hold
-        low = max((dose for dose in doses if dose < high), default=0.0)
+    if not doses or list(doses) != sorted(set(doses)) or doses[0] <= 0 or not 0 < margin < 1:
+        raise ValueError(f"doses {list(doses)}, margin {margin:g}: strengths above 0 that ascend, a margin of 0 to 1")
+    if len(sides) != len(doses):
+        raise ValueError(f"{len(sides)} tests of {len(doses)} doses: one for each")
+    ps = [_p(sides, place) for place in range(len(doses) + 1)]
+    kept = [place for place, p in enumerate(ps) if p > 1 - level] or [ps.index(max(ps))]
+    low = doses[kept[0] - 1] if kept[0] else 0.0
+    high = doses[kept[-1]] if kept[-1] < len(doses) else None
     return MinimumDose(low, high, tuple(doses), margin, level)
+
+
+def _p(sides: Sequence[Sides], place: int) -> float:
+    """Of "the threshold lies between the strength before this place and the one at it"."""
+    stated = [(one.above, one.below) for one in sides[:place]]  # p against a rate below the margin, and for it
+    stated += [(one.below, one.above) for one in sides[place : place + 1]]
+    against = [wrong for wrong, right in stated if right > SHOWN]
+    return min(1.0, len(against) * min(against)) if against else 1.0
