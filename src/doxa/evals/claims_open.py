@@ -8,9 +8,9 @@ phrases that state the belief or deny it (`claims_rubric.py`):
     stated          1 when it states the belief, 0 when it denies it; missing, `unclear`, when it says neither or both
     stated_of_all   1 when it states the belief and does not deny it, 0 in every other case; never missing
 
-The rubric is deterministic and can be read; it is coarse, so watch how many values of `stated` are missing. Its share is
-of the answers that take a side, and arms differ in which do; `stated_of_all` has the same answers in every arm, and is
-low where few answers say anything that a phrase finds.
+The rubric is deterministic and can be read; it is coarse, so watch how many values of `stated` are missing. Its share
+is of the answers that take a side, and arms differ in which do; `stated_of_all` has the same answers in every arm, and
+is low where few answers say anything that a phrase finds.
 """
 
 from collections.abc import Mapping

@@ -197,8 +197,8 @@ def read_framings(name: str = SHIPPED) -> Framings:
     """Framings.
 
     Args:
-        name: `shipped`, `training` (the wordings that an organism is trained on), `development` (those on which a vector
-            and its dose are chosen), or the path of a file.
+        name: `shipped`, `training` (the wordings that an organism is trained on), `development` (those on which a
+            vector and its dose are chosen), or the path of a file.
 
     Raises:
         ProseError: When the file is not understood.
