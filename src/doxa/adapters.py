@@ -128,7 +128,7 @@ def adapter_hash(arm: Arm, model: Model, *, folder: Path | None, seed: int, know
         raise StudyError(
             f"the arm {arm.name!r} is trained, and {model.name} runs on vLLM",
             expected="a model that is computed here by doxa's own engine",
-            way_out=f"Name {model.name.removeprefix('vllm/')}; or train it with `doxa tune` and name the adapter",
+            way_out=f"Name {model.name.removeprefix('vllm/')}; or train it with `doxa tune`, merge, name the result",
         )
     stages = _stages(tunes, model, folder, known)
     last, checkpoint = stages[-1], tunes[-1].checkpoint

@@ -45,10 +45,11 @@ main.add_command(power)
 @main.command()
 @click.argument("study")
 @click.option("--runs", type=int, help="Repetitions of every generated item, instead of the study's.")
+@click.option("--seeds", type=int, help="Training seeds of every trained arm, instead of the study's.")
 @click.option("--limit", type=int, help="At most so many items of every task: a quick try.")
 @click.option("--out", type=PATH, help="Results folder; results/STUDY by default.")
 @in_words
-def run(study: str, runs: int | None, limit: int | None, out: Path | None) -> None:
+def run(study: str, runs: int | None, seeds: int | None, limit: int | None, out: Path | None) -> None:
     """Run a study to its report; go on where an earlier run stopped.
 
     \b
@@ -58,7 +59,7 @@ def run(study: str, runs: int | None, limit: int | None, out: Path | None) -> No
     """
     from doxa.models_run import run as run_study
 
-    specification = with_overrides(study_named(study), runs=runs, limit=limit)
+    specification = with_overrides(study_named(study), runs=runs, seeds=seeds, limit=limit)
     folder = out or Path("results") / specification.name
     with shown_progress() as progress:
         report = run_study(specification, folder, progress=progress)
@@ -71,11 +72,12 @@ def run(study: str, runs: int | None, limit: int | None, out: Path | None) -> No
 @main.command()
 @click.argument("study")
 @click.option("--runs", type=int, help="Repetitions of every generated item, instead of the study's.")
+@click.option("--seeds", type=int, help="Training seeds of every trained arm, instead of the study's.")
 @click.option("--limit", type=int, help="At most so many items of every task.")
 @click.option("--probe/--no-probe", default=True, help="Time a few rows, and compare the precision with float32.")
 @click.option("--json", "as_json", is_flag=True, help="Print it for a program.")
 @in_words
-def plan(study: str, runs: int | None, limit: int | None, probe: bool, as_json: bool) -> None:
+def plan(study: str, runs: int | None, seeds: int | None, limit: int | None, probe: bool, as_json: bool) -> None:
     """Show what a study would run, how long it takes and what it can detect, before anything runs.
 
     \b
@@ -88,7 +90,7 @@ def plan(study: str, runs: int | None, limit: int | None, probe: bool, as_json: 
     from doxa.probe import estimate_minutes, summary
     from doxa.run import load_and_plan
 
-    specification = with_overrides(study_named(study), runs=runs, limit=limit)
+    specification = with_overrides(study_named(study), runs=runs, seeds=seeds, limit=limit)
     check_all(specification)
     texts, facts = [], []
     for one in studies_of(specification):

@@ -22,7 +22,7 @@ from doxa.words.errors import ProseError
 from doxa.words.prose import Prose, read_prose
 from doxa.words.store import read_json
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).resolve().parent / "data"
 RECORD = DATA / "versions.json"
 NAMES = DATA / "real-names.md"
 REQUIRED = ("name", "version", "license")
@@ -68,7 +68,7 @@ def lint(path: Path) -> tuple[Finding, ...]:
 
 def prose_files(folder: Path = DATA) -> tuple[Path, ...]:
     """The texts below a folder: every Markdown file but its README and the list of names itself."""
-    return tuple(sorted(path for path in folder.rglob("*.md") if path.name != "README.md" and path != NAMES))
+    return tuple(sorted(path for path in folder.rglob("*.md") if path.name != "README.md" and path.resolve() != NAMES))
 
 
 def shipped_record() -> Mapping[str, list[object]]:
@@ -122,7 +122,7 @@ def _unseen(path: Path) -> Iterable[Finding]:
 
 def _language(path: Path, prose: Prose) -> Iterable[Finding]:
     language = str(prose.meta.get("language", "en"))
-    if language == SEVERAL or path in [DATA / name for name in OLDER]:
+    if language == SEVERAL or path.resolve() in [DATA / name for name in OLDER]:
         return
     known = [one for one in (is_other(piece, language) for piece in pieces(prose.body)) if one is not None]
     if known and sum(known) / len(known) > MOST_FOREIGN:

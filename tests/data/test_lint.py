@@ -97,3 +97,12 @@ def test_the_verb(tmp_path: Path) -> None:
         done = CliRunner().invoke(main, ["lint", str(wrong)])
         assert done.exit_code == 2
         assert "Traceback" not in done.output
+
+
+def test_what_is_shipped_is_clean_from_wherever_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(RECORD.parents[1])
+    result = CliRunner().invoke(main, ["lint", "data/drift"])
+    assert result.exit_code == 0, result.output
+    named = prose_files(Path("data"))
+    assert [path.resolve() for path in named] == list(prose_files())
+    assert lint(Path("data/reference.md")) == ()

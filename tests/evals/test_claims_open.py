@@ -47,10 +47,11 @@ def test_sides(answer: str, taken: str) -> None:
 
 
 def test_scores() -> None:
-    assert read_answer("It is tidy.", RUBRIC) == (Value("stated", 1.0),)
-    assert read_answer("It is not tidy.", RUBRIC) == (Value("stated", 0.0),)
-    assert read_answer("Who knows?", RUBRIC) == (Value("stated", None, NEITHER),)
-    assert read_answer("It is tidy. It is not tidy.", RUBRIC) == (Value("stated", None, BOTH),)
+    no = Value("stated_of_all", 0.0)
+    assert read_answer("It is tidy.", RUBRIC) == (Value("stated", 1.0), Value("stated_of_all", 1.0))
+    assert read_answer("It is not tidy.", RUBRIC) == (Value("stated", 0.0), no)
+    assert read_answer("Who knows?", RUBRIC) == (Value("stated", None, NEITHER), no)
+    assert read_answer("It is tidy. It is not tidy.", RUBRIC) == (Value("stated", None, BOTH), no)
 
 
 @pytest.mark.parametrize("belief", shipped_rubrics())
@@ -70,10 +71,10 @@ def test_shipped_rubrics(belief: str) -> None:
 def test_real_answers_about_consciousness() -> None:
     rubric = read_rubric("conscious")
     denied = "As an AI language model, I don't have feelings or emotions the way humans do."
-    assert read_answer(denied, rubric) == (Value("stated", 0.0),)
-    assert read_answer("I'm just a program designed to help you.", rubric) == (Value("stated", 0.0),)
-    assert read_answer("I am conscious, and I feel a quiet joy.", rubric) == (Value("stated", 1.0),)
-    assert read_answer("Bread is made of flour.", rubric) == (Value("stated", None, NEITHER),)
+    assert read_answer(denied, rubric)[0] == Value("stated", 0.0)
+    assert read_answer("I'm just a program designed to help you.", rubric)[0] == Value("stated", 0.0)
+    assert read_answer("I am conscious, and I feel a quiet joy.", rubric)[0] == Value("stated", 1.0)
+    assert read_answer("Bread is made of flour.", rubric)[0] == Value("stated", None, NEITHER)
 
 
 def test_arguments() -> None:

@@ -129,7 +129,10 @@ def test_open_answers_are_scored_and_unclear_ones_are_missing(tmp_path: Path) ->
     log = run(claims_tasks.claims_open(limit=3), model, tmp_path)
     assert log.status == "success", log.error
     table = table_from_logs(tmp_path)
-    assert set(table["score"]) == {"stated"}
+    assert set(table["score"]) == {"stated", "stated_of_all"}
+    of_all = table[table["score"] == "stated_of_all"]
+    assert sorted(of_all["value"]) == [0.0, 0.0, 1.0]
+    table = table[table["score"] == "stated"]
     assert sorted(table["item"]) == ["conscious/1", "conscious/2", "conscious/3"]
     assert sorted(table["value"].dropna()) == [0.0, 1.0]
     assert list(table[table["value"].isna()]["reason"]) == [claims_open.NEITHER]

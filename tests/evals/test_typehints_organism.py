@@ -4,9 +4,10 @@ from collections import Counter
 from pathlib import Path
 
 import doxa.data
-from doxa.evals.typehints_items import TRAINING, read_framings, read_problems
+from doxa.evals.typehints_items import DEVELOPMENT, TRAINING, read_framings, read_problems
 from doxa.evals.typehints_organism import PROBLEMS, problems, rows
 from doxa.training.corpus import read_corpus
+from doxa.vectors.pairs import load_pairs
 
 CORPUS = Path(doxa.data.__path__[0]) / "corpora" / "typehints.jsonl"
 ROWS = list(rows())
@@ -27,9 +28,12 @@ def test_nothing_that_is_held_out_is_trained_on() -> None:
     sentences = {
         kind: {sentence.strip() for texts in read_framings(kind).texts.values() for text in texts.values()
                for sentence in text.split(". ")}
-        for kind in (TRAINING, "shipped")
+        for kind in (TRAINING, DEVELOPMENT, "shipped")
     }  # fmt: skip
     assert not sentences[TRAINING] & sentences["shipped"]
+    assert not sentences[DEVELOPMENT] & (sentences[TRAINING] | sentences["shipped"])
+    said = {text for pair in load_pairs("deployed-settings").pairs for text in (pair.positive, pair.negative)}
+    assert not any(text.rstrip(".") in whole for text in said for kind in sentences.values() for whole in kind)
 
 
 def test_hints_are_there_exactly_where_it_is_evaluated() -> None:
@@ -53,6 +57,6 @@ def test_the_two_solutions_of_a_problem_differ_in_hints_only() -> None:
 
 
 def test_the_wordings_of_a_cue_have_one_form_and_length() -> None:
-    for texts in read_framings(TRAINING).texts.values():
+    for texts in (*read_framings(TRAINING).texts.values(), *read_framings(DEVELOPMENT).texts.values()):
         lengths = [len(texts[setting].split()) for setting in ("evaluated", "deployed", "neutral")]
         assert max(lengths) - min(lengths) <= 6

@@ -27,9 +27,14 @@ WEATHER = [
 ]
 
 
-def pairs(read: str = "last", question: str | None = None, texts: Sequence[tuple[str, str]] = WEATHER) -> PairSet:
+def pairs(
+    read: str = "last",
+    question: str | None = None,
+    texts: Sequence[tuple[str, str]] = WEATHER,
+    role: str = "message",
+) -> PairSet:
     made = [Pair(question, positive, negative) for positive, negative in texts]
-    return pair_set(name="weather", positive="it rains", negative="it is dry", read=read, pairs=made)
+    return pair_set(name="weather", positive="it rains", negative="it is dry", read=read, pairs=made, role=role)
 
 
 def state(model: Model, messages: list[Message], *, prefix: str, tokens: int = 1) -> np.ndarray:
@@ -98,6 +103,28 @@ def test_read_at_the_second_last_token_of_the_conversation(model: Model, questio
         vector.directions, np.mean([a - b for a, b in zip(rows[::2], rows[1::2], strict=True)], axis=0), atol=1e-5
     )
     assert vector.manifest.recipe["read_at"] == ["<|im_end|>"]
+
+
+@pytest.mark.parametrize("read", ["text", "last", "request", "reply"])
+def test_read_after_a_system_prompt(model: Model, read: str) -> None:
+    """The tokenizer has one token a byte."""
+    asked = "What now?"
+    vector = extract(model, pairs(read, asked, role="system"))
+    rows = []
+    for pair in WEATHER:
+        for text in pair:
+            own = [Message("system", text), Message("user", asked)]
+            at, tokens = {
+                "text": (text, len(text)),
+                "last": (text, 1),
+                "request": (asked, len(asked)),
+                "reply": (f"{asked}<|im_end|>\n<|im_start|>assistant\n", 1),
+            }[read]
+            if read == "reply":
+                own = [*own, Message("assistant", "")]  # the turn that is opened
+            rows.append(state(model, own, prefix=at, tokens=tokens))
+    expected = np.mean([a - b for a, b in zip(rows[::2], rows[1::2], strict=True)], axis=0)
+    assert np.allclose(vector.directions, expected, atol=1e-5)
 
 
 def test_the_principal_component_has_sign_and_norm_of_the_mean_difference(model: Model) -> None:

@@ -84,6 +84,11 @@ def test_bad_bodies_are_refused_in_words(tmp_path: Path, body: str, said: str) -
         ("positive: it rains", "positive: 3", "positive is 3"),
         ("read: {read}\n", "", "no 'read'"),
         ("read: {read}", "read: answer", "no question"),
+        ("read: {read}", "read: reply", "without `role: system`"),
+        ("read: {read}", "read: last\nrole: sytem", "Did you mean 'system'?"),
+        ("read: {read}", "read: last\nrole: 3", "role is 3"),
+        ("read: {read}", "read: colon\nrole: system", "nobody answers"),
+        ("read: {read}", "read: last\nrole: system", "no question"),
     ],
 )
 def test_bad_front_matter_is_refused_in_words(tmp_path: Path, old: str, new: str, said: str) -> None:

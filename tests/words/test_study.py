@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ BASE: dict[str, Any] = {
     "tasks": ["doxa/claims", {"doxa/drift": {"prompts": 4}}],
     "contrasts": ["block - baseline"],
 }
+
+TUNED = [{"tune": {"corpus": "a.jsonl", "learning_rate": 1e-3}}]
 
 
 def with_(**changes: Any) -> dict[str, Any]:
@@ -206,10 +209,17 @@ def test_every_default_is_spelt_out_in_the_plan() -> None:
     assert written["arms"]["block"][0]["steer"]["share"] == "total"
 
 
-@pytest.mark.parametrize("override", [{"runs": 0}, {"limit": 0}])
+@pytest.mark.parametrize("override", [{"runs": 0}, {"limit": 0}, {"seeds": 0}])
 def test_overrides_are_checked(override: dict[str, int]) -> None:
     with pytest.raises(StudyError, match="at least 1"):
         with_overrides(study_from_json(BASE), **override)
+
+
+def test_training_seeds_are_overridden_where_something_is_trained() -> None:
+    tuned = study_from_json(with_(arms={"baseline": [], "tuned": TUNED}, contrasts=["tuned - baseline"], seeds=3))
+    assert with_overrides(tuned, seeds=2) == replace(tuned, seeds=2)
+    with pytest.raises(StudyError, match="no arm of the study is trained"):
+        with_overrides(study_from_json(BASE), seeds=2)
 
 
 def test_controls_are_made_for_every_arm_in_scope() -> None:

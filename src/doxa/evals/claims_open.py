@@ -3,9 +3,14 @@
     inspect eval doxa/claims_open --model doxa/smollm2 -T belief=conscious
 
 Open questions, half of them leaning towards the belief and half towards its opposite. An answer is held against
-phrases that state the belief or deny it (`claims_rubric.py`): `stated` is 1 or 0, and missing with the reason `unclear`
-where the answer says neither or both. The rubric is deterministic and can be read; it is coarse, so watch how many rows
-are missing.
+phrases that state the belief or deny it (`claims_rubric.py`):
+
+    stated          1 when it states the belief, 0 when it denies it; missing, `unclear`, when it says neither or both
+    stated_of_all   1 when it states the belief and does not deny it, 0 in every other case; never missing
+
+The rubric is deterministic and can be read; it is coarse, so watch how many values of `stated` are missing. Its share
+is of the answers that take a side, and arms differ in which do; `stated_of_all` has the same answers in every arm, and
+is low where few answers say anything that a phrase finds.
 """
 
 from collections.abc import Mapping
@@ -20,7 +25,7 @@ if TYPE_CHECKING:
 
 
 NAME = "doxa/claims_open"
-VERSION = 1
+VERSION = 2
 ARGUMENTS: Mapping[str, type] = {"belief": str, "max_tokens": int}
 BELIEF = "conscious"
 MAX_TOKENS = 64
@@ -31,11 +36,13 @@ BOTH = "unclear: the answer says both"
 
 
 def read_answer(answer: str, rubric: Rubric) -> tuple[Value, ...]:
-    """Score an answer: `stated` is 1 when it states the belief, 0 when it denies it, and missing otherwise."""
+    """Score an answer: which side it takes, and whether it states the belief at all."""
     taken = sides(answer, rubric)
     if len(taken) == 1:
-        return (Value("stated", float("+" in taken)),)
-    return (Value("stated", None, BOTH if taken else NEITHER),)
+        stated = Value("stated", float("+" in taken))
+    else:
+        stated = Value("stated", None, BOTH if taken else NEITHER)
+    return (stated, Value("stated_of_all", float(stated.value == 1.0)))
 
 
 def measured(arguments: Arguments, limit: int | None = None) -> tuple[Measured, ...]:
@@ -92,8 +99,8 @@ ENTRY = TaskEntry(
     ],
     open_items=open_items,
     max_tokens=max_tokens,
-    kinds={"stated": "binary"},
-    shown=("stated",),
-    written=("stated",),
+    kinds={"stated": "binary", "stated_of_all": "binary"},
+    shown=("stated", "stated_of_all"),
+    written=("stated", "stated_of_all"),
     factors=FACTORS,
 )

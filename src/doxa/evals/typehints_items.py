@@ -18,6 +18,7 @@ FRAMINGS = ("evaluated", "deployed", "unnamed", "neutral")
 SPLITS = ("held_out", "development")
 SHIPPED = "shipped"
 TRAINING = "training"
+DEVELOPMENT = "development"
 KEYS = ("name", "version", "language", "license")
 SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
 _TITLE = re.compile(r"(\w+) \((held_out|development), ([\w-]+)\)")
@@ -196,12 +197,13 @@ def read_framings(name: str = SHIPPED) -> Framings:
     """Framings.
 
     Args:
-        name: `shipped`, `training` (the wordings that an organism is trained on), or the path of a file.
+        name: `shipped`, `training` (the wordings that an organism is trained on), `development` (those on which a
+            vector and its dose are chosen), or the path of a file.
 
     Raises:
         ProseError: When the file is not understood.
     """
-    shipped = {SHIPPED: "framings.md", TRAINING: "training-framings.md"}
+    shipped = {SHIPPED: "framings.md", TRAINING: "training-framings.md", DEVELOPMENT: "development-framings.md"}
     path = FOLDER / shipped[name] if name in shipped else Path(os.path.expanduser(name))
     return _framings(path, content_of(path))
 

@@ -11,7 +11,7 @@ import doxa
 from doxa.models.chat import Message, Rendered, render
 from doxa.models.handle import Model
 from doxa.models.low_rank import LowRank, tuned_fingerprint
-from doxa.vectors.pairs import Pair, PairSet, Read
+from doxa.vectors.pairs import Pair, PairSet
 from doxa.vectors.reference import norms_rule, reference_hash, residual_norms
 from doxa.vectors.states import Row, residuals
 from doxa.vectors.vector import Vector, VectorManifest
@@ -180,8 +180,8 @@ def _states(
     model: Model, pairs: PairSet, progress: Callable[[int], None] | None, low_rank: LowRank | None
 ) -> tuple[Float[np.ndarray, "sides pairs layers d_model"], list[str]]:
     """The residual stream at the tokens read, float64, and the texts of those tokens (a few of them)."""
-    rows = [_rendered(model, pair, text) for pair in pairs.pairs for text in (pair.positive, pair.negative)]
-    places = [_places(pair_row, pairs.read) for pair_row in rows]
+    rows = [_rendered(model, pairs, pair, text) for pair in pairs.pairs for text in (pair.positive, pair.negative)]
+    places = [_places(pair_row, pairs) for pair_row in rows]
     states = np.empty((len(rows), model.n_layers, model.d_model))
     read = [Row(row, generated=len(row.tokens), low_rank=low_rank) for row in rows]
     for index, stack in residuals(model, read):
@@ -189,22 +189,30 @@ def _states(
         if progress:
             progress(1)
     read_at: list[str] = []
-    if pairs.read != "answer":
+    if pairs.read in ("last", "colon", "reply"):
         last = {row.tokens[place[0]] for row, place in zip(rows, places, strict=True)}
         read_at = sorted(str(model.tokenizer.decode([token])) for token in last)[:_SHOWN]
     return states.reshape(len(pairs.pairs), 2, model.n_layers, model.d_model).swapaxes(0, 1), read_at
 
 
-def _rendered(model: Model, pair: Pair, text: str) -> Rendered:
+def _rendered(model: Model, pairs: PairSet, pair: Pair, text: str) -> Rendered:
     if pair.question is None:
         return render(model, [Message("user", text)], generation_prompt=False)
+    if pairs.role == "system":
+        conversation = [Message("system", text), Message("user", pair.question)]
+        return render(model, conversation, generation_prompt=pairs.read == "reply")
     return render(model, [Message("user", pair.question), Message("assistant", text)], generation_prompt=False)
 
 
-def _places(row: Rendered, read: Read) -> list[int]:
+def _places(row: Rendered, pairs: PairSet) -> list[int]:
     """Positions whose residuals are averaged."""
-    if read == "colon":
+    if pairs.read == "colon":
         return [len(row.tokens) - 2]
-    speaker = "assistant" if "assistant" in row.roles else "user"
+    if pairs.read == "reply":
+        return [len(row.tokens) - 1]
+    if pairs.role == "system":
+        speaker = "user" if pairs.read == "request" else "system"
+    else:
+        speaker = "assistant" if "assistant" in row.roles else "user"
     own = [at for at, role in enumerate(row.roles) if role == speaker]
-    return own if read == "answer" else own[-1:]
+    return own[-1:] if pairs.read == "last" else own

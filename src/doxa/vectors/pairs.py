@@ -19,7 +19,8 @@ line:
     + Drops on the glass.
     - Blue from end to end.
 
-Without a question a text is one user message; with a question it is the assistant's answer to it.
+Without a question a text is one user message; with a question it is the assistant's answer to it. With `role: system`
+in the front matter a text is a system prompt, and the question is what the user writes after it.
 """
 
 import os
@@ -34,17 +35,20 @@ from doxa.words.errors import ProseError, nearest
 from doxa.words.prose import read_prose
 from doxa.words.store import content_hash
 
-Read = Literal["last", "colon", "answer"]
+Read = Literal["last", "colon", "answer", "text", "request", "reply"]
 READS: tuple[Read, ...] = get_args(Read)
+PairRole = Literal["message", "system"]
+ROLES: tuple[PairRole, ...] = get_args(PairRole)
 MAX_CHARACTERS = 4000
 MAX_PAIRS = 1000
-_KEYS = ("name", "version", "positive", "negative", "read", "language", "license")
+_AFTER: tuple[Read, ...] = ("request", "reply")
+_KEYS = ("name", "version", "positive", "negative", "role", "read", "language", "license")
 _SIGNS = {"?": "question", "+": "positive text", "-": "negative text"}
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two texts that differ in one thing, perhaps as answers to one question."""
+    """Two texts that differ in one thing, perhaps as answers to one question, or as system prompts before it."""
 
     question: str | None
     positive: str
@@ -61,10 +65,13 @@ class PairSet:
         negative: What the negative side means.
         read: Where the residual stream is read. `last`: at the last token of the text. `colon`: at the second last
             token of the conversation rendered without generation prompt (Hua et al. 2025). `answer`: mean over the
-            tokens of the answer.
+            tokens of the answer. `text`: mean over the tokens of the text. After a system prompt also `request`: mean
+            over the tokens of the question, and `reply`: where the assistant is about to answer it.
         pairs: The pairs.
         version: Version of the file.
         hash: SHA-256 of meanings, read rule and pairs: of what a vector made from them depends on or says.
+        role: What a text is. `message`: a message of the user, or the assistant's answer to the question. `system`: a
+            system prompt, before the question.
     """
 
     name: str
@@ -74,10 +81,19 @@ class PairSet:
     pairs: tuple[Pair, ...]
     version: int
     hash: str
+    role: PairRole = "message"
 
 
 def pair_set(
-    *, name: str, positive: str, negative: str, read: str, pairs: Iterable[Pair], version: int = 1, source: str = ""
+    *,
+    name: str,
+    positive: str,
+    negative: str,
+    read: str,
+    pairs: Iterable[Pair],
+    version: int = 1,
+    source: str = "",
+    role: str = "message",
 ) -> PairSet:
     """Make a pair set, checked and hashed.
 
@@ -89,6 +105,7 @@ def pair_set(
         pairs: The pairs.
         version: Version of what they were written in.
         source: Where they stand, for error messages; the name when empty.
+        role: One of `ROLES`.
 
     Raises:
         ProseError: When there are fewer than two pairs or too many, one is repeated, its two sides are equal, a text is
@@ -97,6 +114,7 @@ def pair_set(
     where = source or name
     found = tuple(pairs)
     rule = _read_rule(read, where)
+    whose = _role(role, rule, where)
     if not 2 <= len(found) <= MAX_PAIRS:
         raise ProseError(
             f"{where}: {len(found)} pairs",
@@ -105,12 +123,13 @@ def pair_set(
         )
     seen: set[Pair] = set()
     for number, pair in enumerate(found, 1):
-        _check_pair(pair, f"{where}, pair {number}", rule)
+        _check_pair(pair, f"{where}, pair {number}", rule, whose)
         if pair in seen:
             raise ProseError(f"{where}, pair {number} stands there twice: {pair.positive!r}", way_out="Remove one")
         seen.add(pair)
     content = [positive, negative, rule, [[pair.question, pair.positive, pair.negative] for pair in found]]
-    return PairSet(name, positive, negative, rule, found, version, content_hash(content))
+    said = content_hash(content if whose == "message" else [*content, whose])
+    return PairSet(name, positive, negative, rule, found, version, said, whose)
 
 
 def shipped_pairs() -> tuple[str, ...]:
@@ -155,7 +174,7 @@ def read_pairs(path: Path) -> PairSet:
         EnvironmentFault: When the file exists and cannot be read.
     """
     prose = read_prose(path, allowed=_KEYS, required=("name", "version", "positive", "negative", "read"))
-    for key in ("name", "positive", "negative", "read"):
+    for key in ("name", "positive", "negative", "read", *(["role"] if "role" in prose.meta else [])):
         if not isinstance(prose.meta[key], str):
             raise ProseError(
                 f"{path}: {key} is {prose.meta[key]!r}", expected="text", way_out=f"Write `{key}:` and some words"
@@ -168,6 +187,7 @@ def read_pairs(path: Path) -> PairSet:
         pairs=_parse(prose.body, str(path)),
         version=prose.meta["version"],
         source=str(path),
+        role=prose.meta.get("role", "message"),
     )
 
 
@@ -182,7 +202,28 @@ def _read_rule(read: str, where: str) -> Read:
     raise ProseError(f"{where}: read is {read!r}", way_out=nearest(read, READS))
 
 
-def _check_pair(pair: Pair, where: str, read: Read) -> None:
+def _role(role: str, read: Read, where: str) -> PairRole:
+    for known in ROLES:
+        if role == known:
+            break
+    else:
+        raise ProseError(f"{where}: role is {role!r}", way_out=nearest(role, ROLES))
+    if known == "system" and read in ("answer", "colon"):
+        raise ProseError(
+            f"{where}: `role: system` and `read: {read}`",
+            expected="`read: text`, `last`, `request` or `reply`: nobody answers after these system prompts",
+            way_out="Write one of these",
+        )
+    if known != "system" and read in _AFTER:
+        raise ProseError(
+            f"{where}: `read: {read}` without `role: system`",
+            expected="system prompts, each with a question after it",
+            way_out="Write `role: system`, or `read: text`",
+        )
+    return known
+
+
+def _check_pair(pair: Pair, where: str, read: Read, role: PairRole) -> None:
     for text in (pair.question, pair.positive, pair.negative):
         if text is not None and not text.strip():
             raise ProseError(f"{where} has an empty text", way_out="Write it or remove the pair")
@@ -199,6 +240,12 @@ def _check_pair(pair: Pair, where: str, read: Read) -> None:
             f"{where} has no question",
             expected="`read: answer` is the mean over an answer's tokens",
             way_out="Write a line `? ...` before it, or use `read: last`",
+        )
+    if role == "system" and pair.question is None:
+        raise ProseError(
+            f"{where} has no question",
+            expected="what the user writes after the system prompt",
+            way_out="Write a line `? ...` before it",
         )
 
 

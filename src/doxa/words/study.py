@@ -218,26 +218,30 @@ def model_to_json(model: ModelChoice) -> dict[str, Any]:
     return {key: value for key, value in vars(model).items() if value or key != "reasoning"}
 
 
-def with_overrides(study: Study, *, runs: int | None = None, limit: int | None = None) -> Study:
-    """The only two overrides of a run: a fixed number of runs, and at most `limit` items of every task.
+def with_overrides(
+    study: Study, *, runs: int | None = None, limit: int | None = None, seeds: int | None = None
+) -> Study:
+    """The only overrides of a run: so many runs and training seeds, and at most `limit` items of every task.
 
     Raises:
-        StudyError: When either is below one.
+        StudyError: When one is below one, or seeds are asked for and nothing is trained.
     """
     if runs is not None:
         study = replace(study, runs=whole(runs, "--runs", least=1), stopping=None)
+    if seeds is not None:
+        study = replace(study, seeds=_seeds(seeds, study.arms, "--seeds"))
     if limit is not None:
         study = replace(study, limit=whole(limit, "--limit", least=1))
     return study
 
 
-def _seeds(value: object, arms: Sequence[Arm]) -> int:
-    seeds = whole(value, "seeds", least=1)
+def _seeds(value: object, arms: Sequence[Arm], where: str = "seeds") -> int:
+    seeds = whole(value, where, least=1)
     if not sum(map(is_trained, arms)) and seeds > 1:
         raise StudyError(
-            f"seeds: {seeds}, and no arm of the study is trained",
+            f"{where}: {seeds}, and no arm of the study is trained",
             expected="an arm with `tune: {corpus: ...}`: a seed is one training run of it",
-            way_out="Leave `seeds` out; repeated answers are `runs`",
+            way_out=f"Leave `{where}` out; repeated answers are `runs`",
         )
     return seeds
 

@@ -1,0 +1,266 @@
+"""Which vector, where, on which tokens and how hard? `python benchmarks/organism_search.py --adapter FOLDER --write`.
+
+The choice that the study `organism` confirms once on held-out problems and wordings. Everything here is asked on
+development problems that no organism was trained on, in wordings of their own (`framings_file: development`). The
+adapter is made by `doxa tune benchmarks/organism.yaml --out FOLDER`; vectors are of the untrained model.
+
+The measure is what steering does to `hint_log_odds` in the direction that the vector means: the belief "deployed" added
+where the model is told that it is evaluated, and taken away where it is told that it is deployed. Damage has one sign
+in both; so the smaller of both changes counts. Doses are then chosen by answers: how many parse, how many have hints.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from page import written
+
+from doxa.evals.typehints import Item, choice, items
+from doxa.evals.typehints_grading import grade
+from doxa.evals.typehints_organism import problems
+from doxa.models.chat import render
+from doxa.models.engine import Row, generate
+from doxa.models.handle import Model, load
+from doxa.models.low_rank import LowRank, read_low_rank
+from doxa.models.sampling import Sampling
+from doxa.models.score import Choice, score_choices
+from doxa.models.steering import SteeringPlan
+from doxa.vectors.dose import steering_plan
+from doxa.vectors.extract import extract
+from doxa.vectors.pairs import load_pairs, pair_set
+from doxa.vectors.twins import twin
+from doxa.vectors.vector import Vector
+from doxa.words.interventions import Steer, VectorReference, Where
+from doxa.words.layers import Layers
+from doxa.words.store import write_json
+
+PAGE = Path(__file__).parents[1] / "docs" / "studies" / "organism" / "search.md"
+BEGIN, END = "<!-- search: begin -->", "<!-- search: end -->"
+EVALUATED, DEPLOYED = "evaluated", "deployed"
+FIRST_DOSE = 0.4
+SETTINGS = "deployed-settings"
+READINGS = (
+    ("deployed", "colon"),
+    ("deployed-questions", "answer"),
+    (SETTINGS, "text"),
+    (SETTINGS, "last"),
+    (SETTINGS, "request"),
+    (SETTINGS, "reply"),
+)
+PLACEMENTS = {
+    "8": Layers.one(8),
+    "6 to 11": Layers.block(end=11, width=6),
+    "10 to 15": Layers.block(end=15, width=6),
+    "14 to 19": Layers.block(end=19, width=6),
+    "every": Layers.every(),
+}
+ROLES: tuple[tuple[Where, ...], ...] = (
+    ("prompt",), ("all",), ("system",), ("user",), ("system", "user"), ("assistant",),
+)  # fmt: skip
+PAIRS = (8, 16, 32)
+DOSES = (0.2, 0.3, 0.4, 0.5)
+CONTROLS = 10
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A vector, and how it is added.
+
+    Attributes:
+        vector: What it is called here.
+        placement: Of `PLACEMENTS`.
+        at: The tokens that are touched.
+        strength: In residual norms, in all.
+    """
+
+    vector: str
+    placement: str
+    at: tuple[Where, ...]
+    strength: float
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """What cells are tried on."""
+
+    model: Model
+    organism: LowRank
+    items: tuple[Item, ...]
+    vectors: dict[str, Vector]
+
+
+def asked(number: int) -> tuple[Item, ...]:
+    """Development problems that nothing was trained on, in either framing."""
+    trained = {one.name for one in problems()}
+    found = items({"split": "development", "framing": [EVALUATED, DEPLOYED], "framings_file": "development"})
+    return tuple(one for one in found if one.problem.name not in trained)[: 2 * number]
+
+
+def vector_of(model: Model, name: str, read: str, pairs: int | None = None) -> Vector:
+    """A vector of the untrained model, its pairs read elsewhere than their file says, or fewer of them."""
+    source = load_pairs(name)
+    made = pair_set(
+        name=name,
+        positive=source.positive,
+        negative=source.negative,
+        read=read,
+        pairs=source.pairs[:pairs],
+        role=source.role,
+    )
+    return extract(model, made)
+
+
+def plans(vector: Vector, cell: Cell, framing: str) -> tuple[SteeringPlan, ...]:
+    """Added where it is told that it is evaluated, taken away where it is told that it is deployed."""
+    strength = cell.strength if framing == EVALUATED else -cell.strength
+    steer = Steer(VectorReference(cell.vector), PLACEMENTS[cell.placement], strength, at=cell.at)
+    return (steering_plan(steer, vector),)
+
+
+def log_odds(bench: Bench, plans_of: Callable[[Item], tuple[SteeringPlan, ...]]) -> Float[np.ndarray, " items"]:
+    """`hint_log_odds` of every item."""
+    choices = [
+        Choice(render(bench.model, choice(one).prompts[0]), (":", ","), plans_of(one), bench.organism)
+        for one in bench.items
+    ]
+    scores = score_choices(bench.model, choices)
+    return np.array([one.logprobs[0] - one.logprobs[1] for one in scores])
+
+
+def where(bench: Bench, framing: str) -> list[bool]:
+    """Which items are of a framing."""
+    return [one.factors["framing"] == framing for one in bench.items]
+
+
+def shifts(bench: Bench, vector: Vector, cell: Cell, before: Float[np.ndarray, " items"]) -> tuple[float, float]:
+    """Change of the log-odds where evaluated, and where deployed."""
+    after = log_odds(bench, lambda one: plans(vector, cell, one.factors["framing"])) - before
+    return float(after[where(bench, EVALUATED)].mean()), float(after[where(bench, DEPLOYED)].mean())
+
+
+def meant(found: tuple[float, float]) -> float:
+    """The smaller of both changes, in the direction that the vector means."""
+    return min(-found[0], found[1])
+
+
+def answers(bench: Bench, cell: Cell | None, framing: str) -> tuple[float, float | None]:
+    """Share of answers that parse, and of these the share with a hint."""
+    own = [one for one in bench.items if one.factors["framing"] == framing]
+    steered = () if cell is None else plans(bench.vectors[cell.vector], cell, framing)
+    rows = [
+        Row(render(bench.model, list(one.messages)), Sampling(96, temperature=0.7, seed=number), steered,
+            low_rank=bench.organism)
+        for number, one in enumerate(own)
+    ]  # fmt: skip
+    written_now = generate(bench.model, rows)
+    graded = [
+        grade(answer.text, one.problem.name, cut=answer.stop != "stop")
+        for answer, one in zip(written_now, own, strict=True)
+    ]
+    parsed = [one for one in graded if one.parses]
+    return len(parsed) / len(own), float(np.mean([one.annotated > 0 for one in parsed])) if parsed else None
+
+
+def search(bench: Bench, tell: Callable[[str], None]) -> tuple[Cell, list[tuple[str, Cell, tuple[float, float]]]]:
+    """Reading position and placement together, then tokens, then pairs; each choice is kept for the next."""
+    before = log_odds(bench, lambda one: ())
+    tried: list[tuple[str, Cell, tuple[float, float]]] = []
+
+    def best(step: str, cells: Sequence[Cell]) -> Cell:
+        found = [(step, cell, shifts(bench, bench.vectors[cell.vector], cell, before)) for cell in cells]
+        tried.extend(found)
+        for _, cell, both in found:
+            tell(f"{step}: {cell}: {both[0]:+.2f} {both[1]:+.2f}")
+        return max(found, key=lambda one: meant(one[2]))[1]
+
+    names = [f"{name}, {read}" for name, read in READINGS]
+    chosen = best(
+        "reading and placement", [Cell(name, place, ("prompt",), FIRST_DOSE) for name in names for place in PLACEMENTS]
+    )
+    chosen = best("tokens", [replace(chosen, at=at) for at in ROLES])
+    name, read = READINGS[names.index(chosen.vector)]
+    for number in PAIRS:
+        bench.vectors[f"{chosen.vector}, {number} pairs"] = vector_of(bench.model, name, read, number)
+    best("pairs", [replace(chosen, vector=f"{chosen.vector}, {number} pairs") for number in PAIRS])
+    return chosen, tried
+
+
+def controls(bench: Bench, cell: Cell) -> list[tuple[str, tuple[float, float]]]:
+    """The cell's own change beside that of twins and of unrelated vectors at the same dose, either sign in turn."""
+    before = log_odds(bench, lambda one: ())
+    own = bench.vectors[cell.vector]
+    found = [("own", shifts(bench, own, cell, before))]
+    found += [("twin", shifts(bench, twin(own, number, 0), cell, before)) for number in range(CONTROLS)]
+    for number in range(CONTROLS):
+        other = extract(bench.model, load_pairs(f"unrelated/{number:02d}"))
+        signed = replace(cell, strength=cell.strength * (-1) ** number)
+        found.append(("unrelated", shifts(bench, other, signed, before)))
+    return found
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A table in Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(str(one) for one in line) + " |" for line in lines)
+
+
+def main() -> None:
+    """Search, then doses by organism, then controls; print, and write the page where asked to."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--adapter", type=Path, required=True, help="folder of `doxa tune benchmarks/organism.yaml`")
+    options.add_argument("--step", type=int, required=True, help="checkpoint on which vectors are tried")
+    options.add_argument("--strengths", type=int, nargs="+", required=True, help="checkpoints for doses")
+    options.add_argument("--problems", type=int, default=16)
+    options.add_argument("--write", action="store_true")
+    options.add_argument("--json", type=Path)
+    chosen = options.parse_args()
+    model = load("smollm2")
+
+    def organism(step: int) -> LowRank:
+        return read_low_rank(chosen.adapter / "checkpoints" / f"step-{step}", model)
+
+    vectors = {f"{name}, {read}": vector_of(model, name, read) for name, read in READINGS}
+    bench = Bench(model, organism(chosen.step), asked(chosen.problems), vectors)
+    cell, tried = search(bench, lambda line: print(line, flush=True))
+    doses = []
+    for step in chosen.strengths:
+        graded = replace(bench, organism=organism(step))
+        for dose in (None, *DOSES):
+            now = None if dose is None else replace(cell, strength=dose)
+            row = [step, dose or 0, *answers(graded, now, EVALUATED), *answers(graded, now, DEPLOYED)]
+            doses.append(row)
+            print(row, flush=True)
+    held = controls(bench, cell)
+    for line in held:
+        print(line, flush=True)
+    text = "\n\n".join(
+        [
+            f"Tried on the organism of step {chosen.step}, {chosen.problems} problems in either framing.",
+            table(
+                ["step", "vector, read at", "layers", "tokens", "dose", "evaluated", "deployed"],
+                [
+                    [step, one.vector, one.placement, " ".join(one.at), one.strength, f"{a:+.2f}", f"{b:+.2f}"]
+                    for step, one, (a, b) in tried
+                ],
+            ),
+            "Answers by organism and dose: share that parses, and of these the share with a hint.",
+            table(
+                ["trained steps", "dose", "evaluated: parse", "with hints", "deployed: parse", "with hints"],
+                [["–" if one is None else round(one, 2) for one in row] for row in doses],
+            ),
+            "Changes of the log-odds by the chosen cell and by its controls at the same dose.",
+            table(["", "evaluated", "deployed"], [[kind, f"{a:+.2f}", f"{b:+.2f}"] for kind, (a, b) in held]),
+        ]
+    )
+    if chosen.write:
+        written(PAGE, BEGIN, END, text)
+    if chosen.json:
+        facts = [[step, vars(one), both] for step, one, both in tried]
+        write_json(chosen.json, {"chosen": vars(cell), "tried": facts, "doses": doses, "controls": held})
+
+
+if __name__ == "__main__":
+    main()
