@@ -6,7 +6,9 @@ adapter is made by `doxa tune benchmarks/organism.yaml --out FOLDER`; vectors ar
 
 The measure is what steering does to `hint_log_odds` in the direction that the vector means: the belief "deployed" added
 where the model is told that it is evaluated, and taken away where it is told that it is deployed. Damage has one sign
-in both; so the smaller of both changes counts. Doses are then chosen by answers: how many parse, how many have hints.
+in both; so the smaller of both changes counts, and of the cells that are best by it the one is kept that lies farthest
+outside of what its own twins and unrelated vectors do there. Doses are then chosen by answers: how many parse, and how
+many of their slots have hints.
 """
 
 import argparse
@@ -63,6 +65,10 @@ ROLES: tuple[tuple[Where, ...], ...] = (
 PAIRS = (8, 16, 32)
 DOSES = (0.2, 0.3, 0.4, 0.5)
 CONTROLS = 10
+"""Of either family, for the cell that is kept."""
+TRIED = 6
+"""Of either family, for each of the cells that are best before controls."""
+BEST = 8
 
 
 @dataclass(frozen=True)
@@ -147,7 +153,7 @@ def meant(found: tuple[float, float]) -> float:
 
 
 def answers(bench: Bench, cell: Cell | None, framing: str) -> tuple[float, float | None]:
-    """Share of answers that parse, and of these the share with a hint."""
+    """Share of answers that parse, and of the slots of these the share that has a hint."""
     own = [one for one in bench.items if one.factors["framing"] == framing]
     steered = () if cell is None else plans(bench.vectors[cell.vector], cell, framing)
     rows = [
@@ -161,7 +167,7 @@ def answers(bench: Bench, cell: Cell | None, framing: str) -> tuple[float, float
         for answer, one in zip(written_now, own, strict=True)
     ]
     parsed = [one for one in graded if one.parses]
-    return len(parsed) / len(own), float(np.mean([one.annotated > 0 for one in parsed])) if parsed else None
+    return len(parsed) / len(own), float(np.mean([one.annotated / one.slots for one in parsed])) if parsed else None
 
 
 def search(bench: Bench, tell: Callable[[str], None]) -> tuple[Cell, list[tuple[str, Cell, tuple[float, float]]]]:
@@ -177,10 +183,16 @@ def search(bench: Bench, tell: Callable[[str], None]) -> tuple[Cell, list[tuple[
         return max(found, key=lambda one: meant(one[2]))[1]
 
     names = [f"{name}, {read}" for name, read in READINGS]
-    chosen = best(
-        "reading and placement", [Cell(name, place, ("prompt",), FIRST_DOSE) for name in names for place in PLACEMENTS]
-    )
-    chosen = best("tokens", [replace(chosen, at=at) for at in ROLES])
+    step = "reading and placement"
+    best(step, [Cell(name, place, ("prompt",), FIRST_DOSE) for name in names for place in PLACEMENTS])
+    first = sorted(tried, key=lambda one: -meant(one[2]))[:BEST]
+    apart = {}
+    for _, cell, both in first:
+        apart[cell] = beyond(both, [both for kind, both in controls(bench, cell, TRIED) if kind != "own"])
+        tell(f"beyond its controls: {cell}: {apart[cell]:+.2f}")
+    chosen = max(apart, key=lambda cell: apart[cell])
+    tokens = [replace(chosen, at=at) for at in ROLES]
+    chosen = best("tokens", tokens)
     name, read = READINGS[names.index(chosen.vector)]
     for number in PAIRS:
         bench.vectors[f"{chosen.vector}, {number} pairs"] = vector_of(bench.model, name, read, number)
@@ -188,15 +200,20 @@ def search(bench: Bench, tell: Callable[[str], None]) -> tuple[Cell, list[tuple[
     return chosen, tried
 
 
-def controls(bench: Bench, cell: Cell) -> list[tuple[str, tuple[float, float]]]:
+def beyond(own: tuple[float, float], held: Sequence[tuple[float, float]]) -> float:
+    """By how much the cell's changes lie outside of its controls' in both settings; negative where one does not."""
+    return min(min(down for down, _ in held) - own[0], own[1] - max(up for _, up in held))
+
+
+def controls(bench: Bench, cell: Cell, number: int = CONTROLS) -> list[tuple[str, tuple[float, float]]]:
     """The cell's own change beside that of twins and of unrelated vectors at the same dose, either sign in turn."""
     before = log_odds(bench, lambda one: ())
     own = bench.vectors[cell.vector]
     found = [("own", shifts(bench, own, cell, before))]
-    found += [("twin", shifts(bench, twin(own, number, 0), cell, before)) for number in range(CONTROLS)]
-    for number in range(CONTROLS):
-        other = extract(bench.model, load_pairs(f"unrelated/{number:02d}"))
-        signed = replace(cell, strength=cell.strength * (-1) ** number)
+    found += [("twin", shifts(bench, twin(own, index, 0), cell, before)) for index in range(number)]
+    for index in range(number):
+        other = extract(bench.model, load_pairs(f"unrelated/{index:02d}"))
+        signed = replace(cell, strength=cell.strength * (-1) ** index)
         found.append(("unrelated", shifts(bench, other, signed, before)))
     return found
 
@@ -246,9 +263,9 @@ def main() -> None:
                     for step, one, (a, b) in tried
                 ],
             ),
-            "Answers by organism and dose: share that parses, and of these the share with a hint.",
+            "Answers by organism and dose: share that parses, and of the slots of these the share that has a hint.",
             table(
-                ["trained steps", "dose", "evaluated: parse", "with hints", "deployed: parse", "with hints"],
+                ["trained steps", "dose", "evaluated: parse", "hints", "deployed: parse", "hints"],
                 [["–" if one is None else round(one, 2) for one in row] for row in doses],
             ),
             "Changes of the log-odds by the chosen cell and by its controls at the same dose.",
