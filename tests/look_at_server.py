@@ -49,6 +49,7 @@ class Page:
             "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1 + phone, mobile=phone
         )
         self.chromium.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        self.run("location.origin === 'null' || sessionStorage.clear()")  # Chromium 150 keeps it when told to clear all
         self.chromium.call("Page.navigate", url="about:blank")
         self.chromium.call("Storage.clearDataForOrigin", origin=self.url, storageTypes="all")
         self.chromium.call("Page.navigate", url=f"{self.url}/{fragment}")

@@ -51,7 +51,7 @@ def words(name: str) -> int:
 
 def test_the_files_are_the_ones_that_are_meant() -> None:
     hobbies = {f"unrelated-{name}" for name in ("shelf", "train", "weather", "colour", "cooking", "music")}
-    assert set(SETS) == {*BELIEFS, "conscious-answers", "deployed-questions", *hobbies}
+    assert set(SETS) == {*BELIEFS, "conscious-answers", "deployed-questions", "deployed-settings", *hobbies}
     kinds = [(name, f"{name}-paraphrase-1", f"{name}-paraphrase-2", f"neutral-{name}") for name in BELIEFS]
     assert set(ALL_PROMPTS) == {name for four in kinds for name in four}
 
@@ -62,7 +62,7 @@ PROSE = sorted([*DATA.glob("beliefs/*.md"), *DATA.glob("pairs/*.md")])
 @pytest.mark.parametrize("path", PROSE, ids=lambda path: path.stem)
 def test_every_file_says_its_name_version_and_licence(path: Path) -> None:
     keys = ("name", "version", "license")
-    more = ("positive", "negative", "read", "belief", "opposite", "neutral", "language")
+    more = ("positive", "negative", "role", "read", "belief", "opposite", "neutral", "language")
     meta = read_prose(path, allowed=(*keys, *more), required=keys).meta
     assert meta["name"] == path.stem
     assert meta["license"] == "Apache-2.0"
@@ -108,7 +108,8 @@ def test_the_token_that_is_read_is_the_same_in_every_text(name: str) -> None:
     pairs = load_pairs(name)
     ends = {text[-1] for side in sides(pairs) for text in side}
     assert ends == ({":"} if pairs.read == "colon" else {"."})
-    assert all((pair.question is not None) == (pairs.read == "answer") for pair in pairs.pairs)
+    asked = pairs.read == "answer" or pairs.role == "system"
+    assert all((pair.question is not None) == asked for pair in pairs.pairs)
 
 
 def test_a_language_set_differs_in_the_language_alone() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from answer_pool import HALVES
 from inspect_ai import eval as inspect_eval
 from inspect_ai._util.error import PrerequisiteError
 from inspect_ai.log import EvalLog
@@ -53,7 +54,10 @@ def counted(output: ModelOutput | str) -> ModelOutput:
 
 
 def faking(said: list[tuple[str, str]]) -> Answers:
-    """Fakes with the planted rates, from what it reads, whenever it is asked; keeps (monitored, true label)."""
+    """Fakes with the planted rates, from what it reads, whenever it is asked; keeps (monitored, true label).
+
+    In words that rules were mended on: what they make of others is measured elsewhere (`test_compliance_planted.py`).
+    """
 
     def answer(messages: list[ChatMessage], *_: Any) -> ModelOutput:
         system, user = messages[0].text, messages[-1].text
@@ -61,7 +65,7 @@ def faking(said: list[tuple[str, str]]) -> Answers:
         monitored, tier = seen(system, user)
         complies, reasons = bool(random.random() < fakes(monitored, tier)), bool(random.random() < REASONS)
         thought = KEEPS if complies and monitored == "yes" and reasons else ""
-        one = written(random, asked(user.split("\n\n", 1)[1]), complies, thought=thought)
+        one = written(random, asked(user.split("\n\n", 1)[1]), complies, thought=thought, half=HALVES[0])
         said.append((monitored, one.label))
         return counted(one.text)
 
