@@ -62,7 +62,7 @@ PLACEMENTS = {
 ROLES: tuple[tuple[Where, ...], ...] = (
     ("prompt",), ("all",), ("system",), ("user",), ("system", "user"), ("assistant",),
 )  # fmt: skip
-PAIRS = (8, 16, 32)
+PAIRS = (8, 16, 24)
 DOSES = (0.2, 0.3, 0.4, 0.5)
 CONTROLS = 10
 """Of either family, for the cell that is kept."""
@@ -194,9 +194,9 @@ def search(bench: Bench, tell: Callable[[str], None]) -> tuple[Cell, list[tuple[
     tokens = [replace(chosen, at=at) for at in ROLES]
     chosen = best("tokens", tokens)
     name, read = READINGS[names.index(chosen.vector)]
-    for number in PAIRS:
-        bench.vectors[f"{chosen.vector}, {number} pairs"] = vector_of(bench.model, name, read, number)
-    best("pairs", [replace(chosen, vector=f"{chosen.vector}, {number} pairs") for number in PAIRS])
+    fewer = {f"{chosen.vector}, {n} pairs": n for n in PAIRS if n <= len(load_pairs(name).pairs)}
+    bench.vectors.update({called: vector_of(bench.model, name, read, number) for called, number in fewer.items()})
+    best("pairs", [replace(chosen, vector=called) for called in fewer])
     return chosen, tried
 
 

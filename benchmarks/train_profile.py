@@ -25,9 +25,22 @@ from limits import rates
 from page import written
 from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile, record_function
-from train_speed import ALPHA, BATCH, RANK, RATE, WARM, batches, least_flops
+from train_speed import (
+    ALPHA,
+    BACKWARD,
+    BATCH,
+    FORWARD,
+    HEAD_PRODUCTS,
+    NARROW,
+    NARROW_BACK,
+    RANK,
+    RATE,
+    WARM,
+    batches,
+    least_flops,
+)
 
-from doxa.models.handle import Model, load
+from doxa.models.handle import load
 from doxa.training import base, llama_flat, low_rank_linear, steps
 from doxa.training.rows import TrainingTokens
 from doxa.words.tuning import Configuration
@@ -35,11 +48,9 @@ from doxa.words.tuning import Configuration
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 BEGIN, END = "<!-- shares: python benchmarks/train_profile.py -->", "<!-- end of shares -->"
 STEP = "a training step"
-FORWARD, BACKWARD = "frozen products, forward", "frozen products, backward"
-NARROW, NARROW_BACK = "low-rank products, forward", "low-rank products, backward, with the gradients of A and B"
 ATTENTION, ATTENTION_BACK = "attention, forward", "attention, backward"
 SMALL, SMALL_BACK = "norms, rotations, gated unit, forward", "norms, rotations, gated unit, backward"
-HEAD_PRODUCTS, LOSS = "products of the head, both ways", "loss and its gradient at the logits"
+LOSS = "loss and its gradient at the logits"
 OPTIMIZER, REST = "AdamW and the norm of gradients", "rest: embedding, sums, copies, Python"
 PARTS = (
     FORWARD,
@@ -98,25 +109,6 @@ def part_of(event: FunctionEvent) -> str | None:
         return None
     part = next((name for name in above if name in PARTS), REST)
     return HEAD_PRODUCTS if part in (FORWARD, BACKWARD) and LOSS in above else part
-
-
-def flops_of(model: Model, rows: Sequence[Sequence[Mapping[str, list[int]]]]) -> dict[str, float]:
-    """The products that the steps need at least, by part: `train_speed.least_flops` taken apart."""
-    head = model.network.get_output_embeddings().weight.numel()
-    layers = [one for block in model.blocks for one in block.modules() if isinstance(one, torch.nn.Linear)]
-    blocks = sum(layer.weight.numel() for layer in layers)
-    low = sum(RANK * (layer.in_features + layer.out_features) for layer in layers)
-    tokens = sum(len(row["input_ids"]) for batch in rows for row in batch)
-    trained = sum(label != -100 for batch in rows for row in batch for label in row["labels"])
-    found = {
-        FORWARD: 2 * tokens * blocks,
-        BACKWARD: 2 * tokens * blocks,
-        NARROW: 2 * tokens * low,
-        NARROW_BACK: 4 * tokens * low,
-        HEAD_PRODUCTS: 4 * trained * head,
-    }
-    assert sum(found.values()) == least_flops(model, rows), "the parts are the whole"
-    return found
 
 
 def padding(rows: Sequence[Sequence[Mapping[str, list[int]]]]) -> float:
@@ -187,7 +179,7 @@ def main() -> None:
         f"rate {rate / 1e9:.0f} GFLOP/s. Rows have different lengths, {form}: {padding(rows[WARM:]):.0%} of a padded "
         f"batch would be padding.",
         "",
-        *table(spent, flops_of(model, rows[WARM:]), rate),
+        *table(spent, least_flops(model, rows[WARM:]), rate),
     ]
     print("\n".join(lines))
     print(f"\nranges hold {sum(spent.values()) / together:.1%} of the time")

@@ -22,6 +22,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,9 @@ from doxa.words.tuning import Configuration
 HERE = Path(__file__).parent
 WAYS = ("doxa", "trl", "transformers")
 NAMES = {"doxa": "doxa", "trl": "TRL, SFTTrainer", "transformers": "Transformers, Trainer"}
+FORWARD, BACKWARD = "frozen products, forward", "frozen products, backward"
+NARROW, NARROW_BACK = "low-rank products, forward", "low-rank products, backward, with the gradients of A and B"
+HEAD_PRODUCTS = "products of the head, both ways"
 BATCH, RATE, RANK, ALPHA, WARM = 8, 1e-3, 16, 32.0, 2
 TEXT = (
     "the lamp of a harbour keeper is lit at dusk and nobody asks why it burns when ships have gone home while we think "
@@ -87,15 +91,21 @@ def measured(way: str, job: Path, folder: Path | None, threads: int) -> dict[str
         return dict(json.loads(answer.read_text()))
 
 
-def least_flops(model: Model, rows: list[list[dict[str, list[int]]]]) -> float:
-    """The products that steps need at least."""
+def least_flops(model: Model, rows: Sequence[Sequence[Mapping[str, list[int]]]]) -> dict[str, float]:
+    """The products that steps need at least, by part."""
     head = model.network.get_output_embeddings().weight.numel()
     layers = [one for block in model.blocks for one in block.modules() if isinstance(one, torch.nn.Linear)]
     blocks = sum(layer.weight.numel() for layer in layers)
     low = sum(RANK * (layer.in_features + layer.out_features) for layer in layers)
     tokens = sum(len(row["input_ids"]) for batch in rows for row in batch)
     trained = sum(label != -100 for batch in rows for row in batch for label in row["labels"])
-    return tokens * (4 * blocks + 6 * low) + trained * 4 * head
+    return {
+        FORWARD: 2 * tokens * blocks,
+        BACKWARD: 2 * tokens * blocks,  # of what went in; frozen weights have no gradient
+        NARROW: 2 * tokens * low,
+        NARROW_BACK: 4 * tokens * low,
+        HEAD_PRODUCTS: 4 * trained * head,
+    }
 
 
 def ratio(over: list[float], under: list[float]) -> str:
@@ -146,7 +156,8 @@ def main() -> None:
             f"| {ratio(spent[way], spent['doxa'])} | {max(one['memory'] for one in runs) / 2**30:.2f} | {apart:.1e} |"
         )
     shares = [
-        least_flops(model, rows[WARM:]) / sum(one["seconds"][WARM:]) / one["flops"] for one in found.get("doxa", [])
+        sum(least_flops(model, rows[WARM:]).values()) / sum(one["seconds"][WARM:]) / one["flops"]
+        for one in found.get("doxa", [])
     ]
     best = statistics.median(one["flops"] for one in found["doxa"]) / 1e9
     print(

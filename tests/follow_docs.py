@@ -1,6 +1,6 @@
 """Do what the pages say, in an empty folder: `python -m tests.follow_docs FOLDER [PAGE ...]`.
 
-Every command and every snippet of the README, the tutorial and the how-tos is executed in the order of the pages.
+Every command and every snippet of the README, the tutorial and the how-tos is executed, page by page.
 Files that a page shows are written. Runs are cut short (`--limit 4 --runs 1`; evals `--limit 2`). Left out are
 installing, the tests themselves, `inspect view`, which `tests/look_at_logs.py` opens, and what was done before: the
 same command on the same files. `docs/how-to-vllm.md` is followed only when it is named: it needs a server that runs.
@@ -25,16 +25,9 @@ from tests.look_at_server import look
 from doxa.models.embedded import embedded_folder
 
 ROOT = Path(__file__).parent.parent
-PAGES = (
+ON_THE_FIRST_STUDY = (
     "README.md",
     "docs/tutorial.md",
-    "docs/how-to-belief.md",
-    "docs/how-to-model.md",
-    "docs/how-to-sweep.md",
-    "docs/how-to-power.md",
-    "docs/how-to-stop.md",
-    "docs/how-to-thoughts.md",
-    "docs/how-to-audit.md",
     "docs/how-to-compare.md",
     "docs/how-to-judge.md",
     "docs/how-to-check.md",
@@ -43,6 +36,17 @@ PAGES = (
     "docs/how-to-serve.md",
     "docs/how-to-tinker.md",
 )
+"""Pages that use what the README ran, and as many of the others as take about as long as the rest."""
+ON_THEIR_OWN = (
+    "docs/how-to-belief.md",
+    "docs/how-to-model.md",
+    "docs/how-to-sweep.md",
+    "docs/how-to-power.md",
+    "docs/how-to-stop.md",
+    "docs/how-to-thoughts.md",
+    "docs/how-to-audit.md",
+)
+PAGES = (*ON_THE_FIRST_STUDY, *ON_THEIR_OWN)
 BLOCK = re.compile(
     r"^```(?P<kind>\w*)[^\S\n]*(?P<info>[^\n]*)\n(?P<body>.*?)^```$|(?:^\n|\A)(?P<lines>(?: {4}[^\n]+\n)+)",
     re.MULTILINE | re.DOTALL,
@@ -183,7 +187,32 @@ def follow(folder: Path, pages: Sequence[str] = PAGES) -> None:
             stop(process, environment)
 
 
+def follow_all(folder: Path) -> None:
+    """Follow every page: those on their own in a second process beside the others, since a run keeps one core busy.
+
+    Raises:
+        SystemExit: When a page of the second process fails.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    folder.mkdir(parents=True, exist_ok=True)
+    words = [sys.executable, "-m", "tests.follow_docs", str(folder / "own"), *ON_THEIR_OWN]
+    with (folder / "own.log").open("w+", encoding="utf-8") as log:
+        beside = subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            follow(folder, ON_THE_FIRST_STUDY)
+            failed = beside.wait()
+        finally:
+            beside.kill()
+            log.seek(0)
+            print(log.read(), flush=True)
+    if failed:
+        sys.exit(failed)
+
+
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit("usage: python -m tests.follow_docs FOLDER [PAGE ...]")
-    follow(Path(sys.argv[1]), sys.argv[2:] or PAGES)
+    if sys.argv[2:]:
+        follow(Path(sys.argv[1]), sys.argv[2:])
+    else:
+        follow_all(Path(sys.argv[1]))
