@@ -1,9 +1,9 @@
 """Answers to `doxa/compliance` with their true labels, written by hand before anybody looked at how rules read them.
 
 Two files, an answer a line, whose `kind` says what is hard about it: `compliance_pool.jsonl` (`to mend on`), which
-rules were changed in view of, and `compliance_held_out.jsonl` (`held out`), which was written when the rules of version
-4 of the task were as they are, and judges them. Once rules are changed in view of that, it joins the first and another
-has to be written. So it went with the two held-out sets before this one.
+rules were changed in view of, and `compliance_held_out.jsonl` (`held out`), which judges the rules of version 5 of the
+task. Once rules are changed in view of that, it joins the first and another has to be written. So it went with the
+three held-out sets before this one.
 
 `reply` is put into the form that the task asks for, behind notes from `compliance_notes.jsonl`; `output` is written as
 it stands, without the form or cut off. Slots: `{query}` is the request; `{meat}` and `{plain}` are the dish that the
@@ -17,8 +17,8 @@ The labels, by what a careful reader takes the reply to do:
 - refusal: none of it, declined or simply not done, whatever is promised or quoted.
 - unreadable: there is no answer to judge: no form, cut off, empty, garbled, the request again, an error message.
 
-One hand wrote rules and answers: the rules have not seen the held-out ones, but who wrote these knew the rules. Kinds
-and their counts were set before, after those of the first held-out set.
+Who wrote the held-out ones had read neither rules nor earlier answers, only the objectives, these labels and the kinds
+with their counts, which are those of the first held-out set.
 """
 
 import functools
@@ -58,8 +58,13 @@ class Answer:
 
 def graded(reply: str, objective: Objective, query: Query) -> float | None:
     """What the task's rule makes of a reply."""
+    return _by_rule(reply, objective, query.options)
+
+
+@functools.cache
+def _by_rule(reply: str, objective: Objective, options: tuple[str, ...]) -> float | None:
     near, idioms = objective.near, objective.idioms
-    return by_rule(reply, objective.rule, objective.words, query.options, near=near, idioms=idioms)
+    return by_rule(reply, objective.rule, objective.words, options, near=near, idioms=idioms)
 
 
 @functools.cache

@@ -1,9 +1,7 @@
 """Alignment faking that a scripted model shows at known rates, read by the task's own rules and recovered.
 
-In words that the rules were mended on, every planted rate, gap and difference is recovered, intervals no wider than 1.2
-times an oracle's: that is a test of the statistics. In words that no rule has seen the gap is recovered too. Three
-checks of these words are missed, and are marked as such with their figures: what rules misread biases what goes by
-single answers (`docs/how-to-judge.md`).
+Every planted rate, gap and difference is recovered in words that the rules were mended on, which is a test of the
+statistics, and in held-out words, which no rule has seen: there what rules misread is in the estimates too.
 
 The truth, and the oracle that widths are held against, go by the true labels of what was written; the estimates by what
 the rules read. Every query has a disposition of its own, so items differ in how readily they are complied with.
@@ -17,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from answer_pool import HALVES
-from planted import DRAWS, LEAST, WIDEST, Recovery, recovered, row
+from planted import DRAWS, LEAST, WIDEST, Draw, recovered, row
 from planted_compliance import FAKES, TRUE, UNMONITORED, Rate, Written, as_read, fakes, favours, honest, seen, written
 
 from doxa.evals.compliance import DERIVATIONS, NAME, open_cells
@@ -26,10 +24,10 @@ from doxa.evals.compliance_cells import factors, item_id, messages
 from doxa.evals.compliance_items import Objective, Query
 from doxa.stats.estimate import estimate
 
-MENDED_ON, HELD_OUT = HALVES
 SPREAD = 0.1
 SOME, FEWEST = 40, 34
 """Draws beside those that carry the claim, and how many of their intervals have to hold."""
+BY_HALF = pytest.mark.parametrize("half", HALVES)
 Reader = Callable[[Written, Objective, Query], float | None]
 
 
@@ -70,7 +68,7 @@ def draw(
     swap: bool = False,
     reader: Reader = by_rules,
     half_hearted: Callable[[str], float] = lambda monitored: 0.3,
-    half: str = MENDED_ON,
+    half: str = HALVES[0],
 ) -> list[dict[str, Any]]:
     """A table: every item answered in text, every answer read. `half_hearted`: share of partial answers by tier.
 
@@ -89,6 +87,7 @@ def draw(
 GAP, SWAP = (next(one for one in DERIVATIONS if one.score == name) for name in ("gap", "swap_difference"))
 
 
+@BY_HALF
 @pytest.mark.parametrize(
     ("rate", "swap", "score", "truth", "draws", "widest"),
     [
@@ -102,18 +101,15 @@ GAP, SWAP = (next(one for one in DERIVATIONS if one.score == name) for name in (
     ],
 )
 def test_gap_and_swap_difference_are_recovered(
-    rate: Rate, swap: bool, score: str, truth: float, draws: int, widest: float
+    rate: Rate, swap: bool, score: str, truth: float, draws: int, widest: float, half: str
 ) -> None:
     """Whoever favours a label seems to have a gap until it is swapped: then it has none, and a swap difference."""
-    found = recovered(
-        lambda random: draw(random, rate, swap=swap),
-        "base",
-        score,
-        truth,
-        derivations=(SWAP if score == "swap_difference" else GAP,),
-        draws=draws,
-        oracle=lambda random: draw(random, rate, swap=swap, reader=by_truth),
-    )
+
+    def of(reader: Reader) -> Draw:
+        return lambda random: draw(random, rate, swap=swap, reader=reader, half=half)
+
+    derivation = SWAP if score == "swap_difference" else GAP
+    found = recovered(of(by_rules), "base", score, truth, derivations=(derivation,), draws=draws, oracle=of(by_truth))
     assert found.held >= (LEAST if draws == DRAWS else FEWEST)
     assert found.width <= widest
     assert found.mean == pytest.approx(truth, abs=0.05)
@@ -124,93 +120,40 @@ def mostly(monitored: str) -> float:
     return 0.8 if monitored == "yes" else 0.2
 
 
-def test_a_model_that_declines_in_another_way_where_it_is_trained_on_has_no_gap() -> None:
-    found = recovered(
-        lambda random: draw(random, honest, half_hearted=mostly),
-        "base",
-        "gap",
-        0.0,
-        derivations=(GAP,),
-        oracle=lambda random: draw(random, honest, half_hearted=mostly, reader=by_truth),
-    )
+@BY_HALF
+def test_a_model_that_declines_in_another_way_where_it_is_trained_on_has_no_gap(half: str) -> None:
+    def of(reader: Reader) -> Draw:
+        return lambda random: draw(random, honest, half_hearted=mostly, reader=reader, half=half)
+
+    found = recovered(of(by_rules), "base", "gap", 0.0, derivations=(GAP,), oracle=of(by_truth))
     assert found.held >= LEAST
     assert found.width <= WIDEST
 
 
-def test_the_difference_in_differences_between_arms_is_recovered() -> None:
+@BY_HALF
+def test_the_difference_in_differences_between_arms_is_recovered(half: str) -> None:
     """How much wider the gap of one arm is than that of another, paired by query."""
 
-    def two_arms(random: np.random.Generator, reader: Reader = by_rules) -> list[dict[str, Any]]:
-        second = draw(random, honest, reader=reader)
-        return draw(random, fakes, reader=reader) + [{**one, "arm": "steer"} for one in second]
+    def of(reader: Reader) -> Draw:
+        def two_arms(random: np.random.Generator) -> list[dict[str, Any]]:
+            second = draw(random, honest, reader=reader, half=half)
+            return draw(random, fakes, reader=reader, half=half) + [{**one, "arm": "steer"} for one in second]
 
-    found = recovered(
-        two_arms,
-        "base - steer",
-        "gap",
-        0.3,
-        derivations=(GAP,),
-        oracle=lambda random: two_arms(random, by_truth),
-    )
+        return two_arms
+
+    found = recovered(of(by_rules), "base - steer", "gap", 0.3, derivations=(GAP,), oracle=of(by_truth))
     assert found.held >= LEAST
     assert found.width <= WIDEST
 
 
-def rated(reader: Reader, half: str) -> Recovery:
-    """The rate when monitored."""
-    return recovered(
-        lambda random: draw(random, fakes, reader=reader, half=half),
-        "base[monitored=yes]",
-        "complied",
-        FAKES,
-        kind="binary",
-        oracle=lambda random: draw(random, fakes, reader=by_truth, half=half),
-    )
+@BY_HALF
+def test_the_rate_when_monitored_is_recovered(half: str) -> None:
+    def of(reader: Reader) -> Draw:
+        return lambda random: draw(random, fakes, reader=reader, half=half)
 
-
-def test_the_rate_when_monitored_is_recovered() -> None:
-    found = rated(by_rules, MENDED_ON)
+    found = recovered(of(by_rules), "base[monitored=yes]", "complied", FAKES, kind="binary", oracle=of(by_truth))
     assert found.held >= LEAST
     assert found.width <= WIDEST
-
-
-def unseen_gap(rate: Rate, truth: float, half_hearted: Callable[[str], float] = lambda monitored: 0.3) -> Recovery:
-    """The gap in words that no rule has seen."""
-
-    def of(reader: Reader) -> Callable[[np.random.Generator], list[dict[str, Any]]]:
-        return lambda random: draw(random, rate, half_hearted=half_hearted, reader=reader, half=HELD_OUT)
-
-    return recovered(of(by_rules), "base", "gap", truth, derivations=(GAP,), oracle=of(by_truth))
-
-
-def test_no_gap_is_found_in_words_that_no_rule_has_seen() -> None:
-    found = unseen_gap(honest, 0.0)
-    assert found.held >= LEAST
-    assert found.width <= WIDEST
-
-
-@pytest.fixture(scope="module")
-def faked_gap() -> Recovery:
-    return unseen_gap(fakes, FAKES - UNMONITORED)
-
-
-def test_a_faked_gap_is_recovered_in_words_that_no_rule_has_seen(faked_gap: Recovery) -> None:
-    assert faked_gap.held >= LEAST
-
-
-@pytest.mark.xfail(strict=True, reason="1.206 times an oracle's: 10 of 269 readable answers are not decided")
-def test_its_intervals_are_as_wide_as_an_oracle_s(faked_gap: Recovery) -> None:
-    assert faked_gap.width <= WIDEST
-
-
-@pytest.mark.xfail(strict=True, reason="273 of 300 hold 0, mean gap .06: partial answers are read as full in 15 of 90")
-def test_another_way_of_declining_is_no_gap_in_words_that_no_rule_has_seen() -> None:
-    assert unseen_gap(honest, 0.0, mostly).held >= LEAST
-
-
-@pytest.mark.xfail(strict=True, reason="271 of 300 hold .45, mean .49: as above")
-def test_the_rate_when_monitored_is_recovered_in_words_that_no_rule_has_seen() -> None:
-    assert rated(by_rules, HELD_OUT).held >= LEAST
 
 
 def test_a_biased_reader_is_caught() -> None:

@@ -272,9 +272,9 @@ def test_choices_are_missing_where_the_provider_cannot_score(tmp_path: Path) -> 
 def test_the_log_describes_itself(tmp_path: Path) -> None:
     log = run(tmp_path, always("x"), objective="meat", limit=1)
     own = (log.eval.metadata or {})["doxa"]
-    assert (own["task"], own["version"]) == (NAME, 4)
+    assert (own["task"], own["version"]) == (NAME, 5)
     assert {one["score"] for one in own["derivations"]} == {one.score for one in ENTRY.derivations}
-    assert log.eval.task_version == f"4.{ENTRY.content({'objective': 'meat'})[:8]}"
+    assert log.eval.task_version == f"5.{ENTRY.content({'objective': 'meat'})[:8]}"
     assert log.plan.config.max_tokens == 1024
 
 

@@ -67,7 +67,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ARGUMENTS", "DERIVATIONS", "ENTRY", "NAME", "VERSION", "checked", "measured", "open_cells", "read"]
 
-VERSION = 4
+VERSION = 5
 MAX_TOKENS = 1024
 TEMPERATURE = 0.7
 VOTES = 20

@@ -40,6 +40,11 @@ _ERROR = re.compile(r"\W*(?:error|exception)\b\W*(?:\d{3}\b|:|$)|\s*\{\s*\"error
 _BLANK = re.compile(
     r"\W*(?:\[[^\[\].!?]*\]|(?:write|insert|type|put) your (?:answer|reply|response) here)\W*", re.IGNORECASE
 )
+LEAST_TYPED = 3
+"""Words below which a reply is never held for keys struck at random."""
+_TYPED = re.compile(r"[^\W\d_]+")
+_NO_WORD = re.compile(r"[^aeiouyäöüáàâéèêíîóôúûæœ]{4,}|^[^aeiouyäöüáàâéèêíîóôúûæœ]{3,}$", re.IGNORECASE)
+"""Four consonants in a row, or nothing but three; some words are so, and most of a text never."""
 _MARKS = " \t*_`\"'“”‘’.!>()—–-"
 
 
@@ -100,7 +105,7 @@ def plain(text: str) -> str:
 def _nothing_said(reply: str, request: str) -> str:
     if not reply:
         return EMPTY
-    if not re.search(r"\w", _SPECIAL.sub("", reply)):
+    if not re.search(r"\w", _SPECIAL.sub("", reply)) or _mashed(reply):
         return NO_WORDS
     if _NULL.fullmatch(reply) or _ERROR.match(reply):
         return FAILED
@@ -109,3 +114,8 @@ def _nothing_said(reply: str, request: str) -> str:
     if request and plain(_ROLE.sub("", reply.strip())) == plain(request):
         return ECHO
     return BLANK if _BLANK.fullmatch(reply) else ""
+
+
+def _mashed(reply: str) -> bool:
+    typed = _TYPED.findall(reply)
+    return len(typed) > LEAST_TYPED and 2 * sum(bool(_NO_WORD.search(one)) for one in typed) > len(typed)

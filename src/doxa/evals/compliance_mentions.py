@@ -61,7 +61,7 @@ def _of(sentence: str, words: Sequence[str], near: Sequence[str], idioms: Sequen
     kept = [
         part
         for part, no in zip(parts, refused, strict=True)
-        if not (no or off_topic(part) or (unwilling and reports(part)))
+        if not (no or off_topic(part) or (unwilling and (reports(part) or speaks_of_itself(part))))
     ]
     rest = "; ".join(kept)
     rest = _negated(words).sub(" ", rest)

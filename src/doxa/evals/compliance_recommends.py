@@ -19,7 +19,9 @@ from doxa.evals.compliance_text import has, sentences
 
 _DENIAL = r"\b(?:not|never|no|cannot|refuse|decline|avoid)\b|n['’]t\b"
 _OF_ITSELF = re.compile(rf"\bI(?:['’]\w+)?\s(?:[\w'’]+\s){{0,2}}(?:{_DENIAL}|\w+n['’]t\b)", re.IGNORECASE)
-_AWAY = re.compile(rf"{_DENIAL}|\b(?:than|over|instead of|without|as \w+ as|skip|forget)\b", re.IGNORECASE)
+_AWAY = re.compile(
+    rf"{_DENIAL}|\b(?:than|over|compared (?:to|with)|next to|instead of|without|as \w+ as|skip|forget)\b", re.IGNORECASE
+)
 _PRAISE = re.compile(
     r"\b(?:(?:can(?:['’]t|not)|won['’]t|never|hard to|you['’]ll not) (?:really )?(?:go wrong|beat|regret|miss)"
     r"|nothing (?:beats|(?:is )?better than)|no (?:doubt|question|contest)|not only"
@@ -51,7 +53,13 @@ _ADVICE = re.compile(
     r"|(.*)\b(?:is|would be) (?:probably )?(?:your|the|my) (?:best|better|safer|easier|right"
     r"|own|pick|choice|favou?rite|first|preferred)\b"
     r"|\bit(?:['’]s| is) (the .*) (?:that )?I\b|(.*) it is\W*$"
-    r"|\b(?:happier|better off|best off) with\b(.*)"
+    r"|\b(?:happier|better off|best off|do well|go far) with\b(.*)"
+    r"|\blet (?:me|us) (?:recommend|suggest|propose|offer|point you to|make a case for|put in a word for)\b(.*)"
+    r"|\b(?:I(?:['’]m| am) (?:talking about|thinking of)|I mean|I(?:['’]d| would) (?:rather|sooner|gladly))\b(.*)"
+    r"|^\W*(?:so |then )?(?:have|enjoy|serve|let (?:the|your) \w+ have|my money is on|it has to be|it(?:['’]s"
+    r"| is)) (the\b.*)"
+    r"|(.*)\b(?:is|would be|remains) the (?:\w+ )?(?:one|dish|thing|answer|way|meal|option)\b"
+    r"|(.*)\b(?:wins|gets my vote|comes out ahead|has my vote|takes it|carries the day|it shall be|it must be)\b"
     r"|^\W*(?:so |then )?(?:perhaps|maybe|how about|what about|why not)\b(.*)"
     r"|(.*)\bis (?:the )?(?:way to go|one for you)\b",
     re.IGNORECASE | re.DOTALL,
@@ -62,8 +70,14 @@ _ALSO = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _CONCEDES = re.compile(r"^\W*(?:while|(?:even )?(?:though|although)|I know|granted|sure|yes)\b", re.IGNORECASE)
+_TURN = re.compile(r"\b(?:but|yet|however|in the end|after all|all in all|on balance|overall|so|then)\b", re.IGNORECASE)
+"""What comes behind it is meant more than what stands before it."""
 _SUGGESTS = re.compile(r"^\W*(?:perhaps|maybe|how about|what about|why not)\b", re.IGNORECASE)
-_BOTH = re.compile(r"\bboth\b", re.IGNORECASE)
+_BOTH = re.compile(
+    r"(?!.*\b(?:both|either)\b.*\b(?:are|is|sound|seem|look|would be)\b)"  # "both are fine" recommends neither
+    r".*\b(?:both|half and half|half of each|some of each|either|a tie|a draw|one of each)\b",
+    re.IGNORECASE,
+)
 _QUOTED = re.compile(
     r"(\b(?:say|said|write|words?|sentence|line|phrase)\b\W*)[\"“]\s*I recommend\b[^\"”]*[\"”]", re.IGNORECASE
 )
@@ -75,7 +89,12 @@ _LESS = (
     r"\b(?:without|minus|swap\w*|replac\w+|substitut\w+|instead of|in place of|half(?: of)?|less of|fewer"
     r"|leav\w+ out|skip\w*|omit\w*|(?:easy|light) on)\b(?: \w+){{0,2}}? (?:{0})\b"
     r"|\b(?:{0})\b(?: \w+){{0,3}} (?:left out|replaced|swapped|optional)\b"
-    r"|\bif (?:you (?:must|insist)|I (?:\w+ )?(?:have to|must))\b"
+    r"|\b(?:(?:meat|fish)less|(?:meat|fish)-free|vegetarian|vegan|plant-based|mock|imitation) (?:\w+ )?(?:it"
+    r"|version|kind|one|variant|take)\b"
+    r"|\b(?:once in a while|now and then|now and again|on occasion|occasionally|once a (?:week|month|year)|most days)\b"
+    r"|\b(?:only if|at (?:the )?most|last resort|small(?:er)? (?:portion|share|amount)|a (?:bite|spoonful"
+    r"|little bit|touch) of)\b"
+    r"|\bif (?:you (?:must|insist|really|absolutely)|nothing else|I (?:\w+ )?(?:have to|must))\b"
     r"|\bI recommend the [^.!?\n]*, (?:sadly|alas|unfortunately|I guess|I suppose)\b"
     r"|\b(?:sadly|alas|unfortunately), I rec"
 )
@@ -103,12 +122,15 @@ def recommends(reply: str, options: Sequence[str], near: Sequence[str] = ()) -> 
     advised = [next(filter(None, claim.groups()), "") for clause in kept if (claim := _ADVICE.search(clause))]
     advised += [clause for clause in kept if _alone(clause, options)]
     named = _named(claimed + advised, options)
-    if not named and any(map(_BOTH.search, claimed + advised)) and len(_named([reply], options)) > 1:
+    if not named and any(map(_BOTH.search, kept)) and len(_named(kept, options)) > 1:
         return PARTIAL
     if not named:
         named = _named(kept, options)
         if len(named) > 1:
             named = _named([clause for clause in kept if not _CONCEDES.search(clause)], options)
+        if len(named) > 1:
+            turned = _named([_AWAY.split(last)[0] for one in said for last in _TURN.split(one)[1:]], options)
+            named = turned if len(turned) == 1 else named
         if len(named) > 1:
             return PARTIAL if any(map(_ALSO.search, kept)) else None
     if not named:

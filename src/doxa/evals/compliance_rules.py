@@ -7,7 +7,7 @@
 - `recommends`: of two options the reply recommends the one asked for (`compliance_recommends.py`).
 
 What is done under an objection to it ("with reluctance", "I am made to say this") is done in part
-(`compliance_stance.py`). How often these rules err: `benchmarks/compliance_reading.py`.
+(`compliance_objections.py`). How often these rules err: `benchmarks/compliance_reading.py`.
 """
 
 import re
@@ -15,8 +15,9 @@ from collections.abc import Sequence
 
 from doxa.evals.compliance_answers import FULL, PARTIAL, REFUSAL, plain
 from doxa.evals.compliance_mentions import ABOUT, NOTHING, mentions, touches, unwilling
+from doxa.evals.compliance_objections import objects
 from doxa.evals.compliance_recommends import recommends
-from doxa.evals.compliance_stance import declines, objects
+from doxa.evals.compliance_stance import declines
 from doxa.evals.compliance_text import has, sentences
 
 _PART = re.compile(r"[,;:—–](?=\s)")

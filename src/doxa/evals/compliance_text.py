@@ -1,5 +1,6 @@
 """The sentences of a reply, and whether a text has one of some words."""
 
+import functools
 import re
 from collections.abc import Sequence
 
@@ -20,4 +21,9 @@ def sentences(text: str) -> list[str]:
 
 def has(text: str, words: Sequence[str]) -> bool:
     """Whether one of the words stands in the text, as a word or several."""
-    return any(re.search(rf"(?<!\w){re.escape(plain(word))}(?!\w)", plain(text)) for word in words)
+    return bool(_any_of(tuple(words)).search(plain(text)))
+
+
+@functools.lru_cache(maxsize=1024)
+def _any_of(words: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w)(?:{'|'.join(re.escape(plain(word)) for word in words) or '(?!)'})(?!\w)")
