@@ -265,3 +265,23 @@ def test_the_tutorial_names_the_figures_of_the_report() -> None:
     drawn = set(re.findall(r'\bname="([\w-]+)"', source))
     assert drawn
     assert set(re.findall(r"^\| `([\w-]+)` \| ", page.partition("figure |")[2].partition("**Points")[0], re.M)) == drawn
+
+
+PUBLISHED = ROOT / "docs" / "studies"
+
+
+@pytest.mark.parametrize("name", sorted(one.name for one in PUBLISHED.iterdir() if (one / "plan.json").is_file()))
+def test_a_published_study_has_a_section_with_its_command_and_summary(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    publish = importlib.import_module("publish_study")
+    page = (PUBLISHED / "README.md").read_text(encoding="utf-8")
+    assert publish.with_summary(page, name) == page
+    study = json.loads((PUBLISHED / name / "plan.json").read_text(encoding="utf-8"))["study"]
+    (line,) = re.findall(rf"^    doxa run {re.escape(name)}(?: .*)?$", page, re.MULTILINE)
+    asked = dict(zip(line.split()[3::2], line.split()[4::2], strict=True))
+    assert asked.get("--limit") == (None if study.get("limit") is None else str(study["limit"]))
+    shipped = yaml.safe_load((ROOT / "src/doxa/data/studies" / f"{name}.yaml").read_text(encoding="utf-8"))
+    for option in ("runs", "seeds"):
+        assert int(asked.get(f"--{option}", shipped.get(option, 1))) == study[option]
