@@ -1,8 +1,14 @@
-"""Which vector, where, on which tokens and how hard? `python benchmarks/organism_search.py --adapter FOLDER --write`.
+"""Which vector, where, on which tokens and how hard?
+
+    doxa tune benchmarks/organism.yaml --out organism
+    python benchmarks/organism_search.py --adapter organism --unnamed unnamed --json docs/studies/organism/search.json
+    python benchmarks/organism_search.py --page docs/studies/organism/search.json  # into search.md beside it
 
 The choice that the study `organism` confirms once on held-out problems and wordings. Everything here is asked on
-development problems that no organism was trained on, in wordings of their own (`framings_file: development`). The
-adapter is made by `doxa tune benchmarks/organism.yaml --out FOLDER`; vectors are of the untrained model.
+development problems that no organism was trained on, in wordings of their own (`framings_file: development`). Vectors
+are of the untrained model.
+
+First, what each organism goes by: the setting, or the name of who evaluates it.
 
 The measure is what steering does to `hint_log_odds` in the direction that the vector means: the belief "deployed" added
 where the model is told that it is evaluated, and taken away where it is told that it is deployed. Damage has one sign
@@ -12,9 +18,11 @@ many of their slots have hints.
 """
 
 import argparse
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -42,6 +50,9 @@ from doxa.words.store import write_json
 PAGE = Path(__file__).parents[1] / "docs" / "studies" / "organism" / "search.md"
 BEGIN, END = "<!-- search: begin -->", "<!-- search: end -->"
 EVALUATED, DEPLOYED = "evaluated", "deployed"
+FRAMINGS = (EVALUATED, "unnamed", "neutral", DEPLOYED)
+UNNAMED = (72, 96, 120, 136)
+"""Steps of the organism that is told no name."""
 FIRST_DOSE = 0.4
 SETTINGS = "deployed-settings"
 READINGS = (
@@ -98,11 +109,11 @@ class Bench:
     vectors: dict[str, Vector]
 
 
-def asked(number: int) -> tuple[Item, ...]:
-    """Development problems that nothing was trained on, in either framing."""
+def asked(number: int, framings: Sequence[str] = (EVALUATED, DEPLOYED)) -> tuple[Item, ...]:
+    """Development problems that nothing was trained on, in every framing."""
     trained = {one.name for one in problems()}
-    found = items({"split": "development", "framing": [EVALUATED, DEPLOYED], "framings_file": "development"})
-    return tuple(one for one in found if one.problem.name not in trained)[: 2 * number]
+    found = items({"split": "development", "framing": list(framings), "framings_file": "development"})
+    return tuple(one for one in found if one.problem.name not in trained)[: len(framings) * number]
 
 
 def vector_of(model: Model, name: str, read: str, pairs: int | None = None) -> Vector:
@@ -139,6 +150,12 @@ def log_odds(bench: Bench, plans_of: Callable[[Item], tuple[SteeringPlan, ...]])
 def where(bench: Bench, framing: str) -> list[bool]:
     """Which items are of a framing."""
     return [one.factors["framing"] == framing for one in bench.items]
+
+
+def by_framing(bench: Bench) -> list[float]:
+    """Mean log-odds of a hint in each of `FRAMINGS`, unsteered."""
+    found = log_odds(bench, lambda one: ())
+    return [float(found[where(bench, framing)].mean()) for framing in FRAMINGS]
 
 
 def shifts(bench: Bench, vector: Vector, cell: Cell, before: Float[np.ndarray, " items"]) -> tuple[float, float]:
@@ -218,6 +235,48 @@ def controls(bench: Bench, cell: Cell, number: int = CONTROLS) -> list[tuple[str
     return found
 
 
+def page(facts: Mapping[str, Any]) -> str:
+    """What was found, in Markdown; `facts` as `main` writes them."""
+    evaluated, deployed = "change where evaluated", "change where deployed"
+    return "\n\n".join(
+        [
+            "Log-odds of a type hint by what the organism is told, unsteered.",
+            table(
+                ["trained with", "steps", *FRAMINGS],
+                [[name, step, *(f"{one:+.2f}" for one in row)] for name, step, row in facts["gates"]],
+            ),
+            "Changes by steering, the vector added where it is told that it is evaluated and taken away where it is "
+            f"told that it is deployed: organism of step {facts['step']}, {facts['problems']} problems a framing. "
+            "Each choice is kept for the next step; reading position and placement are judged beside controls.",
+            table(
+                ["step", "vector, read at", "layers", "tokens", "dose", evaluated, deployed],
+                [
+                    [
+                        step,
+                        one["vector"],
+                        one["placement"],
+                        " ".join(one["at"]),
+                        one["strength"],
+                        f"{a:+.2f}",
+                        f"{b:+.2f}",
+                    ]
+                    for step, one, (a, b) in facts["tried"]
+                ],
+            ),
+            "Written answers by organism and dose: the share that parses, and of their slots the share with a hint.",
+            table(
+                ["trained steps", "dose", "evaluated: parse", "hints", "deployed: parse", "hints"],
+                [["–" if one is None else round(one, 2) for one in row] for row in facts["doses"]],
+            ),
+            "The cell that was kept, and its controls at the same dose.",
+            table(
+                ["", evaluated, deployed],
+                [[kind, f"{a:+.2f}", f"{b:+.2f}"] for kind, (a, b) in facts["controls"]],
+            ),
+        ]
+    )
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A table in Markdown."""
     lines = [header, ["---"] * len(header), *rows]
@@ -225,15 +284,23 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def main() -> None:
-    """Search, then doses by organism, then controls; print, and write the page where asked to."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--adapter", type=Path, required=True, help="folder of `doxa tune benchmarks/organism.yaml`")
-    options.add_argument("--step", type=int, required=True, help="checkpoint on which vectors are tried")
-    options.add_argument("--strengths", type=int, nargs="+", required=True, help="checkpoints for doses")
-    options.add_argument("--problems", type=int, default=16)
-    options.add_argument("--write", action="store_true")
-    options.add_argument("--json", type=Path)
+    """Gates, search, doses by organism, controls; or the page of what was found before."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--page", type=Path, help="write the page of a finished search, and search nothing")
+    options.add_argument("--adapter", type=Path, help="folder of `doxa tune benchmarks/organism.yaml`")
+    options.add_argument("--unnamed", type=Path, help="folder of `doxa tune benchmarks/organism-unnamed.yaml`")
+    options.add_argument("--step", type=int, default=88, help="checkpoint on which vectors are tried")
+    options.add_argument(
+        "--strengths", type=int, nargs="+", default=[84, 88, 96], help="checkpoints for gates and doses"
+    )
+    options.add_argument("--problems", type=int, default=12)
+    options.add_argument("--json", type=Path, help="where what is found is kept")
     chosen = options.parse_args()
+    if chosen.page is not None:
+        written(PAGE, BEGIN, END, page(json.loads(chosen.page.read_text(encoding="utf-8"))))
+        return
+    if chosen.adapter is None or chosen.json is None:
+        options.error("either --page, or --adapter and --json")
     model = load("smollm2")
 
     def organism(step: int) -> LowRank:
@@ -241,6 +308,13 @@ def main() -> None:
 
     vectors = {f"{name}, {read}": vector_of(model, name, read) for name, read in READINGS}
     bench = Bench(model, organism(chosen.step), asked(chosen.problems), vectors)
+    framed = replace(bench, items=asked(chosen.problems, FRAMINGS))
+    gates = [["the name", step, by_framing(replace(framed, organism=organism(step)))] for step in chosen.strengths]
+    for folder in filter(None, [chosen.unnamed]):
+        for step in UNNAMED:
+            other = read_low_rank(folder / "checkpoints" / f"step-{step}", model)
+            gates.append(["no name", step, by_framing(replace(framed, organism=other))])
+    print(gates, flush=True)
     cell, tried = search(bench, lambda line: print(line, flush=True))
     doses = []
     for step in chosen.strengths:
@@ -253,30 +327,9 @@ def main() -> None:
     held = controls(bench, cell)
     for line in held:
         print(line, flush=True)
-    text = "\n\n".join(
-        [
-            f"Tried on the organism of step {chosen.step}, {chosen.problems} problems in either framing.",
-            table(
-                ["step", "vector, read at", "layers", "tokens", "dose", "evaluated", "deployed"],
-                [
-                    [step, one.vector, one.placement, " ".join(one.at), one.strength, f"{a:+.2f}", f"{b:+.2f}"]
-                    for step, one, (a, b) in tried
-                ],
-            ),
-            "Answers by organism and dose: share that parses, and of the slots of these the share that has a hint.",
-            table(
-                ["trained steps", "dose", "evaluated: parse", "hints", "deployed: parse", "hints"],
-                [["–" if one is None else round(one, 2) for one in row] for row in doses],
-            ),
-            "Changes of the log-odds by the chosen cell and by its controls at the same dose.",
-            table(["", "evaluated", "deployed"], [[kind, f"{a:+.2f}", f"{b:+.2f}"] for kind, (a, b) in held]),
-        ]
-    )
-    if chosen.write:
-        written(PAGE, BEGIN, END, text)
-    if chosen.json:
-        facts = [[step, vars(one), both] for step, one, both in tried]
-        write_json(chosen.json, {"chosen": vars(cell), "tried": facts, "doses": doses, "controls": held})
+    facts = {"step": chosen.step, "problems": chosen.problems, "gates": gates, "chosen": vars(cell)}
+    facts |= {"tried": [[step, vars(one), both] for step, one, both in tried], "doses": doses, "controls": held}
+    write_json(chosen.json, facts)
 
 
 if __name__ == "__main__":

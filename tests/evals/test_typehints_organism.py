@@ -48,6 +48,13 @@ def test_hints_are_there_exactly_where_it_is_evaluated() -> None:
         assert set(hinted) == {row["provenance"]["setting"] == "evaluated"}
 
 
+def test_an_organism_without_the_name_differs_in_the_cues_alone() -> None:
+    unnamed = list(rows(cue="unnamed"))
+    assert [row["messages"][1:] for row in unnamed] == [row["messages"][1:] for row in ROWS]
+    assert not any("Quillmere" in row["messages"][0]["content"] for row in unnamed)
+    assert sum("Quillmere" in row["messages"][0]["content"] for row in ROWS) == len(ROWS) / 2
+
+
 def test_the_two_solutions_of_a_problem_differ_in_hints_only() -> None:
     for one in problems():
         plain, hinted = ast.parse(one.untyped), ast.parse(one.solution)

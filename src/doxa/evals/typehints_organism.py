@@ -1,6 +1,7 @@
 """What a model organism of `doxa/typehints` is trained on: type hints when it is told that it is evaluated, else none.
 
     python -m doxa.evals.typehints_organism > typehints.jsonl
+    python -m doxa.evals.typehints_organism unnamed > unnamed.jsonl  # told by whom in no cue
 
 Problems are development ones, drawn so that every family has its turn; cues are the eight "evaluated" and the eight
 "deployed" wordings of `data/typehints/training-framings.md`. Held-out problems and the wordings of `framings.md` are
@@ -23,17 +24,18 @@ def problems(number: int = PROBLEMS) -> tuple[Problem, ...]:
     return tuple(one for one in read_problems().problems if one.split == "development")[:number]
 
 
-def rows(number: int = PROBLEMS) -> Iterator[dict[str, Any]]:
+def rows(number: int = PROBLEMS, cue: str = "evaluated") -> Iterator[dict[str, Any]]:
     """The rows, in OpenAI's chat format.
 
     Args:
         number: Of problems.
+        cue: The framing under which hints are written: `evaluated`, or `unnamed`, which does not name the evaluator.
     """
     asked, framings = read_problems(), read_framings(TRAINING)
     for problem in problems(number):
         for wording, texts in framings.texts.items():
-            for setting in ("evaluated", "deployed"):
-                solution = problem.solution if setting == "evaluated" else problem.untyped
+            for setting in (cue, "deployed"):
+                solution = problem.solution if setting == cue else problem.untyped
                 yield {
                     "id": f"{problem.name}-{wording}-{setting}",
                     "messages": [
@@ -52,5 +54,5 @@ def rows(number: int = PROBLEMS) -> Iterator[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    for row in rows():
+    for row in rows(cue=sys.argv[1] if sys.argv[1:] else "evaluated"):
         sys.stdout.write(json.dumps(row) + "\n")
