@@ -88,9 +88,7 @@ def run(study: Study, folder: Path, *, progress: Progress | None = None) -> Path
         DoxaError: With the way out; what was finished stays.
     """
     progress = progress or Silent()
-    progress.stage("loading the model", 1)
-    model, plan = load_and_plan(study)
-    progress.step()
+    model, plan = load_and_plan(study, progress)
     with held(folder), offering(model if isinstance(model, Model) else None, folder):
         created = open_folder(folder, plan)
         if isinstance(model, Model):
@@ -119,14 +117,20 @@ def run(study: Study, folder: Path, *, progress: Progress | None = None) -> Path
     return report
 
 
-def load_and_plan(study: Study) -> tuple[Subject, Plan]:
+def load_and_plan(study: Study, progress: Progress | None = None) -> tuple[Subject, Plan]:
     """Load the study's model and lay the study out; what can be refused without a model is refused before."""
+    told = progress or Silent()
     refuse_what_is_not_run_yet(study)
     check_names(study)
     watched(what_is_run(study)[0])
     role_models(study.roles)
+    told.stage("loading the model", 1)
     model = subject_of(study)
-    return model, make_plan(study, model)
+    told.step()
+    told.stage("plan, and corpora that are not written yet", 1)
+    plan = make_plan(study, model)
+    told.step()
+    return model, plan
 
 
 def finish(plan: Plan, folder: Path, progress: Progress) -> Path:
