@@ -88,7 +88,9 @@ def run(study: Study, folder: Path, *, progress: Progress | None = None) -> Path
         DoxaError: With the way out; what was finished stays.
     """
     progress = progress or Silent()
-    model, plan = load_and_plan(study, progress)
+    progress.stage("loading the model", 1)
+    model, plan = load_and_plan(study)
+    progress.step()
     with held(folder), offering(model if isinstance(model, Model) else None, folder):
         created = open_folder(folder, plan)
         if isinstance(model, Model):
@@ -117,20 +119,14 @@ def run(study: Study, folder: Path, *, progress: Progress | None = None) -> Path
     return report
 
 
-def load_and_plan(study: Study, progress: Progress | None = None) -> tuple[Subject, Plan]:
+def load_and_plan(study: Study) -> tuple[Subject, Plan]:
     """Load the study's model and lay the study out; what can be refused without a model is refused before."""
-    told = progress or Silent()
     refuse_what_is_not_run_yet(study)
     check_names(study)
     watched(what_is_run(study)[0])
     role_models(study.roles)
-    told.stage("loading the model", 1)
     model = subject_of(study)
-    told.step()
-    told.stage("plan, and corpora that are not written yet", 1)
-    plan = make_plan(study, model)
-    told.step()
-    return model, plan
+    return model, make_plan(study, model)
 
 
 def finish(plan: Plan, folder: Path, progress: Progress) -> Path:

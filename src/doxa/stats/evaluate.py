@@ -21,7 +21,7 @@ from doxa.stats.design import ScoreKind
 from doxa.stats.equivalence import within_margin
 from doxa.stats.estimate import Estimate, applies, check_keys, estimate, estimate_from_json, estimate_to_json
 from doxa.stats.holm import holm
-from doxa.stats.table import Rows, encode, missing_by_arm
+from doxa.stats.table import ITEM, Rows, encode, missing_by_arm
 from doxa.stats.units import unit_of
 from doxa.words import schema
 from doxa.words.contrasts import Contrast, Term
@@ -286,6 +286,26 @@ def under_seeds_of(rows: Rows, family: str, contrast: Contrast | None = None) ->
     return rows if not own or bool(kept.all()) else encode(table[kept])
 
 
+def on_items_of_controls(rows: Rows, family: str, contrast: Contrast, task: str, score: str) -> Rows:
+    """The rows of a score on the items that most controls of a contrast were asked; all rows where these are all items.
+
+    Controls may be given fewer items than their target. A unit of several items, a family of problems for instance, is
+    then compared by those that both were asked.
+
+    Args:
+        rows: Of all arms.
+        family: Of controls.
+        contrast: Whose arms' controls count.
+        task: Of the score.
+        score: Its name.
+    """
+    own = rows.table.iloc[rows.order[rows.cells[task, score]]]
+    controls = own[(own["control"] == family) & own["of"].isin([term.arm for term in contrast.terms])]
+    by_item = controls.groupby("item", observed=True)["arm"].nunique()
+    asked = own["item"].isin(by_item.index[2 * by_item >= controls["arm"].nunique()])
+    return rows if controls.empty or asked.all() or not asked.any() else encode(own[asked])
+
+
 def _judge(
     rows: Rows,
     cells: Sequence[tuple[Contrast, str, str]],
@@ -299,7 +319,11 @@ def _judge(
     notes: list[Mapping[str, Any]] = []
     for family in families:
         own = {c: under_seeds_of(rows, family, c) for c in {c for c, _, _ in cells}}
-        effects = [control_effects(own[c], c, s, t, family, steered, unit_of(own[c], t, s, units)) for c, t, s in cells]
+        effects = []
+        for c, t, s in cells:
+            unit = unit_of(own[c], t, s, units)
+            beside = own[c] if unit == ITEM else on_items_of_controls(own[c], family, c, t, s)
+            effects.append(control_effects(beside, c, s, t, family, steered, unit))
         inside = verdicts([one for one in effects if one is not None], declared)
         judged += inside
         have = {_key(one) for one in inside}
