@@ -190,8 +190,8 @@ def _check_same_study(folder: Path, old: Mapping[str, Any], plan: Plan) -> None:
         raise ResultsError(
             f"{folder} holds an earlier version of the study {plan.study.name!r}; "
             f"it differs in {', '.join(differences)}",
-            way_out=f"Run with `--out {folder}-2` (arms that did not change are taken over from {folder}), or delete "
-            f"{folder} to start anew",
+            way_out=f"Run with `--out {folder}-2` (what was scored of arms that did not change is taken over from "
+            f"{folder}, answers are generated anew), or delete {folder} to start anew",
         )
 
 

@@ -151,7 +151,13 @@ FAULTS = [
 def test_nothing_is_lost_and_nothing_trained_twice(tmp_path: Path, at: Any, due: Path, fault: str) -> None:
     with rehearsal(tmp_path / "there", [fault]) as there:
         at(there)
-        check_same(train_on_tinker(HERE, TWO, SEEDS, tmp_path / "a"), tmp_path / "there", due)
+        try:
+            trained = train_on_tinker(HERE, TWO, SEEDS, tmp_path / "a")
+        except EnvironmentFault as error:  # seldom, on a busy machine, the SDK is silent for longer than the patience
+            if "has not answered" not in str(error):
+                raise
+            trained = train_on_tinker(HERE, TWO, SEEDS, tmp_path / "a")  # as the message says
+        check_same(trained, tmp_path / "there", due)
         assert there.faults.made == len(range(*_calls(fault)))
 
 
