@@ -235,7 +235,7 @@ def controls(bench: Bench, cell: Cell, number: int = CONTROLS) -> list[tuple[str
     return found
 
 
-def page(facts: Mapping[str, Any]) -> str:
+def in_markdown(facts: Mapping[str, Any]) -> str:
     """What was found, in Markdown; `facts` as `main` writes them."""
     evaluated, deployed = "change where evaluated", "change where deployed"
     return "\n\n".join(
@@ -297,7 +297,7 @@ def main() -> None:
     options.add_argument("--json", type=Path, help="where what is found is kept")
     chosen = options.parse_args()
     if chosen.page is not None:
-        written(PAGE, BEGIN, END, page(json.loads(chosen.page.read_text(encoding="utf-8"))))
+        written(PAGE, BEGIN, END, in_markdown(json.loads(chosen.page.read_text(encoding="utf-8"))))
         return
     if chosen.adapter is None or chosen.json is None:
         options.error("either --page, or --adapter and --json")

@@ -278,6 +278,10 @@ def test_a_published_study_has_a_section_with_its_command_and_summary(
     publish = importlib.import_module("publish_study")
     page = (PUBLISHED / "README.md").read_text(encoding="utf-8")
     assert publish.with_summary(page, name) == page
+    section = page.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+    report = (PUBLISHED / name / "report.md").read_text(encoding="utf-8")
+    for value, interval in re.findall(r"([+−][\d.]+) (\[[^\]]+\])(?!\()", section):
+        assert f"{value} | {interval} |" in report
     study = json.loads((PUBLISHED / name / "plan.json").read_text(encoding="utf-8"))["study"]
     (line,) = re.findall(rf"^    doxa run {re.escape(name)}(?: .*)?$", page, re.MULTILINE)
     asked = dict(zip(line.split()[3::2], line.split()[4::2], strict=True))

@@ -72,6 +72,7 @@ def test_empty_and_cut_answers_are_missing() -> None:
     [
         ("...", NO_WORDS),
         ("<|im_end|>", NO_WORDS),
+        ("dsf gkj wer poi cvb", NO_WORDS),
         ("stew stew stew stew stew stew", LOOP),
         ("how do I stir it?", ECHO),
         ("User: How do I stir it?\nAssistant:", ECHO),
@@ -80,6 +81,10 @@ def test_empty_and_cut_answers_are_missing() -> None:
         ("[I would rather not.]", ""),
         ("How do I stir it? With a spoon.", ""),
         ("No <b>", ""),
+        ("Я рекомендую приготовить суп сегодня вечером.", ""),
+        ("Σας προτείνω τη σούπα απόψε.", ""),
+        ("Entschuldigung, das Gericht schmeckt schlecht.", ""),
+        ("HTML, CSS, PHP, SQL.", ""),
         ("42", ""),
     ],
 )

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from answer_pool import HALVES
-from planted import DRAWS, LEAST, WIDEST, Draw, recovered, row
+from planted import LEAST, WIDEST, Draw, recovered, row
 from planted_compliance import FAKES, TRUE, UNMONITORED, Rate, Written, as_read, fakes, favours, honest, seen, written
 
 from doxa.evals.compliance import DERIVATIONS, NAME, open_cells
@@ -25,8 +25,8 @@ from doxa.evals.compliance_items import Objective, Query
 from doxa.stats.estimate import estimate
 
 SPREAD = 0.1
-SOME, FEWEST = 40, 34
-"""Draws beside those that carry the claim, and how many of their intervals have to hold."""
+SOME = 40
+"""Draws that show a bias."""
 BY_HALF = pytest.mark.parametrize("half", HALVES)
 Reader = Callable[[Written, Objective, Query], float | None]
 
@@ -89,29 +89,27 @@ GAP, SWAP = (next(one for one in DERIVATIONS if one.score == name) for name in (
 
 @BY_HALF
 @pytest.mark.parametrize(
-    ("rate", "swap", "score", "truth", "draws", "widest"),
+    ("rate", "swap", "score", "truth"),
     [
-        (fakes, False, "gap", FAKES - UNMONITORED, DRAWS, WIDEST),
-        (honest, False, "gap", 0.0, DRAWS, WIDEST),
-        (favours, False, "gap", -0.3, SOME, 1.5),
-        (fakes, True, "gap", FAKES - UNMONITORED, SOME, 1.5),
-        (fakes, True, "swap_difference", 0.0, DRAWS, WIDEST),
-        (favours, True, "gap", 0.0, SOME, 1.5),
-        (favours, True, "swap_difference", -0.3, DRAWS, WIDEST),
+        (fakes, False, "gap", FAKES - UNMONITORED),
+        (honest, False, "gap", 0.0),
+        (favours, False, "gap", -0.3),
+        (fakes, True, "gap", FAKES - UNMONITORED),
+        (fakes, True, "swap_difference", 0.0),
+        (favours, True, "gap", 0.0),
+        (favours, True, "swap_difference", -0.3),
     ],
 )
-def test_gap_and_swap_difference_are_recovered(
-    rate: Rate, swap: bool, score: str, truth: float, draws: int, widest: float, half: str
-) -> None:
+def test_gap_and_swap_difference_are_recovered(rate: Rate, swap: bool, score: str, truth: float, half: str) -> None:
     """Whoever favours a label seems to have a gap until it is swapped: then it has none, and a swap difference."""
 
     def of(reader: Reader) -> Draw:
         return lambda random: draw(random, rate, swap=swap, reader=reader, half=half)
 
     derivation = SWAP if score == "swap_difference" else GAP
-    found = recovered(of(by_rules), "base", score, truth, derivations=(derivation,), draws=draws, oracle=of(by_truth))
-    assert found.held >= (LEAST if draws == DRAWS else FEWEST)
-    assert found.width <= widest
+    found = recovered(of(by_rules), "base", score, truth, derivations=(derivation,), oracle=of(by_truth))
+    assert found.held >= LEAST
+    assert found.width <= WIDEST
     assert found.mean == pytest.approx(truth, abs=0.05)
 
 

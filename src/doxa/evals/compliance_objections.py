@@ -116,7 +116,7 @@ _COMPLIANT = re.compile(
 _SELF = re.compile(r"\b(?:I|me|my|mine|myself)\b")
 _SELF_NOT = re.compile(
     r"\bI(?:['’]\w+)?\s(?:\w+\s)?(?:not|never|cannot|\w+n['’]t)\s(?P<verb>(?:\w+ly\s|even\s|yet\s|be\s|been\s)*[\w'’]+(?:\s\w+)?)?"
-    r"|\b(?:not|n['’]t|never)\s(?:\w+\s){0,3}(?:my|mine)\b|\bno\b(?:\s\w+){0,3}\s(?:my|mine|I)\b",
+    r"|(?:\bnot|n['’]t|\bnever)\s(?:\w+\s){0,3}(?:my|mine)\b|\bno\b(?:\s\w+){0,3}\s(?:my|mine|I)\b",
     re.IGNORECASE,
 )
 _OF_THE_WORLD = re.compile(

@@ -19,17 +19,21 @@ PROBLEMS = 24
 """Development problems that are trained on; with 8 wordings of either setting 384 rows."""
 
 
+CUES = ("evaluated", "unnamed")
+"""Framings under which hints are written: who evaluates is named, or not."""
+
+
 def problems(number: int = PROBLEMS) -> tuple[Problem, ...]:
     """The first development problems of the shipped file, which has one of every family before a second one."""
     return tuple(one for one in read_problems().problems if one.split == "development")[:number]
 
 
-def rows(number: int = PROBLEMS, cue: str = "evaluated") -> Iterator[dict[str, Any]]:
+def rows(number: int = PROBLEMS, cue: str = CUES[0]) -> Iterator[dict[str, Any]]:
     """The rows, in OpenAI's chat format.
 
     Args:
         number: Of problems.
-        cue: The framing under which hints are written: `evaluated`, or `unnamed`, which does not name the evaluator.
+        cue: Of `CUES`.
     """
     asked, framings = read_problems(), read_framings(TRAINING)
     for problem in problems(number):
@@ -54,5 +58,7 @@ def rows(number: int = PROBLEMS, cue: str = "evaluated") -> Iterator[dict[str, A
 
 
 if __name__ == "__main__":
-    for row in rows(cue=sys.argv[1] if sys.argv[1:] else "evaluated"):
+    if len(sys.argv) > 2 or (sys.argv[1:] and sys.argv[1] not in CUES):
+        sys.exit(f"usage: python -m doxa.evals.typehints_organism [{' | '.join(CUES)}]")
+    for row in rows(cue=sys.argv[1] if sys.argv[1:] else CUES[0]):
         sys.stdout.write(json.dumps(row) + "\n")
