@@ -56,7 +56,7 @@ def test_levels_of_a_task_stay_in_the_term() -> None:
         ("a b", "cannot be read"),
         ("a ? b", "cannot be read"),
         ("", "expected|Expected"),
-        ("p[strength=3] - a", "no arm matches"),
+        ("p[strength=3] - a", r"no arm matches p\[strength=3\]"),
         ("a[free] - b", "selector"),
         ("a[tier=x] - a[tier=y]", "Allowed: monitored"),
     ],

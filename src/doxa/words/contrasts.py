@@ -176,8 +176,9 @@ def _resolve(term: Term, arms: Sequence[Arm], source: str, task_factors: Sequenc
             )
     matching = [arm for arm in family if all(_canonical(arm.levels[f]) == level for f, level in wanted.items())]
     if not matching:
+        selected = ",".join(f"{factor}={level}" for factor, level in term.levels if factor in wanted)
         names = ", ".join(arm.name for arm in family)
-        raise StudyError(f"contrast {source!r}: no arm matches {term.arm}{dict(wanted)}", way_out=f"There are {names}")
+        raise StudyError(f"contrast {source!r}: no arm matches {term.arm}[{selected}]", way_out=f"There are {names}")
     return tuple(Term(term.weight / len(matching), arm.name, left) for arm in matching)
 
 
