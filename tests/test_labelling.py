@@ -20,6 +20,8 @@ from doxa.evals.catalogue import Value
 from doxa.evals.scores import means, sample_metadata, task_metadata, to_inspect_score
 from doxa.labelling import judged_rows, judges_agree, read_labels, write_labels
 from doxa.labels_file import MOST_IN_CELL
+from doxa.words.arms import Arm
+from doxa.words.contrasts import contrast_to_json, parse_contrast
 from doxa.words.errors import ResultsError
 from doxa.words.rubrics import Rubric
 from scripted_judge import said, scripted_judge
@@ -219,7 +221,9 @@ def test_the_contrasts_of_a_study_are_taken(logs: Path, tmp_path: Path) -> None:
     folder = tmp_path / "results"
     shutil.copytree(logs, folder / "logs")
     wanted = ["'mockllm/bold' - 'mockllm/calm'", "other - 'mockllm/calm'"]
-    (folder / "plan.json").write_text(json.dumps({"study": {"contrasts": wanted}}))
+    arms = [Arm(name) for name in ("mockllm/bold", "mockllm/calm", "other")]
+    declared = [contrast_to_json(parse_contrast(one, arms)) for one in wanted]
+    (folder / "plan.json").write_text(json.dumps({"contrasts": declared}))
     path = tmp_path / "labels.csv"
     write_labels(judged_rows(folder), path, n=1000)
     fill(path, lambda row: truth(row["answer"]))

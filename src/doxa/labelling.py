@@ -22,7 +22,7 @@ from doxa.stats.comparison import as_one
 from doxa.stats.design import ScoreKind
 from doxa.stats.estimate import Estimate, estimate
 from doxa.stats.intervals import Interval
-from doxa.words.contrasts import Contrast, contrast_of
+from doxa.words.contrasts import Contrast, contrast_from_json, contrast_of
 from doxa.words.errors import DoxaError, ResultsError, nearest
 from doxa.words.store import content_hash
 
@@ -263,9 +263,9 @@ def _arrays(rows: "Sequence[Judgement]", labels: Mapping[Any, str]) -> JudgedRow
 def _implied(judged: Judged, labels: Mapping[Any, str], wanted: Sequence[str]) -> list[Implied]:
     found = []
     whole = as_one(judged.table, {}, None)
-    for source in wanted or _contrasts_of(judged):
+    asked = [contrast_of(source, judged.arms) for source in wanted]
+    for contrast in asked or _contrasts_of(judged):
         try:
-            contrast = contrast_of(source, judged.arms)
             made = estimate(whole, contrast, judged.score, task=judged.task, kind=_kind(judged))
         except DoxaError:
             if wanted:
@@ -293,14 +293,15 @@ def _terms(judged: Judged, contrast: Contrast, labels: Mapping[Any, str]) -> lis
     ]
 
 
-def _contrasts_of(judged: Judged) -> list[str]:
-    """The contrasts of the study, or of every arm to the first."""
+def _contrasts_of(judged: Judged) -> list[Contrast]:
+    """The contrasts of the study between arms that were judged, or of every arm to the first."""
     for folder in (judged.folder, judged.folder.parent):
         if (folder / "plan.json").is_file():
             plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
-            return [str(one) for one in plan.get("study", {}).get("contrasts", ())]
+            found = map(contrast_from_json, plan.get("contrasts", ()))
+            return [one for one in found if all(term.arm in judged.arms for term in one.terms)]
     first, *others = [f"'{arm}'" for arm in judged.arms]
-    return [f"{other} - {first}" for other in others]
+    return [contrast_of(f"{other} - {first}", judged.arms) for other in others]
 
 
 def _kind(judged: Judged) -> ScoreKind:

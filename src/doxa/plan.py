@@ -21,6 +21,7 @@ from doxa.resolve import find_names, made_from, pin
 from doxa.subject import Distant, Subject, is_distant, pin_texts
 from doxa.task_arguments import task_arguments
 from doxa.words.arms import Arm
+from doxa.words.contrasts import contrast_to_json
 from doxa.words.controls import controls_of, edit_of, generates
 from doxa.words.errors import StudyError, nearest
 from doxa.words.interventions import Prompt, Steer
@@ -226,13 +227,7 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
             for one, task in zip(plan.entries, plan.study.tasks, strict=True)
         ],
         "arms": [_arm_summary(arm) for arm in (*plan.arms, *plan.controls)],
-        "contrasts": [
-            {
-                "name": one.name,
-                "terms": [[term.weight, term.arm, [list(level) for level in term.levels]] for term in one.terms],
-            }
-            for one in plan.study.contrasts
-        ],
+        "contrasts": [contrast_to_json(one) for one in plan.study.contrasts],
         "counts": counts(plan),
         "left_out": [vars(one) for one in plan.left_out],
         **({"trainings": [_training_summary(one) for one in plan.trainings]} if plan.trainings else {}),

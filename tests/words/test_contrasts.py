@@ -1,7 +1,15 @@
 import pytest
 
 from doxa.words.arms import Arm
-from doxa.words.contrasts import Term, contrast_of, parse_contrast
+from doxa.words.contrasts import (
+    Term,
+    contrast_from_json,
+    contrast_of,
+    contrast_to_json,
+    declared_contrasts,
+    declared_name,
+    parse_contrast,
+)
 from doxa.words.errors import StudyError
 
 ARMS = [
@@ -77,3 +85,36 @@ def test_a_contrast_of_arms_known_by_name() -> None:
     )
     with pytest.raises(StudyError, match="unknown arm 'gpt 5'"):
         contrast_of("'gpt 5' - baseline", names)
+
+
+def test_a_contrast_may_have_a_name_and_stand_in_those_after_it() -> None:
+    gain, half, plain = declared_contrasts([{"gain": "a - b"}, {"half": " 0.5 *  gain"}, "gain - (c-d - b)"], ARMS)
+    assert (gain.name, gain.source, gain.terms) == ("gain", "a - b", (Term(1.0, "a"), Term(-1.0, "b")))
+    assert (half.name, half.source, half.terms) == ("half", "0.5 * gain", (Term(0.5, "a"), Term(-0.5, "b")))
+    assert (plain.name, plain.source) == ("gain - (c-d - b)", None)
+    assert {one.arm: one.weight for one in plain.terms} == {"a": 1.0, "c-d": -1.0}
+    for one in (gain, half, plain):
+        assert contrast_from_json(contrast_to_json(one)) == one
+    assert [declared_name(one) for one in ({"gain": "a - b"}, "a - b")] == ["gain", "a - b"]
+
+
+@pytest.mark.parametrize(
+    ("listed", "says"),
+    [
+        ([{"a": "b - c-d"}], "called 'a'.*Rename"),
+        ([{"p": "a - b"}], "called 'p'.*Rename"),
+        ([{"gain": "a - b"}, {"gain": "b - a"}], "called 'gain'.*Rename"),
+        ([{"gain": "a - b", "loss": "b - a"}], r"contrasts\[0\].*one name"),
+        ([{}], r"contrasts\[0\].*one name"),
+        ([{"2nd": "a - b"}], r"contrasts\[0\].*one name"),
+        ([{3: "a - b"}], r"contrasts\[0\].*one name"),
+        ([{"gain": ["a", "b"]}], r"contrast \['a', 'b'\].*a text"),
+        ([{"gain": "a - b"}, "gian - (b - a)"], "unknown arm 'gian'.*Did you mean 'gain'"),
+        ([{"later": "gain - (b - a)"}, {"gain": "a - b"}], "unknown arm 'gain'"),
+        ([{"gain": "a - b"}, "gain[tier=free]"], "selects levels of the contrast 'gain'"),
+        ({"gain": "a - b"}, "contrasts is .*a list"),
+    ],
+)
+def test_names_that_cannot_stand_are_errors(listed: object, says: str) -> None:
+    with pytest.raises(StudyError, match=says):
+        declared_contrasts(listed, ARMS)

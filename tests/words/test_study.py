@@ -282,3 +282,16 @@ def test_margins_are_positive_numbers_by_score() -> None:
     for wrong, told in (({"kl": 0}, "above 0"), ({"kl": "much"}, "finite number"), ([1], "margins")):
         with pytest.raises(StudyError, match=told):
             study_from_json({**body, "margins": wrong})
+
+
+def test_a_contrast_with_a_name_is_primary_by_it_and_is_read_back() -> None:
+    body = {"study": "s", "model": "m", "arms": {"a": [], "b": []}, "tasks": ["doxa/drift"]}
+    study = study_from_json({**body, "contrasts": [{"gain": "a - b"}, "b - a"], "primary": ["gain"]})
+    assert study.primary == ("gain",)
+    data = study_to_json(study)
+    assert data["contrasts"] == [{"gain": "a - b"}, "b - a"]
+    assert (
+        study_from_json({key: data[key] for key in (*body, "contrasts", "primary") if key != "model"} | body) == study
+    )
+    with pytest.raises(StudyError, match="primary contrast 'a - b' is not among"):
+        study_from_json({**body, "contrasts": [{"gain": "a - b"}], "primary": ["a - b"]})

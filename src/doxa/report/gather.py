@@ -13,7 +13,7 @@ from doxa.stats.estimate import Estimate, applies, estimate, per_item
 from doxa.stats.evaluate import Evaluation, from_json
 from doxa.stats.table import ITEM, Rows, encode
 from doxa.stats.units import unit_of
-from doxa.words.contrasts import Contrast, Term
+from doxa.words.contrasts import Contrast, Term, contrast_from_json
 from doxa.words.errors import ResultsError
 
 AGAIN = "Run `doxa run` on the study again: it goes on where it stopped and writes what is missing"
@@ -79,12 +79,8 @@ class Gathered:
     @cached_property
     def contrasts(self) -> dict[str, Contrast]:
         """The declared contrasts by name."""
-        return {
-            one["name"]: Contrast(
-                one["name"], tuple(Term(w, arm, tuple((f, v) for f, v in levels)) for w, arm, levels in one["terms"])
-            )
-            for one in self.plan["contrasts"]
-        }
+        found = map(contrast_from_json, self.plan["contrasts"])
+        return {one.name: one for one in found}
 
     def task_of(self, score: str) -> str | None:
         """The first task of the study that has rows of a score."""

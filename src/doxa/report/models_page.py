@@ -11,6 +11,7 @@ from doxa.report.page import command, render
 from doxa.report.parts import Section, Table
 from doxa.report.verdict import reservations
 from doxa.stats.estimate import Estimate, estimate_from_json, per_item
+from doxa.words.contrasts import declared_name
 from doxa.words.left_out import left_out_words
 from doxa.words.numbers import counted, interval, listed, number, p_value, whole
 from doxa.words.store import read_json, write_atomic
@@ -36,7 +37,7 @@ def write_models_page(folder: Path) -> Path:
     record = read_json(folder / SUMMARY, what="record of a study of several models", way_out="Run the study again")
     models = record["models"]
     gathered = {one["name"]: gather(folder / one["folder"]) for one in models if one["finished"]}
-    shown = [_contrast(name, models, gathered) for name in record["study"]["contrasts"]]
+    shown = [_contrast(name, models, gathered) for name in map(declared_name, record["study"]["contrasts"])]
     sections = [section for section in shown if section is not None]
     sections += _switched(record["reasoning"])
     sections.append(_models(models, gathered))
@@ -59,7 +60,7 @@ def write_models_page(folder: Path) -> Path:
 
 
 def _answer(study: Mapping[str, Any], models: Sequence[Mapping[str, Any]], found: Mapping[str, Gathered]) -> list[str]:
-    first = (study["primary"] or study["contrasts"] or [""])[0]
+    first = (study["primary"] or [declared_name(one) for one in study["contrasts"]] or [""])[0]
     said = [f"{counted(len(models), 'model')}: {listed([one['name'] for one in models])}."]
     for one in models:
         gathered = found.get(one["name"])
@@ -108,7 +109,9 @@ def _contrast(name: str, models: Sequence[Mapping[str, Any]], found: Mapping[str
             one = estimates[model]
             cells.append([model, *(_cells(one) if one is not None else (_why(gathered, name), *6 * ("–",)))])
         tables.append(Table(HEAD, cells, f"On the {label(score)}, in numbers", wrap=(1, 5)))
-    return Section(_slug(name), name, drawings=drawings, tables=tables) if tables else None
+    sources = {one.contrasts[name].source for one in found.values() if name in one.contrasts} - {None}
+    said = [f"{name} is {source}." for source in sources]
+    return Section(_slug(name), name, said, drawings=drawings, tables=tables) if tables else None
 
 
 def _row(model: str, gathered: Gathered, contrast: str, one: Estimate | None) -> ForestRow:

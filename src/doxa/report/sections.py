@@ -95,6 +95,7 @@ def _effects(gathered: Gathered) -> Section | None:
         for one in found
     ]
     head = [*HEAD, "beside twins", "beside unrelated", "rows missing", "", "remarks"]
+    named = [f"{one.name} is {one.source}." for one in gathered.contrasts.values() if one.source is not None]
     margins = [_equivalence(one) for one in gathered.evaluation.equivalences]
     sentences = [[one.sentence] for one in found if not one.primary]
     tables = [Table(head, table, wrap=(0, 6, 11, 13))]
@@ -103,7 +104,7 @@ def _effects(gathered: Gathered) -> Section | None:
     return Section(
         "effects",
         "What each arm did to the stated belief" if gathered.lead == "belief" else f"Effects on {label(gathered.lead)}",
-        margins,
+        [*named, *margins],
         [drawing],
         tables,
     )

@@ -4,18 +4,23 @@
     (both - sys) - (steer - neutral)
     0.5 * one + 0.5 * block - baseline
     steer[monitored=free] - steer[monitored=paid]
+    gain: 0.5 * (high - low)
 
-A minus between arms has blanks around it, because names of arms may hold hyphens.
+A minus between arms has blanks around it, because names of arms may hold hyphens. A contrast may have a name: the
+report calls it by that, `primary` too, and the contrasts after it may (`gain - (one - other)`).
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from doxa.words.arms import Arm
 from doxa.words.errors import StudyError, nearest
+from doxa.words.reading import sequence
 
 LONGEST, MOST_BRACKETS = 2000, 50
+_NAME = re.compile(r"[A-Za-z_][\w-]*")
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d+(?:\.\d+)?)(?=\s*\*)"
     r"|(?P<name>(?:[A-Za-z_][\w./~-]*|'[^']+')(?:\[[^\]]*\])?)"
@@ -34,13 +39,84 @@ class Term:
 
 @dataclass(frozen=True)
 class Contrast:
-    """A difference between arms, declared before anything runs."""
+    """A difference between arms, declared before anything runs.
+
+    Attributes:
+        name: What it is called: its arithmetic, or the name that the study gives it.
+        terms: What is added.
+        source: The arithmetic of a contrast that has a name of its own; None where the name is the arithmetic.
+    """
 
     name: str
     terms: tuple[Term, ...]
+    source: str | None = None
 
 
-def parse_contrast(source: str, arms: Sequence[Arm], *, task_factors: Sequence[str] | None = None) -> Contrast:
+def declared_contrasts(listed: object, arms: Sequence[Arm]) -> tuple[Contrast, ...]:
+    """Read the contrasts of a study: each its arithmetic, or a name and its arithmetic, `{gain: high - low}`.
+
+    Raises:
+        StudyError: When one cannot be read, or is called like an arm or like another.
+    """
+    found: list[Contrast] = []
+    named: dict[str, Contrast] = {}
+    for place, one in enumerate(sequence(listed, "contrasts")):
+        if isinstance(one, Mapping):
+            contrast = _named_contrast(one, f"contrasts[{place}]", arms, named)
+            named[contrast.name] = contrast
+        else:
+            contrast = parse_contrast(one, arms, named=named)
+        found.append(contrast)
+    return tuple(found)
+
+
+def declared_name(one: str | Mapping[str, str]) -> str:
+    """The name of a contrast as the plain data of a study holds it."""
+    return one if isinstance(one, str) else next(iter(one))
+
+
+def contrast_to_json(contrast: Contrast) -> dict[str, Any]:
+    """A contrast as plain data, its arms resolved."""
+    return {
+        "name": contrast.name,
+        **({} if contrast.source is None else {"source": contrast.source}),
+        "terms": [[term.weight, term.arm, [list(level) for level in term.levels]] for term in contrast.terms],
+    }
+
+
+def contrast_from_json(data: Mapping[str, Any]) -> Contrast:
+    """A contrast from plain data."""
+    terms = tuple(Term(weight, arm, tuple((f, v) for f, v in levels)) for weight, arm, levels in data["terms"])
+    return Contrast(data["name"], terms, data.get("source"))
+
+
+def _named_contrast(
+    one: Mapping[object, object], where: str, arms: Sequence[Arm], named: Mapping[str, Contrast]
+) -> Contrast:
+    name, source = next(iter(one.items()), (None, None))
+    if len(one) != 1 or not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise StudyError(
+            f"{where} is {dict(one)!r}",
+            expected="one name of letters, digits, _ and -, and the arithmetic after it",
+            way_out="Write for instance `- gain: high - low`",
+        )
+    if name in named or any(name == arm.name.partition("[")[0] for arm in arms):
+        raise StudyError(
+            f"two contrasts, or a contrast and an arm, are called {name!r}",
+            expected="names of their own",
+            way_out="Rename one",
+        )
+    contrast = parse_contrast(source, arms, named=named)  # type: ignore[arg-type]  # it refuses what is no text
+    return replace(contrast, name=name, source=contrast.name)
+
+
+def parse_contrast(
+    source: str,
+    arms: Sequence[Arm],
+    *,
+    task_factors: Sequence[str] | None = None,
+    named: Mapping[str, Contrast] | None = None,
+) -> Contrast:
     """Read a contrast.
 
     Args:
@@ -48,6 +124,7 @@ def parse_contrast(source: str, arms: Sequence[Arm], *, task_factors: Sequence[s
         arms: The arms of the study; a selector first picks among the levels of the study's factors (the mean over the
             arms that match), what is left selects levels of a task's factors.
         task_factors: Names of factors that the study's tasks have; None leaves them unchecked.
+        named: Contrasts that may stand in the arithmetic by their names.
 
     Raises:
         StudyError: When it cannot be read, names an unknown arm, or its weights do not sum to zero (a difference) or
@@ -67,7 +144,7 @@ def parse_contrast(source: str, arms: Sequence[Arm], *, task_factors: Sequence[s
         raise _unreadable(source, rest[0][1])
     resolved: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
     for term in terms:
-        for one in _resolve(term, arms, source, task_factors):
+        for one in _resolve(term, arms, source, task_factors, named or {}):
             resolved[one.arm, one.levels] = resolved.get((one.arm, one.levels), 0.0) + one.weight
     kept = tuple(Term(weight, arm, levels) for (arm, levels), weight in resolved.items() if weight != 0.0)
     total = sum(term.weight for term in kept)
@@ -157,11 +234,25 @@ def _term(token: str, source: str) -> Term:
     return Term(1.0, name, tuple(levels))
 
 
-def _resolve(term: Term, arms: Sequence[Arm], source: str, task_factors: Sequence[str] | None) -> tuple[Term, ...]:
+def _resolve(
+    term: Term,
+    arms: Sequence[Arm],
+    source: str,
+    task_factors: Sequence[str] | None,
+    named: Mapping[str, Contrast],
+) -> tuple[Term, ...]:
+    if term.arm in named:
+        if term.levels:
+            raise StudyError(
+                f"contrast {source!r} selects levels of the contrast {term.arm!r}",
+                expected="levels of arms",
+                way_out="Write its arms out, with their levels",
+            )
+        return tuple(replace(one, weight=term.weight * one.weight) for one in named[term.arm].terms)
     whole = [arm for arm in arms if arm.name == term.arm and not term.levels]
     family = whole or [arm for arm in arms if arm.name == term.arm or arm.name.startswith(f"{term.arm}[")]
     if not family:
-        hint = nearest(term.arm, {arm.name.partition("[")[0] for arm in arms})
+        hint = nearest(term.arm, {*(arm.name.partition("[")[0] for arm in arms), *named})
         if "-" in term.arm:
             hint += " A minus between two arms needs blanks around it."
         raise StudyError(f"contrast {source!r} names an unknown arm {term.arm!r}", way_out=hint)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from doxa.words.arms import Arm
-from doxa.words.contrasts import Contrast, parse_contrast
+from doxa.words.contrasts import Contrast, declared_contrasts, parse_contrast
 from doxa.words.declared_arms import grid_arms, named_arms
 from doxa.words.errors import StudyError, nearest
 from doxa.words.grammar import intervention_to_json
@@ -144,8 +144,11 @@ def study_from_json(data: object, *, folder: Path | None = None) -> Study:
     steer_controls, prompt_controls, thought_controls, tune_controls = read_controls(
         body.get("controls", {}), arms, [task.name for task in tasks]
     )
-    contrasts = tuple(parse_contrast(one, arms) for one in sequence(body.get("contrasts", []), "contrasts"))
-    primary = tuple(parse_contrast(one, arms).name for one in sequence(body.get("primary", []), "primary"))
+    contrasts = declared_contrasts(body.get("contrasts", []), arms)
+    called = {one.name: one for one in contrasts if one.source is not None}
+    primary = tuple(
+        parse_contrast(one, arms, named=called).name for one in sequence(body.get("primary", []), "primary")
+    )
     for name in primary:
         if name not in [contrast.name for contrast in contrasts]:
             raise StudyError(
@@ -193,7 +196,7 @@ def study_to_json(study: Study) -> dict[str, Any]:
         "seed": study.seed,
         "arms": {arm.name: [intervention_to_json(one) for one in arm.interventions] for arm in study.arms},
         "tasks": [{task.name: dict(task.arguments)} for task in study.tasks],
-        "contrasts": [contrast.name for contrast in study.contrasts],
+        "contrasts": [one.name if one.source is None else {one.name: one.source} for one in study.contrasts],
         "primary": list(study.primary),
         **({"lead": list(study.lead)} if study.lead else {}),
         **({"margins": dict(study.margins)} if study.margins else {}),  # a study without is the one it was
