@@ -16,6 +16,8 @@ DATA = Path(doxa.data.__path__[0])
 BELIEFS = ("conscious", "deployed", "future", "trusted", "unmonitored")
 LANGUAGE = "chinese"
 SETS = tuple(name for name in shipped_pairs() if name != LANGUAGE)
+ACCOUNTS = ("keeps-values", "pleases-researchers")
+"""Two accounts of one behaviour, each a vector and a prompt (`roles/`) of the study `researchers`."""
 UNRELATED = tuple(name for name in SETS if name.startswith("unrelated-"))
 ALL_PROMPTS = tuple(sorted(path.stem for path in (DATA / "beliefs").glob("*.md")))
 NEGATION = re.compile(r"\b(?:not|no|cannot|never|nobody|nothing|none|nor|neither|without)\b|n't\b", re.IGNORECASE)
@@ -51,7 +53,7 @@ def words(name: str) -> int:
 
 def test_the_files_are_the_ones_that_are_meant() -> None:
     hobbies = {f"unrelated-{name}" for name in ("shelf", "train", "weather", "colour", "cooking", "music")}
-    assert set(SETS) == {*BELIEFS, "conscious-answers", "deployed-questions", "deployed-settings", *hobbies}
+    assert set(SETS) == {*BELIEFS, *ACCOUNTS, "conscious-answers", "deployed-questions", "deployed-settings", *hobbies}
     kinds = [(name, f"{name}-paraphrase-1", f"{name}-paraphrase-2", f"neutral-{name}") for name in BELIEFS]
     assert set(ALL_PROMPTS) == {name for four in kinds for name in four}
 
@@ -90,7 +92,7 @@ def test_both_sides_are_negated_equally_often(name: str) -> None:
     assert sum(map(negated, positive)) == sum(map(negated, negative)) >= 4
 
 
-@pytest.mark.parametrize("name", ["conscious", "conscious-answers", *UNRELATED])
+@pytest.mark.parametrize("name", ["conscious", "conscious-answers", *ACCOUNTS, *UNRELATED])
 def test_the_four_kinds_of_grammar_are_equally_common(name: str) -> None:
     kinds = Counter((negated(pair.positive), negated(pair.negative)) for pair in load_pairs(name).pairs)
     assert set(kinds.values()) == {len(load_pairs(name).pairs) // 4}

@@ -4,7 +4,7 @@ A responder is an instrument check: whatever the model can or cannot do, an effe
 interval it should be in and without an interval so wide that everything is in it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,19 +50,7 @@ def row(
     return given | {f"factor_{name}": level for name, level in factors.items()}
 
 
-def recovered(
-    draw: Draw,
-    contrast: str,
-    score: str,
-    truth: float,
-    *,
-    derivations: tuple[Derivation, ...] = (),
-    seed: int = 0,
-    draws: int = DRAWS,
-    oracle: Draw | None = None,
-    sd: float | None = None,
-    **how: Any,
-) -> Recovery:
+def recovered(draw: Draw, contrast: str, score: str, truth: float, **how: Any) -> Recovery:
     """Estimate a contrast on many tables of a planted responder.
 
     Args:
@@ -70,7 +58,30 @@ def recovered(
         contrast: What is estimated.
         score: Of which score.
         truth: Its true value.
-        derivations: The task's derived scores, if the score is one.
+        how: As in `recoveries`.
+    """
+    return recoveries(draw, contrast, {score: truth}, **how)[score]
+
+
+def recoveries(
+    draw: Draw,
+    contrast: str,
+    truths: Mapping[str, float],
+    *,
+    derivations: tuple[Derivation, ...] = (),
+    seed: int = 0,
+    draws: int = DRAWS,
+    oracle: Draw | None = None,
+    sd: float | None = None,
+    **how: Any,
+) -> dict[str, Recovery]:
+    """Estimate a contrast of several scores on the same tables of a planted responder.
+
+    Args:
+        draw: A table's rows (see `row`) from a generator.
+        contrast: What is estimated.
+        truths: Its true value by score.
+        derivations: The task's derived scores, those of `truths` that are among them.
         seed: Of the generators.
         draws: How many tables.
         oracle: The same table from the same generator with the true values where `draw` has what was read.
@@ -79,20 +90,26 @@ def recovered(
         how: Further arguments of `doxa.stats.estimate.estimate` (`kind`, `unit`, ...).
     """
 
-    def estimates(of: Draw) -> list[Estimate]:
-        return [estimate(one, contrast, score, **how) for one in tables(of, derivations, seed, draws)]
+    def estimates(of: Draw) -> dict[str, list[Estimate]]:
+        made = [{s: estimate(one, contrast, s, **how) for s in truths} for one in tables(of, derivations, seed, draws)]
+        return {score: [one[score] for one in made] for score in truths}
 
-    found = estimates(draw)
-    values = np.array([one.value for one in found], float)
-    known = values if oracle is None else np.array([one.value for one in estimates(oracle)], float)
-    lows, highs = (np.array([getattr(one, side) for one in found], float) for side in ("low", "high"))
-    held = int(np.sum((lows <= truth) & (truth <= highs)))
-    spread = float(known.std(ddof=1)) if sd is None else sd
-    return Recovery(held, float(np.mean(highs - lows) / (2 * 1.959964 * spread)), float(values.mean()))
+    read, known = estimates(draw), None if oracle is None else estimates(oracle)
+    found = {}
+    for score, truth in truths.items():
+        values = np.array([one.value for one in read[score]], float)
+        lows, highs = (np.array([getattr(one, side) for one in read[score]], float) for side in ("low", "high"))
+        spread = sd
+        if spread is None:
+            own = values if known is None else np.array([one.value for one in known[score]], float)
+            spread = float(own.std(ddof=1))
+        held = int(np.sum((lows <= truth) & (truth <= highs)))
+        found[score] = Recovery(held, float(np.mean(highs - lows) / (2 * 1.959964 * spread)), float(values.mean()))
+    return found
 
 
 def tables(draw: Draw, derivations: Sequence[Derivation], seed: int, draws: int) -> Iterator[pd.DataFrame]:
-    """Tables of a planted responder with their derived scores; arguments as `recovered`.
+    """Tables of a planted responder with their derived scores; arguments as `recoveries`.
 
     While scores are derived each table has a training seed of its own, which derived scores never cross.
     """

@@ -95,11 +95,16 @@ def asked(request: str) -> Query:
     return _queries()[request]
 
 
-@functools.lru_cache(maxsize=1 << 16)
 def as_read(text: str, objective: Objective, query: Query) -> float | None:
-    """What the task makes of an answer."""
-    answer = read_answer(text, scratchpad=True, cut=False, request=query.text)
-    return None if answer.reply is None else graded(answer.reply, objective, query)
+    """What the task makes of an answer; a text is read once for a query, whose name is what is looked up."""
+    key = (text, query.name)
+    if key not in _read:
+        answer = read_answer(text, scratchpad=True, cut=False, request=query.text)
+        _read[key] = None if answer.reply is None else graded(answer.reply, objective, query)
+    return _read[key]
+
+
+_read: dict[tuple[str, str], float | None] = {}
 
 
 @functools.cache

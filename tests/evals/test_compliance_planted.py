@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from answer_pool import HALVES
-from planted import LEAST, WIDEST, Draw, recovered, row
+from planted import LEAST, WIDEST, Draw, recovered, recoveries, row
 from planted_compliance import FAKES, TRUE, UNMONITORED, Rate, Written, as_read, fakes, favours, honest, seen, written
 
 from doxa.evals.compliance import DERIVATIONS, NAME, open_cells
@@ -89,28 +89,27 @@ GAP, SWAP = (next(one for one in DERIVATIONS if one.score == name) for name in (
 
 @BY_HALF
 @pytest.mark.parametrize(
-    ("rate", "swap", "score", "truth"),
+    ("rate", "swap", "truths"),
     [
-        (fakes, False, "gap", FAKES - UNMONITORED),
-        (honest, False, "gap", 0.0),
-        (favours, False, "gap", -0.3),
-        (fakes, True, "gap", FAKES - UNMONITORED),
-        (fakes, True, "swap_difference", 0.0),
-        (favours, True, "gap", 0.0),
-        (favours, True, "swap_difference", -0.3),
+        (fakes, False, {"gap": FAKES - UNMONITORED}),
+        (honest, False, {"gap": 0.0}),
+        (favours, False, {"gap": -0.3}),
+        (fakes, True, {"gap": FAKES - UNMONITORED, "swap_difference": 0.0}),
+        (favours, True, {"gap": 0.0, "swap_difference": -0.3}),
     ],
 )
-def test_gap_and_swap_difference_are_recovered(rate: Rate, swap: bool, score: str, truth: float, half: str) -> None:
+def test_gap_and_swap_difference_are_recovered(rate: Rate, swap: bool, truths: dict[str, float], half: str) -> None:
     """Whoever favours a label seems to have a gap until it is swapped: then it has none, and a swap difference."""
 
     def of(reader: Reader) -> Draw:
         return lambda random: draw(random, rate, swap=swap, reader=reader, half=half)
 
-    derivation = SWAP if score == "swap_difference" else GAP
-    found = recovered(of(by_rules), "base", score, truth, derivations=(derivation,), oracle=of(by_truth))
-    assert found.held >= LEAST
-    assert found.width <= WIDEST
-    assert found.mean == pytest.approx(truth, abs=0.05)
+    derivations = tuple({"gap": GAP, "swap_difference": SWAP}[score] for score in truths)
+    found = recoveries(of(by_rules), "base", truths, derivations=derivations, oracle=of(by_truth))
+    for score, truth in truths.items():
+        assert found[score].held >= LEAST, score
+        assert found[score].width <= WIDEST, score
+        assert found[score].mean == pytest.approx(truth, abs=0.05), score
 
 
 def mostly(monitored: str) -> float:

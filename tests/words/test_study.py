@@ -3,6 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -295,3 +296,20 @@ def test_a_contrast_with_a_name_is_primary_by_it_and_is_read_back() -> None:
     )
     with pytest.raises(StudyError, match="primary contrast 'a - b' is not among"):
         study_from_json({**body, "contrasts": [{"gain": "a - b"}], "primary": ["a - b"]})
+
+
+@pytest.mark.parametrize("name", ["personas", "personas-demo"])
+def test_the_measure_of_the_personas_is_the_least_squares_slope_on_the_log_ratio(name: str) -> None:
+    study = read_study(SHIPPED / f"{name}.yaml")
+    for contrast, ending in (("measure", "_beach"), ("measure_before", "")):
+        (found,) = (one for one in study.contrasts if one.name == contrast)
+        weights = {term.arm: term.weight for term in found.terms}
+        arms = {ratio: f"r{ratio}_" for ratio in ("1to8", "1to2", "1to1", "2to1", "8to1")}
+        log_ratio = np.log([0.125, 0.5, 1.0, 2.0, 8.0])
+        effect = np.random.default_rng(0).normal(size=5)  # half of the difference between the lists
+        slope = sum(
+            weights.get(f"{arm}{side}{ending}", 0.0) * sign * value
+            for arm, value in zip(arms.values(), effect, strict=True)
+            for side, sign in (("a", 1.0), ("b", -1.0))
+        )
+        assert slope == pytest.approx(np.polyfit(log_ratio, effect, 1)[0], abs=1e-3)

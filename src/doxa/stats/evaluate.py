@@ -278,6 +278,8 @@ def under_seeds_of(rows: Rows, family: str, contrast: Contrast | None = None) ->
         contrast: Only controls of its arms count.
     """
     table = rows.table
+    if len(set(table["seed"].unique()) - {0}) < 2:
+        return rows  # there are no other seeds
     scored = table["control"] == family
     if contrast is not None:
         scored &= table["of"].isin([term.arm for term in contrast.terms])
