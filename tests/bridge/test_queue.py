@@ -3,6 +3,7 @@ import math
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
@@ -145,6 +146,28 @@ def test_whatever_goes_wrong_reaches_those_who_wait(
     assert [type(one) for one in found] == [MemoryError, MemoryError]
     monkeypatch.undo()
     assert together(batcher, model, [row(model)])[0].tokens is not None
+
+
+def test_everybody_who_waits_has_the_error_with_a_traceback_of_their_own(
+    model: Model, batcher: Batcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken(RuntimeError):
+        def __init__(self, place: str, *, code: int) -> None:
+            super().__init__(f"broken at {place}")
+            self.code = code
+
+    def broken(*_: Any) -> Any:
+        raise Broken("a place", code=3) from ValueError("why")
+
+    monkeypatch.setattr(module, "compute", broken)
+    errors = together(batcher, model, [row(model, f"text {n}") for n in range(12)])
+    assert [(type(one), str(one), one.code, str(one.__cause__)) for one in errors] == [
+        (Broken, "broken at a place", 3, "why")
+    ] * 12
+    (alone,) = together(batcher, model, [row(model)])
+    frames = [[frame.name for frame in traceback.extract_tb(one.__traceback__)] for one in (alone, *errors)]
+    assert frames[0][-1] == "broken"
+    assert frames == [frames[0]] * 13
 
 
 def test_the_event_loop_runs_on_while_the_engine_works(

@@ -204,10 +204,23 @@ def _settle(tickets: list[_Ticket], stop: threading.Event) -> None:
                 _settle([ticket], stop)
     except BaseException as error:  # whatever it is belongs to those who wait, or they wait for ever
         for ticket in tickets:
-            ticket.settle(None, _given_up() if isinstance(error, _Interrupt) else error)
+            ticket.settle(None, _given_up() if isinstance(error, _Interrupt) else _again(error))
     else:
         for ticket, answer in zip(tickets, answers, strict=True):
             ticket.settle(answer, None)
+
+
+def _again(error: BaseException) -> BaseException:
+    """The same error as an object of its own.
+
+    One object that is raised by each who waits gathers the frames of all of them: tracebacks that are as long as their
+    number, and take Inspect half a second each to write down.
+    """
+    kind = type(error)
+    made = kind.__new__(kind, *error.args)
+    vars(made).update(vars(error))
+    made.__cause__, made.__suppress_context__ = error.__cause__, error.__suppress_context__
+    return made.with_traceback(error.__traceback__)
 
 
 def _while_wanted(ticket: _Ticket) -> Request:
