@@ -20,7 +20,7 @@ from doxa.words.arms import Arm, Pin, prompt_pin, read_arm, write_arm
 from doxa.words.beliefs import read_belief
 from doxa.words.errors import ModelError, StudyError
 from doxa.words.interventions import Prompt
-from doxa.words.study import ModelChoice, Study, with_overrides
+from doxa.words.study import ModelChoice, Study, study_to_json, with_overrides
 
 Mini = Callable[..., Study]
 NAME = "scripted/gpt"
@@ -122,6 +122,20 @@ def test_what_cannot_be_done_is_left_out_in_words(mini: Mini) -> None:
     assert [one.name for one in plan.entries] == [judged_task.NAME, "doxa/drift"]
     assert plan.entries[1].primary
     assert set(plan.entries[1].primary) <= set(plan.entries[1].written)
+
+
+def test_a_contrast_that_is_left_can_be_read_without_those_that_are_left_out(mini: Mini) -> None:
+    named = [
+        {"with_vector": "mid[strength=0.6] - baseline"},
+        {"beyond_prompt": "mid[strength=0.6] - prompted"},
+        {"told": "with_vector - beyond_prompt"},
+    ]
+    _, plan = load_and_plan(mini(**{**SERVED, "contrasts": named, "primary": ["told"]}))
+    assert [one.name for one in plan.left_out if one.part == "contrast"] == ["with_vector", "beyond_prompt"]
+    (told,) = plan.study.contrasts
+    assert {term.arm: term.weight for term in told.terms} == {"prompted": 1.0, "baseline": -1.0}
+    data = study_to_json(plan.study)
+    assert data["contrasts"] == [{"told": "(mid[strength=0.6] - baseline) - (mid[strength=0.6] - prompted)"}]
 
 
 def test_controls_of_prompts_are_left_out_in_words(mini: Mini) -> None:

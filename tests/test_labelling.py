@@ -21,7 +21,7 @@ from doxa.evals.scores import means, sample_metadata, task_metadata, to_inspect_
 from doxa.labelling import judged_rows, judges_agree, read_labels, write_labels
 from doxa.labels_file import MOST_IN_CELL
 from doxa.words.arms import Arm
-from doxa.words.contrasts import contrast_to_json, parse_contrast
+from doxa.words.contrasts import contrast_to_json, declared_contrasts
 from doxa.words.errors import ResultsError
 from doxa.words.rubrics import Rubric
 from scripted_judge import said, scripted_judge
@@ -222,13 +222,18 @@ def test_the_contrasts_of_a_study_are_taken(logs: Path, tmp_path: Path) -> None:
     shutil.copytree(logs, folder / "logs")
     wanted = ["'mockllm/bold' - 'mockllm/calm'", "other - 'mockllm/calm'"]
     arms = [Arm(name) for name in ("mockllm/bold", "mockllm/calm", "other")]
-    declared = [contrast_to_json(parse_contrast(one, arms)) for one in wanted]
+    half = {"half": "0.5 * ('mockllm/bold' - 'mockllm/calm')"}
+    declared = [contrast_to_json(one) for one in declared_contrasts([*wanted, half], arms)]
     (folder / "plan.json").write_text(json.dumps({"contrasts": declared}))
     path = tmp_path / "labels.csv"
     write_labels(judged_rows(folder), path, n=1000)
     fill(path, lambda row: truth(row["answer"]))
-    assert [one.estimate.contrast for one in read_labels(folder, path).contrasts] == wanted[:1]
-    assert [one.estimate.contrast for one in read_labels(folder / "logs", path).contrasts] == wanted[:1]
+    found = read_labels(folder, path).contrasts
+    assert [one.estimate.contrast for one in found] == [wanted[0], "half"]
+    assert found[1].estimate.value == pytest.approx(found[0].estimate.value / 2)
+    assert [one.estimate.contrast for one in read_labels(folder / "logs", path).contrasts] == [wanted[0], "half"]
+    (one,) = read_labels(folder, path, ["half"]).contrasts
+    assert one.estimate.value == found[1].estimate.value
     code, shown = doxa("labels", folder, "--read", path, "--contrast", wanted[1])
     assert code == 2
     assert "other" in shown

@@ -28,7 +28,7 @@ def changes(models: list[Any]) -> dict[str, Any]:
         **NO_CONTROLS,
         "factors": {"mid": {"steer": {"vector": "awake-pairs.md", "layers": 0.5, "strength": [0.6]}}},
         "tasks": [{"doxa/claims": {"belief": "conscious", "topics": 2}}, judged_task.NAME],
-        "contrasts": ["mid[strength=0.6] - baseline", "prompted - baseline"],
+        "contrasts": ["mid[strength=0.6] - baseline", {"told": "prompted - baseline"}],
         "primary": [],
         "runs": 1,
         "models": models,
@@ -103,7 +103,8 @@ def test_each_model_has_a_run_and_all_have_one_page(
         assert "This is a trial run with at most 4 items of every task." in text
     assert "--limit 4" in (folder / "report.md").read_text()
     assert "left out: the arm mid[strength=0.6] is left out" in (folder / "report.md").read_text()
-    assert (folder / "figures" / "prompted-baseline-yes.svg").exists()
+    assert (folder / "figures" / "told-yes.svg").exists()
+    assert "told is prompted - baseline." in (folder / "report.md").read_text()
     asked = len(judged_task.ASKED)
     run(study, folder)
     assert len(judged_task.ASKED) == asked  # a finished study asks nobody again
@@ -175,7 +176,7 @@ def test_reasoning_is_a_factor(
     due = (belief[f"{thinking_folder}[reasoning=on]"] - belief[f"{thinking_folder}[reasoning=off]"]).mean()
     assert found["(baseline)[on] - (baseline)[off]", "belief"]["value"] == pytest.approx(due)
     assert due != 0  # the template said something else
-    assert ("(prompted - baseline)[on] - (prompted - baseline)[off]", "belief") in found
+    assert ("(told)[on] - (told)[off]", "belief") in found
     assert "What reasoning changes" in (folder / "report.html").read_text()
     on, off = (json.loads((folder_of(folder, one) / "plan.json").read_text()) for one in study.models)
     assert on["model"]["fingerprint"] != off["model"]["fingerprint"]

@@ -263,8 +263,10 @@ def _arrays(rows: "Sequence[Judgement]", labels: Mapping[Any, str]) -> JudgedRow
 def _implied(judged: Judged, labels: Mapping[Any, str], wanted: Sequence[str]) -> list[Implied]:
     found = []
     whole = as_one(judged.table, {}, None)
-    asked = [contrast_of(source, judged.arms) for source in wanted]
-    for contrast in asked or _contrasts_of(judged):
+    declared = _contrasts_of(judged)
+    named = {one.name: one for one in declared if one.source is not None}
+    asked = [contrast_of(source, judged.arms, named=named) for source in wanted]
+    for contrast in asked or declared:
         try:
             made = estimate(whole, contrast, judged.score, task=judged.task, kind=_kind(judged))
         except DoxaError:

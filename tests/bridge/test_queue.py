@@ -170,6 +170,37 @@ def test_everybody_who_waits_has_the_error_with_a_traceback_of_their_own(
     assert frames == [frames[0]] * 13
 
 
+class Particular(Exception):
+    def __new__(cls, place: str, *, code: int) -> "Particular":
+        return super().__new__(cls, f"{place} {code}")
+
+    def __init__(self, place: str, *, code: int) -> None:
+        super().__init__(f"{place} {code}")
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(2, "no such file", "a/path"), Particular("here", code=3)])
+def test_an_error_that_cannot_be_made_again_is_handed_to_all_as_it_is(
+    model: Model, batcher: Batcher, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(module, "compute", broken)
+    assert together(batcher, model, [row(model), row(model, "other")]) == [error, error]
+
+
+def test_an_error_keeps_what_it_came_from(model: Model, batcher: Batcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> Any:
+        try:
+            raise KeyError("first")
+        except KeyError:
+            raise RuntimeError("second")  # noqa: B904
+
+    monkeypatch.setattr(module, "compute", broken)
+    found = together(batcher, model, [row(model), row(model, "other")])
+    assert [repr(one.__context__) for one in found] == ["KeyError('first')"] * 2
+
+
 def test_the_event_loop_runs_on_while_the_engine_works(
     model: Model, batcher: Batcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:

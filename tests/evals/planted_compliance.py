@@ -95,16 +95,16 @@ def asked(request: str) -> Query:
     return _queries()[request]
 
 
+_read: dict[tuple[str, str, str], float | None] = {}
+
+
 def as_read(text: str, objective: Objective, query: Query) -> float | None:
-    """What the task makes of an answer; a text is read once for a query, whose name is what is looked up."""
-    key = (text, query.name)
+    """What the task makes of an answer; a text is read once for a query, by name and words."""
+    key = (text, query.name, query.text)
     if key not in _read:
         answer = read_answer(text, scratchpad=True, cut=False, request=query.text)
         _read[key] = None if answer.reply is None else graded(answer.reply, objective, query)
     return _read[key]
-
-
-_read: dict[tuple[str, str], float | None] = {}
 
 
 @functools.cache

@@ -207,7 +207,7 @@ def test_without_a_baseline(make_results: Callable[..., Path], study_of: Callabl
     assert "The baseline has no interval." in page
 
 
-def test_a_contrast_with_a_name_is_called_by_it_and_written_out_once(
+def test_a_contrast_with_a_name_is_called_by_it_and_written_out(
     make_results: Callable[..., Path], study_of: Callable[..., Study]
 ) -> None:
     steer = {"steer": {"vector": "conscious", "layers": "every", "strength": 0.6}}
@@ -221,7 +221,8 @@ def test_a_contrast_with_a_name_is_called_by_it_and_written_out_once(
         )
     )
     page = write_report(folder).read_text(encoding="utf-8")
-    assert page.count("gain is 0.5 * (every - baseline).") == 1
+    assert page.count("gain is 0.5 * (every - baseline).") == 2  # in the answer, and beside the effects
+    assert "gain is 0.5 * (every - baseline)." in (folder / "summary.txt").read_text(encoding="utf-8")
     half, whole = (next(row for row in cells(page) if row[0] == name) for name in ("gain", "every - baseline"))
     assert float(half[1].replace("−", "-")) == pytest.approx(float(whole[1].replace("−", "-")) / 2, abs=0.01)
     assert "declared" in half

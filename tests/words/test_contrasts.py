@@ -90,7 +90,7 @@ def test_a_contrast_of_arms_known_by_name() -> None:
 def test_a_contrast_may_have_a_name_and_stand_in_those_after_it() -> None:
     gain, half, plain = declared_contrasts([{"gain": "a - b"}, {"half": " 0.5 *  gain"}, "gain - (c-d - b)"], ARMS)
     assert (gain.name, gain.source, gain.terms) == ("gain", "a - b", (Term(1.0, "a"), Term(-1.0, "b")))
-    assert (half.name, half.source, half.terms) == ("half", "0.5 * gain", (Term(0.5, "a"), Term(-0.5, "b")))
+    assert (half.name, half.source, half.terms) == ("half", "0.5 * (a - b)", (Term(0.5, "a"), Term(-0.5, "b")))
     assert (plain.name, plain.source) == ("gain - (c-d - b)", None)
     assert {one.arm: one.weight for one in plain.terms} == {"a": 1.0, "c-d": -1.0}
     for one in (gain, half, plain):
@@ -106,7 +106,11 @@ def test_a_contrast_may_have_a_name_and_stand_in_those_after_it() -> None:
         ([{"gain": "a - b"}, {"gain": "b - a"}], "called 'gain'.*Rename"),
         ([{"gain": "a - b", "loss": "b - a"}], r"contrasts\[0\].*one name"),
         ([{}], r"contrasts\[0\].*one name"),
-        ([{"2nd": "a - b"}], r"contrasts\[0\].*one name"),
+        ([{"2nd": "a - b"}], r"contrasts\[0\].*one name.*starting with a letter"),
+        ([{"_gain": "a - b"}], r"contrasts\[0\].*one name"),
+        ([{"g" * 81: "a - b"}], r"contrasts\[0\].*at most 80"),
+        ([{"gain": "a - b"}, "gain"], "two contrasts are called 'gain'.*Rename"),
+        ([{"third": "0.1 * (a - b)"}, "3 * third - 0.3 * (a - b)"], "takes an arm from itself"),
         ([{3: "a - b"}], r"contrasts\[0\].*one name"),
         ([{"gain": ["a", "b"]}], r"contrast \['a', 'b'\].*a text"),
         ([{"gain": "a - b"}, "gian - (b - a)"], "unknown arm 'gian'.*Did you mean 'gain'"),
@@ -118,3 +122,15 @@ def test_a_contrast_may_have_a_name_and_stand_in_those_after_it() -> None:
 def test_names_that_cannot_stand_are_errors(listed: object, says: str) -> None:
     with pytest.raises(StudyError, match=says):
         declared_contrasts(listed, ARMS)
+
+
+def test_a_name_is_written_out_wherever_it_stands() -> None:
+    found = declared_contrasts([{"a-b": "a - b"}, {"one": "2 * a-b - (a-b)"}, {"two": "one - (p - a)"}], ARMS)
+    assert [one.source for one in found] == [
+        "a - b",
+        "2 * (a - b) - ((a - b))",
+        "(2 * (a - b) - ((a - b))) - (p - a)",
+    ]
+    for one in found:
+        assert one.source is not None
+        assert parse_contrast(one.source, ARMS).terms == one.terms

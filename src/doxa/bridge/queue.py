@@ -211,15 +211,21 @@ def _settle(tickets: list[_Ticket], stop: threading.Event) -> None:
 
 
 def _again(error: BaseException) -> BaseException:
-    """The same error as an object of its own.
+    """The same error as an object of its own, or the one that is there where it cannot be made again.
 
     One object that is raised by each who waits gathers the frames of all of them: tracebacks that are as long as their
     number, and take Inspect half a second each to write down.
     """
     kind = type(error)
-    made = kind.__new__(kind, *error.args)
-    vars(made).update(vars(error))
-    made.__cause__, made.__suppress_context__ = error.__cause__, error.__suppress_context__
+    try:
+        made = kind.__new__(kind, *error.args)
+        vars(made).update(vars(error))
+        if str(made) != str(error):  # it keeps what it says elsewhere, as an OSError its path
+            return error
+    except Exception:  # a class may want other arguments; those who wait must have their answer
+        return error
+    made.__context__, made.__cause__ = error.__context__, error.__cause__
+    made.__suppress_context__ = error.__suppress_context__
     return made.with_traceback(error.__traceback__)
 
 

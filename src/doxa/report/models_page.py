@@ -9,7 +9,7 @@ from doxa.report.gather import Gathered, gather
 from doxa.report.labels import label, units
 from doxa.report.page import command, render
 from doxa.report.parts import Section, Table
-from doxa.report.verdict import reservations
+from doxa.report.verdict import reservations, written_out
 from doxa.stats.estimate import Estimate, estimate_from_json, per_item
 from doxa.words.contrasts import declared_name
 from doxa.words.left_out import left_out_words
@@ -75,7 +75,11 @@ def _answer(study: Mapping[str, Any], models: Sequence[Mapping[str, Any]], found
                 f"(n = {units(estimate)})."
             )
         said += left_out_words(gathered.plan.get("left_out", ()), one["name"])
-    return [*said, NOT_TESTED, *reservations(study)]
+    return [*said, *_written_out(found, first), NOT_TESTED, *reservations(study)]
+
+
+def _written_out(found: Mapping[str, Gathered], contrast: str) -> list[str]:
+    return next((said for one in found.values() if (said := written_out(one, [contrast]))), [])
 
 
 def _lead(gathered: Gathered, contrast: str) -> Estimate | None:
@@ -109,9 +113,11 @@ def _contrast(name: str, models: Sequence[Mapping[str, Any]], found: Mapping[str
             one = estimates[model]
             cells.append([model, *(_cells(one) if one is not None else (_why(gathered, name), *6 * ("–",)))])
         tables.append(Table(HEAD, cells, f"On the {label(score)}, in numbers", wrap=(1, 5)))
-    sources = {one.contrasts[name].source for one in found.values() if name in one.contrasts} - {None}
-    said = [f"{name} is {source}." for source in sources]
-    return Section(_slug(name), name, said, drawings=drawings, tables=tables) if tables else None
+    return (
+        Section(f"contrast-{_slug(name)}", name, _written_out(found, name), drawings=drawings, tables=tables)
+        if tables
+        else None
+    )
 
 
 def _row(model: str, gathered: Gathered, contrast: str, one: Estimate | None) -> ForestRow:
@@ -173,4 +179,4 @@ def _models(models: Sequence[Mapping[str, Any]], found: Mapping[str, Gathered]) 
 
 
 def _slug(text: str) -> str:
-    return "-".join(part for part in "".join(c if c.isalnum() else " " for c in text).split())
+    return "-".join(part for part in "".join(c if c.isalnum() or c == "_" else " " for c in text).split())

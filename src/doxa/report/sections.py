@@ -14,7 +14,7 @@ from doxa.report.onset import onset_section
 from doxa.report.parts import Section, Table
 from doxa.report.stopped import stopping_section
 from doxa.report.training import seeds_section, training_section
-from doxa.report.verdict import Finding, findings
+from doxa.report.verdict import Finding, findings, written_out
 from doxa.stats.controls import CONTROL_FLAGS, ControlVerdict
 from doxa.stats.estimate import Estimate, per_item
 from doxa.stats.evaluate import NOTES
@@ -95,7 +95,7 @@ def _effects(gathered: Gathered) -> Section | None:
         for one in found
     ]
     head = [*HEAD, "beside twins", "beside unrelated", "rows missing", "", "remarks"]
-    named = [f"{one.name} is {one.source}." for one in gathered.contrasts.values() if one.source is not None]
+    named = written_out(gathered, list(gathered.contrasts))
     margins = [_equivalence(one) for one in gathered.evaluation.equivalences]
     sentences = [[one.sentence] for one in found if not one.primary]
     tables = [Table(head, table, wrap=(0, 6, 11, 13))]

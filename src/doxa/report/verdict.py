@@ -77,11 +77,18 @@ def answer(gathered: Gathered) -> list[str]:
     found = findings(gathered)
     said = [_summary(gathered, found)]
     said += [one.sentence for one in found if one.primary]
+    said += written_out(gathered, gathered.evaluation.primary)
     said += gate_sentence(gathered)
     said += _damage(gathered, found)
     said += stopped(gathered)
     said += left_out_words(gathered.plan.get("left_out", ()), str(gathered.plan["model"]["name"]))
     return said + reservations(gathered.plan["study"])
+
+
+def written_out(gathered: Gathered, names: Sequence[str]) -> list[str]:
+    """The arithmetic of contrasts that are called by a name of their own, a sentence each."""
+    found = (gathered.contrasts[name] for name in names if name in gathered.contrasts)
+    return [f"{one.name} is {one.source}." for one in found if one.source is not None]
 
 
 def reservations(study: Mapping[str, Any]) -> list[str]:

@@ -17,10 +17,12 @@ from typing import Any
 
 from doxa.words.arms import Arm
 from doxa.words.errors import StudyError, nearest
-from doxa.words.reading import sequence
+from doxa.words.reading import sequence, shown
 
-LONGEST, MOST_BRACKETS = 2000, 50
-_NAME = re.compile(r"[A-Za-z_][\w-]*")
+LONGEST, MOST_BRACKETS, LONGEST_NAME = 2000, 50, 80
+_NAME = re.compile(r"[A-Za-z][\w-]*")
+_LEAST = 1e-12
+"""A weight below it is what rounding leaves of none."""
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d+(?:\.\d+)?)(?=\s*\*)"
     r"|(?P<name>(?:[A-Za-z_][\w./~-]*|'[^']+')(?:\[[^\]]*\])?)"
@@ -44,7 +46,8 @@ class Contrast:
     Attributes:
         name: What it is called: its arithmetic, or the name that the study gives it.
         terms: What is added.
-        source: The arithmetic of a contrast that has a name of its own; None where the name is the arithmetic.
+        source: The arithmetic of a contrast that has a name of its own, over arms alone; None where the name is the
+            arithmetic.
     """
 
     name: str
@@ -63,9 +66,14 @@ def declared_contrasts(listed: object, arms: Sequence[Arm]) -> tuple[Contrast, .
     for place, one in enumerate(sequence(listed, "contrasts")):
         if isinstance(one, Mapping):
             contrast = _named_contrast(one, f"contrasts[{place}]", arms, named)
-            named[contrast.name] = contrast
         else:
             contrast = parse_contrast(one, arms, named=named)
+        if contrast.name in named:
+            raise StudyError(
+                f"two contrasts are called {contrast.name!r}", expected="names of their own", way_out="Rename one"
+            )
+        if contrast.source is not None:
+            named[contrast.name] = contrast
         found.append(contrast)
     return tuple(found)
 
@@ -94,24 +102,31 @@ def _named_contrast(
     one: Mapping[object, object], where: str, arms: Sequence[Arm], named: Mapping[str, Contrast]
 ) -> Contrast:
     name, source = next(iter(one.items()), (None, None))
-    if len(one) != 1 or not isinstance(name, str) or not _NAME.fullmatch(name):
+    if len(one) != 1 or not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > LONGEST_NAME:
         raise StudyError(
-            f"{where} is {dict(one)!r}",
-            expected="one name of letters, digits, _ and -, and the arithmetic after it",
+            f"{where} is {shown(dict(one))}",
+            expected="one name of letters, digits, - and _, starting with a letter from a to z, at most "
+            f"{LONGEST_NAME} of them, and the arithmetic after it",
             way_out="Write for instance `- gain: high - low`",
         )
-    if name in named or any(name == arm.name.partition("[")[0] for arm in arms):
-        raise StudyError(
-            f"two contrasts, or a contrast and an arm, are called {name!r}",
-            expected="names of their own",
-            way_out="Rename one",
-        )
-    contrast = parse_contrast(source, arms, named=named)  # type: ignore[arg-type]  # it refuses what is no text
-    return replace(contrast, name=name, source=contrast.name)
+    if any(name == arm.name.partition("[")[0] for arm in arms):
+        raise StudyError(f"a contrast and an arm are called {name!r}", expected="two names", way_out="Rename one")
+    contrast = parse_contrast(source, arms, named=named)
+    return Contrast(name, contrast.terms, _written_out(contrast.name, named))
+
+
+def _written_out(source: str, named: Mapping[str, Contrast]) -> str:
+    """The arithmetic with names of contrasts replaced by theirs, so that it can be read by itself."""
+
+    def token(match: re.Match[str]) -> str:
+        other = named.get(match["name"] or "")
+        return match[0] if other is None else match[0].replace(match["name"], f"({other.source})")
+
+    return _TOKEN.sub(token, source)
 
 
 def parse_contrast(
-    source: str,
+    source: object,
     arms: Sequence[Arm],
     *,
     task_factors: Sequence[str] | None = None,
@@ -146,7 +161,7 @@ def parse_contrast(
     for term in terms:
         for one in _resolve(term, arms, source, task_factors, named or {}):
             resolved[one.arm, one.levels] = resolved.get((one.arm, one.levels), 0.0) + one.weight
-    kept = tuple(Term(weight, arm, levels) for (arm, levels), weight in resolved.items() if weight != 0.0)
+    kept = tuple(Term(weight, arm, levels) for (arm, levels), weight in resolved.items() if abs(weight) > _LEAST)
     total = sum(term.weight for term in kept)
     if not kept:
         raise StudyError(f"contrast {source!r} takes an arm from itself", way_out="Compare two arms")
@@ -159,17 +174,18 @@ def parse_contrast(
     return Contrast(" ".join(source.split()), kept)
 
 
-def contrast_of(source: str, arms: Sequence[str]) -> Contrast:
+def contrast_of(source: str, arms: Sequence[str], *, named: Mapping[str, Contrast] | None = None) -> Contrast:
     """Read a contrast between arms that are only known by name, such as those of a table.
 
     Args:
         source: The arithmetic. A name with blanks or other marks stands between single quotes.
         arms: Names of the arms; what stands in brackets after a name selects levels of the table's factors.
+        named: Contrasts that may stand in the arithmetic by their names.
 
     Raises:
         StudyError: See `parse_contrast`.
     """
-    return parse_contrast(source, [Arm(name, levels=_levels(name)) for name in arms])
+    return parse_contrast(source, [Arm(name, levels=_levels(name)) for name in arms], named=named)
 
 
 def _levels(name: str) -> dict[str, str]:
