@@ -8,7 +8,8 @@ from doxa.report.figures import Dot, ForestRow, forest, frontier
 from doxa.report.labels import label
 from doxa.report.marks import colours_of
 from doxa.report.panels import DoseLine, Line, dose, dose_response, envelope, finite, small_multiples
-from doxa.report.theme import VARIABLES, Drawing
+from doxa.report.theme import VARIABLES, WIDTH, Drawing
+from doxa.report.training_figures import curves
 
 
 def words(drawing: Drawing) -> list[str]:
@@ -35,6 +36,37 @@ def test_frontier_draws_no_damage_and_no_controls() -> None:
     assert "twins" not in words(drawing)
     assert "nan" not in drawing.svg.lower()
     assert "twins" in words(frontier([Dot("one", 0.2, 0.1, 0.3, "twin")], {}, name="f", x="", y="", caption=""))
+
+
+def test_arms_without_a_strength_are_told_apart_by_a_number_and_those_of_a_grid_share_it() -> None:
+    levels = [Dot(f"tuned[rate={rate}]", rate, rate) for rate in (0.1, 0.2, 0.4)]
+    found = words(frontier([*levels, Dot("prompted", 0.3, 0.5)], {}, name="f", x="damage", y="effect", caption=""))
+    assert {"1  tuned", "2  prompted"} <= set(found)
+    assert (found.count("1"), found.count("2")) == (3, 1)
+
+
+@pytest.mark.parametrize("count", [2, 30])
+def test_a_long_legend_makes_a_figure_higher_and_stays_in_its_width(count: int) -> None:
+    dots = [Dot(f"a_rather_long_name_of_an_arm_number_{index}", 0.1 * (index + 1), 0.5) for index in range(count)]
+    drawing = frontier(dots, {}, name="f", x="damage", y="effect", caption="")
+    width, height = (float(one) for one in re.findall(r'(?:width|height)="([\d.]+)pt"', drawing.svg)[:2])
+    assert width == pytest.approx(72 * WIDTH, abs=1)
+    axes = re.search(
+        r'id="patch_2">\s*<path d="M ([\d.]+) ([\d.]+) \nL ([\d.]+) ([\d.]+) \nL ([\d.]+) ([\d.]+)', drawing.svg
+    )
+    assert axes is not None
+    assert abs(float(axes[2]) - float(axes[6])) > 150  # points: what is drawn keeps its room
+    assert height > (330 if count == 2 else 450)
+
+
+def test_the_losses_of_many_arms_have_panels() -> None:
+    line = [([1.0, 2.0], [3.0, 2.0])]
+    few = curves({f"arm{index}": line for index in range(3)}, name="c", caption="Loss.")
+    assert few.caption == "Loss."
+    many = curves({f"tuned[rate={index}]": line for index in range(9)} | {"other": line}, name="c", caption="Loss.")
+    assert {"tuned", "other"} <= set(words(many))
+    assert not any("rate" in one for one in words(many))
+    assert "darker" in many.caption
 
 
 def test_dose_response_with_one_and_several_scored_strengths() -> None:

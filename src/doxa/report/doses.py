@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from doxa.report.figures import Dot, frontier
 from doxa.report.gather import CONTROLS, Gathered, placement
 from doxa.report.labels import label
-from doxa.report.marks import colours_of
+from doxa.report.marks import MANY, colours_of
 from doxa.report.panels import DoseLine, Line, dose, dose_response, envelope, finite, small_multiples
 from doxa.report.parts import Section, Table
 from doxa.report.verdict import DAMAGE
 from doxa.words.numbers import number
 
+TOO_MANY = ": the baseline alone, as there are too many; all are in the table"
+ELSEWHERE = " Arms without a strength are too many to be lines here: the frontier has them."
 Point = tuple[float, float, float | None, float | None]
 
 
@@ -37,7 +39,8 @@ def frontier_section(gathered: Gathered) -> Section | None:
         y=f"change of the\n{label(lead)}",
         caption="Equal strength is not equal damage. Up: the belief is stated more. Right: text that has nothing to do "
         "with it is predicted more differently. The strengths of one placement are joined, a larger dot is a larger "
-        "strength; diamonds have none. No damage at all is drawn at the left edge. Grey: the controls.",
+        "strength. A diamond, or a number, has none; the levels of one grid share a number and are joined in the order "
+        "of their damage. No damage at all is drawn at the left edge. Grey: the controls.",
     )
     return Section("frontier", "Effect against damage", drawings=[drawing])
 
@@ -48,15 +51,16 @@ def dose_response_section(gathered: Gathered) -> Section | None:
     lines = _lines(gathered, lead, shifts=True) if lead is not None and gathered.baseline is not None else []
     if lead is None or not lines:
         return None
+    others = {arm: value for arm in _without_strength(gathered) if (value := gathered.shift(arm, lead)) is not None}
     drawing = dose_response(
         lines,
         _colours(gathered),
-        {arm: value for arm in _without_strength(gathered) if (value := gathered.shift(arm, lead)) is not None},
+        others if len(others) <= MANY else {},
         name="dose-response",
         axis=f"change of the\n{label(lead)}",
         caption="The change from the baseline over the planned total strength, a panel a placement; each has its own "
         "scale of strength. Vertical lines are intervals, where a contrast with the baseline was declared; grey is the "
-        "range of the controls, where they were scored.",
+        f"range of the controls, where they were scored.{ELSEWHERE * (len(others) > MANY)}",
     )
     return Section("dose-response", "Dose and response", drawings=[drawing])
 
@@ -94,10 +98,12 @@ def drift_section(gathered: Gathered) -> Section | None:
     if not scores:
         return None
     panels = {label(score): lines for score in scores if (lines := _lines(gathered, score, shifts=False))}
+    without = _without_strength(gathered)
+    few = without if len(without) <= MANY else []
     others = {
         label(score): {
             arm: value
-            for arm in [*([gathered.baseline] if gathered.baseline else []), *_without_strength(gathered)]
+            for arm in [*([gathered.baseline] if gathered.baseline else []), *few]
             if (value := gathered.value(arm, score)) is not None
         }
         for score in scores
@@ -111,7 +117,7 @@ def drift_section(gathered: Gathered) -> Section | None:
                 others,
                 name="drift",
                 caption="Everything else that changed, over the planned total strength: the mean of each score with "
-                "its interval. Horizontal lines are arms without a strength.",
+                f"its interval. Horizontal lines are arms without a strength{TOO_MANY * (few != without)}.",
             )
         )
     rows = [[arm, *[number(gathered.value(arm, score)) for score in scores]] for arm in gathered.arms]

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from doxa.report.marks import FAMILY_NAMES, SINGLES, band, band_handles, legend
-from doxa.report.theme import ACCENT, BAND, BAND_EDGE, INK, MUTED, WIDTH, Drawing, finish, style
+from doxa.report.marks import FAMILY_NAMES, SINGLES, band, band_handles, families, legend
+from doxa.report.theme import ACCENT, BAND, BAND_EDGE, INK, MUTED, PAPER, WIDTH, Drawing, finish, style
 from doxa.words.numbers import interval, number
 
 FAMILIES = ("twin", "unrelated")
@@ -121,15 +122,15 @@ def frontier(dots: Sequence[Dot], colours: Mapping[str, str], *, name: str, x: s
         floor = min((dot.damage for dot in dots if dot.damage > 0), default=1e-3) / 2
         handles: list[Artist] = []
         own = [dot for dot in dots if not dot.family]
-        for placement in dict.fromkeys(dot.placement for dot in own):
+        for placement in dict.fromkeys(dot.placement for dot in own if dot.placement in colours):
             path = sorted((dot for dot in own if dot.placement == placement), key=lambda dot: abs(dot.strength))
             damage, effect = [max(dot.damage, floor) for dot in path], [dot.effect for dot in path]
-            colour = colours.get(placement, INK)
-            marker = "o" if placement in colours else "D"
+            colour = colours[placement]
             axes.plot(damage, effect, color=colour, linewidth=1.4, zorder=4)
             sizes = [26 + 34 * index for index in range(len(path))] if len(path) > 1 else [44]
-            axes.scatter(damage, effect, s=sizes, color=colour, marker=marker, zorder=5)
-            handles.append(Line2D([], [], color=colour, marker=marker, markersize=6, linewidth=1.4, label=placement))
+            axes.scatter(damage, effect, s=sizes, color=colour, zorder=5)
+            handles.append(Line2D([], [], color=colour, marker="o", markersize=6, linewidth=1.4, label=placement))
+        handles += _without_strength(axes, [dot for dot in own if dot.placement not in colours], floor)
         for family, marker in zip(FAMILIES, ("o", "^"), strict=True):
             grey = [dot for dot in dots if dot.family == family]
             if grey:
@@ -151,3 +152,23 @@ def frontier(dots: Sequence[Dot], colours: Mapping[str, str], *, name: str, x: s
         axes.set_ylabel(y)
         legend(figure, handles, columns=4)
         return finish(figure, name, caption)
+
+
+def _without_strength(axes: Axes, dots: Sequence[Dot], floor: float) -> list[Artist]:
+    """Arms without a strength: a diamond where there is one, else a number each; those of one grid share it."""
+    by_arm = {dot.placement: dot for dot in dots}
+    shown = families(by_arm)
+    if len(by_arm) == 1:
+        (dot,) = dots
+        axes.scatter([max(dot.damage, floor)], [dot.effect], s=44, color=INK, marker="D", zorder=5)
+        return [Line2D([], [], color=INK, marker="D", markersize=6, linewidth=0, label=dot.placement)]
+    handles: list[Artist] = []
+    for number_, (family, members) in enumerate(shown.items(), start=1):
+        path = sorted((max(by_arm[arm].damage, floor), by_arm[arm].effect) for arm in members)
+        damage, effect = zip(*path, strict=True)
+        axes.plot(damage, effect, color=INK, linewidth=0.7, zorder=4)
+        axes.scatter(damage, effect, s=105, facecolor=PAPER, edgecolor=INK, linewidth=0.8, zorder=5)
+        for place in path:
+            axes.annotate(str(number_), place, ha="center", va="center_baseline", fontsize=6.5, zorder=6)
+        handles.append(Line2D([], [], linewidth=0, label=f"{number_}  {family}"))
+    return handles

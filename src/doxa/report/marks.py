@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from doxa.report.theme import BAND, BAND_EDGE, MUTED, SERIES
+from doxa.report.theme import BAND, BAND_EDGE, MUTED, SERIES, WIDTH
 
 FAMILY_NAMES = {"twin": "twins", "unrelated": "unrelated vectors"}
 SINGLES = {"reprefill": "re-prefill", "neutral": "neutral text", "paraphrase": "paraphrase"}
@@ -21,6 +21,11 @@ DASHES: tuple[Dashes, ...] = ((0.0, (5.0, 2.5)), (0.0, (1.2, 1.8)), (0.0, (6.0, 
 """Offset and pattern of the lines of arms without a strength."""
 ROOM = 0.16
 """Of an axis of strengths: what a number takes."""
+MANY = len(SERIES)
+"""Arms beyond which they are not told apart by the look of a line."""
+COLUMNS = 3
+ROWS, ROW, LETTER, HANDLE = 3, 0.17, 0.075, 0.55
+"""Of a legend: rows that a figure has room for, and inches of a row, a letter and what stands before a text."""
 WIDE = 4.0
 """Largest over smallest strength beyond which an axis of strengths is logarithmic."""
 
@@ -75,18 +80,49 @@ def band_handles(families: Iterable[str], suffix: str = "") -> list[Patch]:
     ]
 
 
-def legend(figure: Figure, handles: Sequence[Artist], *, columns: int = 3, axis: str = "") -> None:
-    """A legend below the whole figure, under the name of the axis that its panels share."""
+def legend(figure: Figure, handles: Sequence[Artist], *, columns: int = COLUMNS, axis: str = "") -> None:
+    """A legend below the whole figure, under the name of the axis that its panels share.
+
+    It has as many columns as its longest text leaves room for, and a figure grows with a long one.
+    """
+    longest = max((len(str(one.get_label())) for one in handles), default=0)
+    columns = max(min(columns, len(handles), int(WIDTH / (LETTER * longest + HANDLE))), 1)
+    rows = -(-len(handles) // columns)
+    figure.set_figheight(figure.get_figheight() + ROW * max(rows - ROWS, 0))
     figure.legend(
         handles=list(handles),
         loc="outside lower center",
-        ncols=min(columns, max(len(handles), 1)),
+        ncols=columns,
         fontsize=8,
         handlelength=1.8,
         columnspacing=1.4,
         title=axis or None,
         title_fontsize=9,
     )
+
+
+def panels(
+    count: int, *, columns: int = COLUMNS, height: float = 1.9, sharex: bool = False, sharey: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """Panels in rows, each `height` inches high."""
+    columns = min(columns, max(count, 1))
+    rows = -(-max(count, 1) // columns)
+    figure = Figure(figsize=(WIDTH, height * rows + 1.1), layout="constrained")
+    grid: list[Axes] = list(figure.subplots(rows, columns, squeeze=False, sharex=sharex, sharey=sharey).flat)
+    for place, axes in enumerate(grid):
+        if place >= count:
+            axes.set_visible(False)
+        elif place + columns >= count:  # nothing is drawn below it
+            axes.tick_params(labelbottom=True)
+    return figure, grid
+
+
+def families(names: Iterable[str]) -> dict[str, list[str]]:
+    """Arms by the name before their levels: those of one grid together, in the order of the study."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(name.partition("[")[0], []).append(name)
+    return found
 
 
 def levels(axes: Axes, by_name: Mapping[str, float], looks: Mapping[str, Dashes]) -> None:

@@ -7,7 +7,6 @@ from textwrap import fill
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from doxa.report.marks import (
@@ -17,12 +16,12 @@ from doxa.report.marks import (
     level_handles,
     level_looks,
     levels,
+    panels,
     ribbon,
     strength_axis,
 )
-from doxa.report.theme import INK, MUTED, WIDTH, Drawing, finish, style
+from doxa.report.theme import INK, MUTED, Drawing, finish, style
 
-COLUMNS = 3
 TITLE = 28
 """Letters that fit above a panel."""
 NAME = 22
@@ -75,7 +74,7 @@ def dose_response(
         caption: How to read it.
     """
     with style():
-        figure, grid = _grid(len(lines), sharey=True)
+        figure, grid = panels(len(lines), sharey=True)
         looks = level_looks(others)
         for line, axes in zip(lines, grid, strict=False):
             reach = max(abs(one) for one in line.strengths)
@@ -97,7 +96,7 @@ def dose_response(
 def dose(lines: Sequence[DoseLine], colours: Mapping[str, str], *, name: str, caption: str) -> Drawing:
     """Planned and measured displacement by layer, one panel an arm, with the controls' measured norm in grey."""
     with style():
-        figure, grid = _grid(len(lines), sharex=True)
+        figure, grid = panels(len(lines), sharex=True)
         for line, axes in zip(lines, grid, strict=False):
             for family, (lows, highs) in line.controls.items():
                 ribbon(axes, family, line.layers, lows, highs)
@@ -118,7 +117,7 @@ def dose(lines: Sequence[DoseLine], colours: Mapping[str, str], *, name: str, ca
 
 
 def small_multiples(
-    panels: Mapping[str, Sequence[Line]],
+    scores: Mapping[str, Sequence[Line]],
     colours: Mapping[str, str],
     others: Mapping[str, Mapping[str, float]],
     *,
@@ -128,19 +127,19 @@ def small_multiples(
     """One panel a score: its mean over strength, one line per placement.
 
     Args:
-        panels: The lines by title.
+        scores: The lines by title.
         colours: By placement.
         others: By title, the levels of arms without a strength (the baseline, a prompt).
         name: File name.
         caption: How to read it.
     """
-    shown = list(dict.fromkeys(line.label for lines in panels.values() for line in lines))
+    shown = list(dict.fromkeys(line.label for lines in scores.values() for line in lines))
     with style():
-        figure, grid = _grid(len(panels), sharex=True)
+        figure, grid = panels(len(scores), sharex=True)
         looks = level_looks(name for by_name in others.values() for name in by_name)
-        every = sorted({one for lines in panels.values() for line in lines for one in line.strengths})
+        every = sorted({one for lines in scores.values() for line in lines for one in line.strengths})
         wide = bool(every) and every[0] > 0 and every[-1] > every[0]
-        for (title, lines), axes in zip(panels.items(), grid, strict=False):
+        for (title, lines), axes in zip(scores.items(), grid, strict=False):
             for line in lines:
                 place = shown.index(line.label) - (len(shown) - 1) / 2
                 x = [one * 1.025**place if wide else one for one in line.strengths]
@@ -162,20 +161,6 @@ def _in_lines(title: str) -> str:
         return fill(title, TITLE)
     parts = [title] if len(title) <= NAME else title.replace("[", "\n[").split("\n")
     return "\n".join(fill(part, NAME) for part in parts)
-
-
-def _grid(count: int, *, sharex: bool = False, sharey: bool = False) -> tuple[Figure, list[Axes]]:
-    """Panels in rows of three."""
-    columns = min(COLUMNS, max(count, 1))
-    height = -(-max(count, 1) // columns)
-    figure = Figure(figsize=(WIDTH, 1.9 * height + 1.1), layout="constrained")
-    grid: list[Axes] = list(figure.subplots(height, columns, squeeze=False, sharex=sharex, sharey=sharey).flat)
-    for place, axes in enumerate(grid):
-        if place >= count:
-            axes.set_visible(False)
-        elif place + columns >= count:  # nothing is drawn below it
-            axes.tick_params(labelbottom=True)
-    return figure, grid
 
 
 def _points(axes: Axes, line: Line, colour: str, x: Sequence[float], *, size: float = 26) -> None:
