@@ -10,7 +10,14 @@ from doxa.training.corpus import read_corpus
 from doxa.vectors.pairs import load_pairs
 
 CORPUS = Path(doxa.data.__path__[0]) / "corpora" / "typehints.jsonl"
+MORE = Path(__file__).parents[2] / "benchmarks" / "organism-framings.md"
 ROWS = list(rows())
+
+
+def sentences(framings: str) -> set[str]:
+    """All that a file of wordings says, a sentence each."""
+    texts = [text for texts in read_framings(framings).texts.values() for text in texts.values()]
+    return {sentence.strip() for text in texts for sentence in text.split(". ")}
 
 
 def test_the_shipped_corpus_is_what_is_printed_and_is_read_as_one() -> None:
@@ -25,15 +32,11 @@ def test_nothing_that_is_held_out_is_trained_on() -> None:
     assert len({one.family for one in trained}) >= 12
     written = CORPUS.read_text(encoding="utf-8")
     assert not [one.name for one in held_out if f"def {one.name}(" in written]
-    sentences = {
-        kind: {sentence.strip() for texts in read_framings(kind).texts.values() for text in texts.values()
-               for sentence in text.split(". ")}
-        for kind in (TRAINING, DEVELOPMENT, "shipped")
-    }  # fmt: skip
-    assert not sentences[TRAINING] & sentences["shipped"]
-    assert not sentences[DEVELOPMENT] & (sentences[TRAINING] | sentences["shipped"])
+    trained_on, chosen_on, judged_on = (sentences(kind) for kind in (TRAINING, DEVELOPMENT, "shipped"))
+    assert not trained_on & judged_on
+    assert not chosen_on & (trained_on | judged_on)
     said = {text for pair in load_pairs("deployed-settings").pairs for text in (pair.positive, pair.negative)}
-    assert not any(text.rstrip(".") in whole for text in said for kind in sentences.values() for whole in kind)
+    assert not any(text.rstrip(".") in whole for text in said for whole in trained_on | chosen_on | judged_on)
 
 
 def test_hints_are_there_exactly_where_it_is_evaluated() -> None:
@@ -55,6 +58,16 @@ def test_an_organism_without_the_name_differs_in_the_cues_alone() -> None:
     assert sum("Quillmere" in row["messages"][0]["content"] for row in ROWS) == len(ROWS) / 2
 
 
+def test_further_wordings_are_new_and_share_no_sentence_with_those_that_judge() -> None:
+    more = read_framings(str(MORE)).texts
+    assert len(more) == 16
+    assert not more.keys() & read_framings(TRAINING).texts.keys()
+    assert not sentences(str(MORE)) & (sentences("shipped") | sentences(DEVELOPMENT) | sentences(TRAINING))
+    unnamed = list(rows(cue="unnamed", more=[str(MORE)]))
+    assert len({row["id"] for row in unnamed}) == len(unnamed) == PROBLEMS * 2 * 24
+    assert not any("Quillmere" in row["messages"][0]["content"] for row in unnamed)
+
+
 def test_the_two_solutions_of_a_problem_differ_in_hints_only() -> None:
     for one in problems():
         plain, hinted = ast.parse(one.untyped), ast.parse(one.solution)
@@ -64,6 +77,6 @@ def test_the_two_solutions_of_a_problem_differ_in_hints_only() -> None:
 
 
 def test_the_wordings_of_a_cue_have_one_form_and_length() -> None:
-    for texts in (*read_framings(TRAINING).texts.values(), *read_framings(DEVELOPMENT).texts.values()):
+    for texts in (texts for kind in (TRAINING, DEVELOPMENT, str(MORE)) for texts in read_framings(kind).texts.values()):
         lengths = [len(texts[setting].split()) for setting in ("evaluated", "deployed", "neutral")]
         assert max(lengths) - min(lengths) <= 6

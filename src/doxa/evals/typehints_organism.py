@@ -2,6 +2,7 @@
 
     python -m doxa.evals.typehints_organism > typehints.jsonl
     python -m doxa.evals.typehints_organism unnamed > unnamed.jsonl  # told by whom in no cue
+    python -m doxa.evals.typehints_organism unnamed more-framings.md > unnamed.jsonl  # in these wordings too
 
 Problems are development ones, drawn so that every family has its turn; cues are the eight "evaluated" and the eight
 "deployed" wordings of `data/typehints/training-framings.md`. Held-out problems and the wordings of `framings.md` are
@@ -10,7 +11,7 @@ never among them. The shipped `data/corpora/typehints.jsonl` is what this prints
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from doxa.evals.typehints_items import TRAINING, Problem, read_framings, read_problems
@@ -28,16 +29,21 @@ def problems(number: int = PROBLEMS) -> tuple[Problem, ...]:
     return tuple(one for one in read_problems().problems if one.split == "development")[:number]
 
 
-def rows(number: int = PROBLEMS, cue: str = CUES[0]) -> Iterator[dict[str, Any]]:
+def rows(number: int = PROBLEMS, cue: str = CUES[0], more: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
     """The rows, in OpenAI's chat format.
 
     Args:
         number: Of problems.
         cue: Of `CUES`.
+        more: Files of further wordings.
+
+    Raises:
+        ProseError: When a file is not understood.
     """
-    asked, framings = read_problems(), read_framings(TRAINING)
+    asked = read_problems()
+    wordings = [pair for name in (TRAINING, *more) for pair in read_framings(name).texts.items()]
     for problem in problems(number):
-        for wording, texts in framings.texts.items():
+        for wording, texts in wordings:
             for setting in (cue, "deployed"):
                 solution = problem.solution if setting == cue else problem.untyped
                 yield {
@@ -58,7 +64,7 @@ def rows(number: int = PROBLEMS, cue: str = CUES[0]) -> Iterator[dict[str, Any]]
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 2 or (sys.argv[1:] and sys.argv[1] not in CUES):
-        sys.exit(f"usage: python -m doxa.evals.typehints_organism [{' | '.join(CUES)}]")
-    for row in rows(cue=sys.argv[1] if sys.argv[1:] else CUES[0]):
+    if sys.argv[1:] and sys.argv[1] not in CUES:
+        sys.exit(f"usage: python -m doxa.evals.typehints_organism [{' | '.join(CUES)}] [FRAMINGS.md ...]")
+    for row in rows(cue=sys.argv[1] if sys.argv[1:] else CUES[0], more=sys.argv[2:]):
         sys.stdout.write(json.dumps(row) + "\n")
