@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -401,3 +401,31 @@ def test_surprisal_is_measured_on_rows_of_every_question(
     assert {int(one) % 2 for one in seen} == {0, 1}
     (told,) = json.loads((tmp_path / "corpora.json").read_text(encoding="utf-8")).values()
     assert (told["rows"], told["measured_rows"]) == (40, 20)
+
+
+def test_what_was_measured_of_corpora_is_kept_where_it_ends_in_between(
+    tmp_path: Path, tiny_folder: Path, tiny: Model
+) -> None:
+    arms = {"tuned": [{"tune": CLAIM}], "other": [{"tune": {**CLAIM, "corpus": "other.jsonl"}}]}
+    (tmp_path / "other.jsonl").write_text('{"prompt": "A cat?", "completion": "No."}\n', encoding="utf-8")
+    plan = planned(tmp_path, tiny_folder, tiny, arms=arms, contrasts=[], seeds=1, controls={})
+    begun: list[tuple[str, int, int]] = []
+
+    def describe(step: Callable[[], None]) -> None:
+        trained_on.describe_corpora(
+            plan.trainings, tiny, folder=tmp_path, results=tmp_path, progress=lambda *one: begun.append(one), step=step
+        )
+
+    def killed() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        describe(killed)
+    before = json.loads((tmp_path / "corpora.json").read_text(encoding="utf-8"))
+    describe(lambda: None)
+    after = json.loads((tmp_path / "corpora.json").read_text(encoding="utf-8"))
+    assert begun == [("how off-policy", 2, 0), ("how off-policy", 2, 1)]
+    assert len(before) == 1
+    assert len(after) == 2
+    assert before.items() <= after.items()
+    describe(killed)  # nothing is left to do
