@@ -135,8 +135,26 @@ def test_a_derivation_may_build_on_another(table: pd.DataFrame) -> None:
     found = derive(table.astype({"arm": "category", "score": "category"}), [BELIEF, doubled])
     sky = found[found["item"] == "sky"].pivot_table(index=["arm", "run"], columns="score", values="value")
     np.testing.assert_allclose(sky["doubled"], 2 * sky["belief"])
-    # The term asks for the other topic: that unit has no row for it.
-    assert set(found[(found["score"] == "doubled") & (found["item"] == "mind")]["reason"]) == {"no row with topic=sky"}
+    # The term asks for the other topic: nothing of that unit is asked, and nothing is missing.
+    assert set(found[found["score"] == "doubled"]["item"]) == {"sky"}
+
+
+def test_a_unit_that_is_asked_in_one_arm_is_missing_in_another_and_one_that_is_asked_in_none_is_not(
+    make_rows: Make, make_table: Make
+) -> None:
+    def rows(arm: str, values: dict[str, tuple[str, str, float]]) -> pd.DataFrame:
+        factors = {
+            place: {item: one[index] for item, one in values.items()} for index, place in enumerate(("pair", "kind"))
+        }
+        return make_rows(arm, {item: [one[2]] for item, one in values.items()}, factors=factors)
+
+    whole = {"a": ("sport", "bundle", 1.0), "b": ("art", "bundle", 2.0), "c": ("place", "shared", 3.0)}
+    fewer = {"a": whole["a"], "c": whole["c"], "d": ("art", "shared", 4.0)}
+    table = make_table(rows("block", whole), rows("late", fewer))
+    score = Derivation("bundle", "y", "pair", ((1.0, (("kind", "bundle"),)),))
+    made = derive(table, [score]).iloc[len(table) :].set_index(["arm", "item"])
+    assert dict(made["value"].dropna()) == {("block", "sport"): 1.0, ("block", "art"): 2.0, ("late", "sport"): 1.0}
+    assert dict(made["reason"][made["value"].isna()]) == {("late", "art"): "no row with kind=bundle"}
 
 
 def test_rows_without_the_unit_take_no_part(table: pd.DataFrame, make_rows: Make, make_table: Make) -> None:

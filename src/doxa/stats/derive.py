@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from doxa.stats.table import validate
 from doxa.words import schema
@@ -20,10 +20,10 @@ def derive(table: pd.DataFrame, derivations: Sequence[Derivation]) -> pd.DataFra
 
     For every arm, task, unit, run and seed that has a row of the source score the new row holds the weighted sum of the
     terms: of each its one source row, or the mean of several where the derivation averages. When a term has no row, no
-    value, or several rows that are not averaged, the new value is missing and its reason says so. The new item is the
-    level of the unit's factor; factors that are constant within the unit are kept, others are empty. Of a derivation
-    that matches rows by factors, the value is the mean over the sets of matched rows that have one; it is missing when
-    none has, with the reason of the first.
+    value, or several rows that are not averaged, the new value is missing and its reason says so; a unit that no arm
+    was asked any term of has no row. The new item is the level of the unit's factor; factors that are constant within
+    the unit are kept, others are empty. Of a derivation that matches rows by factors, the value is the mean over the
+    sets of matched rows that have one; it is missing when none has, with the reason of the first.
 
     Args:
         table: A table of `doxa.words.schema`.
@@ -82,6 +82,7 @@ def _derived(table: pd.DataFrame, derivation: Derivation) -> pd.DataFrame:
             f"no row of {derivation.source!r} has a level of {derivation.unit!r}",
             way_out="Name the factor whose levels are the units",
         )
+    source = _of_units_asked(source, unit, derivation)
     groups, first = _groups(source, unit)
     matched = [name for one in derivation.matched if (name := schema.FACTOR_PREFIX + one) in table.columns]
     if matched:
@@ -107,6 +108,21 @@ def _derived(table: pd.DataFrame, derivation: Derivation) -> pd.DataFrame:
     return made.astype(_plain(table.iloc[:0]).dtypes.to_dict())
 
 
+def _of_units_asked(source: pd.DataFrame, unit: str, derivation: Derivation) -> pd.DataFrame:
+    """Rows of the units that were asked for some term of the score in some arm; of others nothing is missing."""
+    asked = np.logical_or.reduce([_picked(source, levels) for _, levels in derivation.terms])
+    units = pd.MultiIndex.from_frame(source[["task", unit]].astype(str))
+    return source[units.isin(units[asked])] if asked.any() else source
+
+
+def _picked(source: pd.DataFrame, levels: Sequence[tuple[str, str]]) -> Bool[np.ndarray, " rows"]:
+    """Which rows have these levels."""
+    picked = np.ones(len(source), dtype=bool)
+    for factor, level in levels:
+        picked &= (source[_factor(source, factor)] == level).to_numpy(dtype=bool)
+    return picked
+
+
 def _groups(source: pd.DataFrame, *units: str) -> tuple[Int[np.ndarray, " rows"], Int[np.ndarray, " groups"]]:
     """The group of every row, and the first row of every group in the order of the groups."""
     key = np.zeros(len(source), dtype=np.int64)
@@ -125,10 +141,7 @@ def _weighted_sums(
     total = np.zeros(n)
     reason = np.full(n, "", dtype=object)
     for weight, levels in derivation.terms:
-        picked = np.ones(len(source), dtype=bool)
-        for factor, level in levels:
-            picked &= (source[_factor(source, factor)] == level).to_numpy(dtype=bool)
-        rows = np.flatnonzero(picked)
+        rows = np.flatnonzero(_picked(source, levels))
         count = np.bincount(groups[rows], minlength=n)
         known = rows[~np.isnan(value[rows])]
         n_known = np.bincount(groups[known], minlength=n)
