@@ -1,6 +1,7 @@
 """A study that runs in seconds: a tiny random model in a folder, a belief and pairs of its own, few items."""
 
 import os
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -133,7 +134,7 @@ def write_study(folder: Path, model: str | Path, /, **changes: Any) -> Path:
     return path
 
 
-def run_in_process(study: Path, out: Path, journal: Path, stderr: Path) -> None:
+def run_in_process(study: Path, out: Path, journal: Path, stderr: Path, pause: float = 0.0) -> None:
     """Run the study as the command line does, in this process, which somebody may kill.
 
     Args:
@@ -141,18 +142,24 @@ def run_in_process(study: Path, out: Path, journal: Path, stderr: Path) -> None:
         out: The results folder.
         journal: Gets the id of every chunk that is measured.
         stderr: Gets what the run says.
+        pause: Seconds before each batch is computed, in which somebody can stop it.
     """
+    import doxa.bridge.queue as queue
     import doxa.run as module
     from doxa.cli import main
 
-    measure = module.measure
+    measure, compute = module.measure, queue.compute
+
+    def slowly(*batch: Any) -> Any:
+        time.sleep(pause)
+        return compute(*batch)
 
     def noted(model: Any, chunk: Any, *rest: Any) -> Any:
         with journal.open("a") as file:
             file.write(chunk.id + "\n")
         return measure(model, chunk, *rest)
 
-    module.measure = noted
+    module.measure, queue.compute = noted, slowly
     with stderr.open("a") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

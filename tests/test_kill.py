@@ -20,7 +20,7 @@ PATIENCE = 300
 """Seconds after which a run that does not get on is a failure."""
 CHUNKS = 86
 
-Start = Callable[[], BaseProcess]
+Start = Callable[..., BaseProcess]
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +33,12 @@ def processes() -> multiprocessing.context.ForkServerContext:
 
 @pytest.fixture
 def start(finished: Finished, tmp_path: Path, processes: multiprocessing.context.ForkServerContext) -> Start:
-    """`start()`: begin the finished study anew, or go on with it, in a folder of this test."""
+    """`start(pause)`: begin the finished study anew, or go on with it, in a folder of this test."""
 
-    def begin() -> BaseProcess:
+    def begin(pause: float = 0.0) -> BaseProcess:
         process = processes.Process(
             target=run_in_process,
-            args=(finished.file, tmp_path / "results" / "mini", tmp_path / "journal", tmp_path / "said"),
+            args=(finished.file, tmp_path / "results" / "mini", tmp_path / "journal", tmp_path / "said", pause),
         )
         process.start()
         return process
@@ -119,7 +119,7 @@ def test_ctrl_c_ends_with_a_sentence_and_the_same_command_goes_on(
     finished: Finished, start: Start, tmp_path: Path, stage: str
 ) -> None:
     folder, said = tmp_path / "results" / "mini", tmp_path / "said"
-    process = start()
+    process = start(pause=1.0)  # else all answers may be written before the signal arrives
     wait_for(lambda: len(list(folder.glob(stage))) >= 2, process, said)
     os.kill(process.pid or 0, signal.SIGINT)
     process.join(PATIENCE)
