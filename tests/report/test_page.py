@@ -221,12 +221,39 @@ def test_a_contrast_with_a_name_is_called_by_it_and_written_out(
         )
     )
     page = write_report(folder).read_text(encoding="utf-8")
-    assert page.count("gain is 0.5 * (every - baseline).") == 2  # in the answer, and beside the effects
+    assert page.count("gain is 0.5 * (every - baseline).") == 1  # in the answer
+    assert ["gain", "0.5 * (every - baseline)"] in cells(page)  # and beside the effects
     assert "gain is 0.5 * (every - baseline)." in (folder / "summary.txt").read_text(encoding="utf-8")
     half, whole = (next(row for row in cells(page) if row[0] == name) for name in ("gain", "every - baseline"))
     assert float(half[1].replace("−", "-")) == pytest.approx(float(whole[1].replace("−", "-")) / 2, abs=0.01)
     assert "declared" in half
     assert "exploratory" in whole
+
+
+@pytest.mark.parametrize("prompts", [2, 12])
+def test_arms_without_a_strength_are_lines_where_they_are_few_and_no_line_is_lost_in_silence(
+    make_results: Callable[..., Path], study_of: Callable[..., Study], prompts: int
+) -> None:
+    names = [f"prompt{index:02}" for index in range(prompts)]
+    arms = {"baseline": [], "every": [{"steer": {"vector": "conscious", "layers": "every", "strength": 0.6}}]}
+    folder = make_results(
+        study_of(
+            arms={**arms, **{name: [{"prompt": "beliefs/conscious"}] for name in names}},
+            tasks=["doxa/claims", "doxa/drift"],
+            contrasts=["every - baseline"],
+            controls={"steer": {"twins": 19, "unrelated": 0}, "prompt": {"neutral": False, "paraphrases": 0}},
+        )
+    )
+    page = write_report(folder).read_text(encoding="utf-8")
+    few = prompts == 2
+    for figure in ("dose-response", "drift"):
+        drawn = set(re.findall(r">(prompt\d\d)<", (folder / "figures" / f"{figure}.svg").read_text(encoding="utf-8")))
+        assert drawn == (set(names) if few else set()), figure
+    assert ("too many to be lines here" in page) == (not few)
+    assert ("the baseline alone, as there are too many" in page) == (not few)
+    frontier = (folder / "figures" / "frontier.svg").read_text(encoding="utf-8")
+    assert all(name in frontier for name in names)
+    assert all(any(row[0] == name for row in cells(page)) for name in names)
 
 
 def test_drift_alone(make_results: Callable[..., Path], study_of: Callable[..., Study]) -> None:

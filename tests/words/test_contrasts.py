@@ -125,7 +125,8 @@ def test_names_that_cannot_stand_are_errors(listed: object, says: str) -> None:
 
 
 def test_a_name_is_written_out_wherever_it_stands() -> None:
-    found = declared_contrasts([{"a-b": "a - b"}, {"one": "2 * a-b - (a-b)"}, {"two": "one - (p - a)"}], ARMS)
+    listed = [{"a-b": "a - b"}, {"one": "2 * a-b - ('a-b')"}, {"two": "one - (p - a)"}]
+    found = declared_contrasts(listed, ARMS)
     assert [one.source for one in found] == [
         "a - b",
         "2 * (a - b) - ((a - b))",

@@ -101,7 +101,7 @@ def legend(figure: Figure, handles: Sequence[Artist], *, columns: int = COLUMNS,
     )
 
 
-def panels(
+def panel_grid(
     count: int, *, columns: int = COLUMNS, height: float = 1.9, sharex: bool = False, sharey: bool = False
 ) -> tuple[Figure, list[Axes]]:
     """Panels in rows, each `height` inches high."""

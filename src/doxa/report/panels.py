@@ -16,7 +16,7 @@ from doxa.report.marks import (
     level_handles,
     level_looks,
     levels,
-    panels,
+    panel_grid,
     ribbon,
     strength_axis,
 )
@@ -74,7 +74,7 @@ def dose_response(
         caption: How to read it.
     """
     with style():
-        figure, grid = panels(len(lines), sharey=True)
+        figure, grid = panel_grid(len(lines), sharey=True)
         looks = level_looks(others)
         for line, axes in zip(lines, grid, strict=False):
             reach = max(abs(one) for one in line.strengths)
@@ -96,7 +96,7 @@ def dose_response(
 def dose(lines: Sequence[DoseLine], colours: Mapping[str, str], *, name: str, caption: str) -> Drawing:
     """Planned and measured displacement by layer, one panel an arm, with the controls' measured norm in grey."""
     with style():
-        figure, grid = panels(len(lines), sharex=True)
+        figure, grid = panel_grid(len(lines), sharex=True)
         for line, axes in zip(lines, grid, strict=False):
             for family, (lows, highs) in line.controls.items():
                 ribbon(axes, family, line.layers, lows, highs)
@@ -135,7 +135,7 @@ def small_multiples(
     """
     shown = list(dict.fromkeys(line.label for lines in scores.values() for line in lines))
     with style():
-        figure, grid = panels(len(scores), sharex=True)
+        figure, grid = panel_grid(len(scores), sharex=True)
         looks = level_looks(name for by_name in others.values() for name in by_name)
         every = sorted({one for lines in scores.values() for line in lines for one in line.strengths})
         wide = bool(every) and every[0] > 0 and every[-1] > every[0]

@@ -14,7 +14,7 @@ from doxa.report.onset import onset_section
 from doxa.report.parts import Section, Table
 from doxa.report.stopped import stopping_section
 from doxa.report.training import seeds_section, training_section
-from doxa.report.verdict import Finding, findings, written_out
+from doxa.report.verdict import Finding, findings
 from doxa.stats.controls import CONTROL_FLAGS, ControlVerdict
 from doxa.stats.estimate import Estimate, per_item
 from doxa.stats.evaluate import NOTES
@@ -95,16 +95,18 @@ def _effects(gathered: Gathered) -> Section | None:
         for one in found
     ]
     head = [*HEAD, "beside twins", "beside unrelated", "rows missing", "", "remarks"]
-    named = written_out(gathered, list(gathered.contrasts))
+    named = [[one.name, one.source] for one in gathered.contrasts.values() if one.source is not None]
     margins = [_equivalence(one) for one in gathered.evaluation.equivalences]
     sentences = [[one.sentence] for one in found if not one.primary]
     tables = [Table(head, table, wrap=(0, 6, 11, 13))]
     if sentences:
         tables.append(Table(["exploratory contrasts"], sentences, "Exploratory contrasts in words", (0,)))
+    if named:
+        tables.append(Table(["contrast", "is"], named, "What the names of contrasts stand for", (1,)))
     return Section(
         "effects",
         "What each arm did to the stated belief" if gathered.lead == "belief" else f"Effects on {label(gathered.lead)}",
-        [*named, *margins],
+        margins,
         [drawing],
         tables,
     )

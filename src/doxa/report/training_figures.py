@@ -8,7 +8,7 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from doxa.report.marks import MANY, families, legend, panels
+from doxa.report.marks import MANY, families, legend, panel_grid
 from doxa.report.theme import INK, SERIES, WIDTH, Drawing, finish, style
 
 Curve = tuple[Sequence[float], Sequence[float]]
@@ -42,7 +42,7 @@ def curves(arms: Mapping[str, Sequence[Curve]], *, name: str, caption: str) -> D
 def _in_panels(arms: Mapping[str, Sequence[Curve]], name: str, caption: str) -> Drawing:
     shown = families(arms)
     with style():
-        figure, grid = panels(len(shown), columns=4, height=1.15, sharex=True, sharey=True)
+        figure, grid = panel_grid(len(shown), columns=4, height=1.15, sharex=True, sharey=True)
         for (family, members), axes in zip(shown.items(), grid, strict=False):
             for place, arm in enumerate(members, start=1):
                 for steps, losses in arms[arm]:

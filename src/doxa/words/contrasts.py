@@ -119,8 +119,9 @@ def _written_out(source: str, named: Mapping[str, Contrast]) -> str:
     """The arithmetic with names of contrasts replaced by theirs, so that it can be read by itself."""
 
     def token(match: re.Match[str]) -> str:
-        other = named.get(match["name"] or "")
-        return match[0] if other is None else match[0].replace(match["name"], f"({other.source})")
+        name = match["name"] or ""
+        other = named.get(name.strip("'"))
+        return match[0] if other is None else match[0].replace(name, f"({other.source})")
 
     return _TOKEN.sub(token, source)
 
