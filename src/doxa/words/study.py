@@ -147,14 +147,9 @@ def study_from_json(data: object, *, folder: Path | None = None) -> Study:
     contrasts = declared_contrasts(body.get("contrasts", []), arms)
     called = {one.name: one for one in contrasts if one.source is not None}
     primary = tuple(
-        parse_contrast(one, arms, named=called).name for one in sequence(body.get("primary", []), "primary")
+        _primary(parse_contrast(one, arms, named=called), contrasts)
+        for one in sequence(body.get("primary", []), "primary")
     )
-    for name in primary:
-        if name not in [contrast.name for contrast in contrasts]:
-            raise StudyError(
-                f"primary contrast {name!r} is not among the contrasts",
-                way_out=nearest(name, [contrast.name for contrast in contrasts]),
-            )
     models = tuple(_model(one, f"models[{i}]") for i, one in enumerate(listed))
     for model in models:
         if [one.label for one in models].count(model.label) > 1:
@@ -183,6 +178,19 @@ def study_from_json(data: object, *, folder: Path | None = None) -> Study:
         margins=_margins(body["margins"]) if "margins" in body else None,
         limits=_limits(body["limits"]) if "limits" in body else None,
         folder=folder,
+    )
+
+
+def _primary(wanted: Contrast, contrasts: Sequence[Contrast]) -> str:
+    """The name of a primary contrast, which is one of the declared ones."""
+    if wanted.name in [one.name for one in contrasts]:
+        return wanted.name
+    same = [one.name for one in contrasts if one.terms == wanted.terms]
+    raise StudyError(
+        f"primary contrast {wanted.name!r} is not among the contrasts",
+        way_out=f"It is called {same[0]!r} there: write that"
+        if same
+        else nearest(wanted.name, [one.name for one in contrasts]),
     )
 
 
