@@ -1,7 +1,7 @@
 """Do what the pages say, in an empty folder: `python -m tests.follow_docs FOLDER [PAGE ...]`.
 
 Every command and every snippet of the README, the tutorial and the how-tos is executed, page by page.
-Files that a page shows are written. Runs are cut short (`--limit 4 --runs 1`; evals `--limit 2`). Left out are
+Files that a page shows are written. Runs are cut short (`--limit 2 --runs 1`; evals `--limit 2`). Left out are
 installing, the tests themselves, `inspect view`, which `tests/look_at_logs.py` opens, and what was done before: the
 same command on the same files. `docs/how-to-vllm.md` is followed only when it is named: it needs a server that runs.
 What `doxa serve` starts is looked at in a browser when its page is done, and told to stop, as is `doxa tinker-serve`.
@@ -56,7 +56,7 @@ FILES = {"yaml": "mine.yaml", "json": "mine.json"}
 PROGRAMS = ("doxa", "inspect")
 EXPORTED = ("DOXA_TOKEN", "DOXA_BASE_URL", "DOXA_API_KEY", "TINKER_BASE_URL", "TINKER_API_KEY")
 """What is set for the rest of a page that exports it."""
-CUT = {"doxa run": "--limit 4 --runs 1", "inspect eval": "--limit 2 --display none"}
+CUT = {"doxa run": "--limit 2 --runs 1", "inspect eval": "--limit 2 --display none"}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from doxa.models.handle import Model
 from doxa.plan import Plan, make_plan
 from doxa.results import (
     CHUNKS,
-    adopt_chunk,
     archive_logs,
     commit_chunk,
     held,
@@ -220,22 +219,6 @@ def test_a_full_disk_leaves_the_committed_chunk(
     with pytest.raises(EnvironmentFault, match="disk is full"):
         commit_chunk(folder, chunk, {"items": [2]})
     assert contents(folder) == before
-
-
-def test_chunks_of_a_folder_beside_are_adopted(folder: Path, plan: Plan) -> None:
-    chunk, damaged, nowhere = plan.chunks[:3]
-    for name in ("first", "second"):
-        commit_chunk(folder.parent / name, chunk, {"items": [7]})
-    commit_chunk(folder.parent / "first", damaged, {"items": [8]})
-    (folder.parent / "first" / CHUNKS / f"{damaged.id}.json").write_text("{}")
-    folder.mkdir(parents=True)
-    assert adopt_chunk(folder, chunk) == {"items": [7]}
-    assert read_chunk(folder, chunk) == {"items": [7]}
-    path = Path(CHUNKS) / f"{chunk.id}.json"
-    assert (folder / path).read_bytes() == (folder.parent / "first" / path).read_bytes()
-    assert adopt_chunk(folder, damaged) is None
-    assert adopt_chunk(folder, nowhere) is None
-    assert [one.name for one in (folder / CHUNKS).iterdir()] == [f"{chunk.id}.json"]
 
 
 def test_logs_that_the_plan_no_longer_has_are_moved_away_not_deleted(folder: Path) -> None:

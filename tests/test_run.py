@@ -3,7 +3,6 @@ import math
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -232,22 +231,6 @@ def test_an_edited_belief_runs_its_arm_again_and_keeps_the_old_report(
     assert f"earlier/{gone[0]}" in after
 
 
-def test_chunks_of_a_study_beside_are_taken_over(
-    mini: Mini, tmp_path: Path, counted: dict[str, int], contents: Contents, without_report: None
-) -> None:
-    study = mini(**FAST)
-    run(study, tmp_path / "results" / "mini")
-    total = counted["measure"]
-    changed = replace(study, contrasts=study.contrasts[:1])
-    with pytest.raises(ResultsError, match="differs in contrasts"):
-        run(changed, tmp_path / "results" / "mini")
-    run(changed, tmp_path / "results" / "mini-2")
-    assert counted["measure"] == total
-    one, two = (contents(tmp_path / "results" / name) for name in ("mini", "mini-2"))
-    assert [one[n] for n in one if n.startswith("chunks/")] == [two[n] for n in two if n.startswith("chunks/")]
-    assert one["table.csv"] == two["table.csv"]
-
-
 def test_a_folder_that_was_moved_has_every_row_once(
     finished: Finished, tmp_path: Path, counted: dict[str, int], without_report: None
 ) -> None:
@@ -454,8 +437,9 @@ def test_the_seed_of_a_study_reaches_what_is_generated(mini: Mini, tmp_path: Pat
     answers = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         study = mini(tasks=[{"doxa/drift": {"max_tokens": 6, "capability": False}}], seed=seed, **NO_CONTROLS)
-        run(study, tmp_path / name)
-        found = json.loads((tmp_path / name / "transcripts.json").read_text())["transcripts"]
+        folder = tmp_path / name / "mini"  # by itself: answers of a folder beside would be taken over
+        run(study, folder)
+        found = json.loads((folder / "transcripts.json").read_text())["transcripts"]
         answers.append({(one["arm"], one["item"], one["run"]): one["answer"] for one in found})
     assert answers[0] == answers[1]
     assert sum(answers[0][key] != answers[2][key] for key in answers[0]) > len(answers[0]) / 2

@@ -6,7 +6,7 @@ belief makes exactly the chunks of the arms that use it anew.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from doxa import __version__
@@ -105,6 +105,23 @@ class Plan:
             ]
             + [[cell.task, cell.arm.digest, cell.samples, cell.runs] for cell in self.cells]
         )
+
+    @property
+    def conditions(self) -> str:
+        """Hash of what decides an arm's written answers beside the arm: the model, the seed, what is asked and how."""
+        study = self.study
+        tasks = [
+            [
+                one.name,
+                one.version,
+                dict(task.arguments),
+                one.content(task_arguments(study, task)),
+                list(map(asdict, one.derivations)),
+            ]
+            for one, task in zip(self.entries, study.tasks, strict=True)
+        ]
+        asked = [dict(study.generate or {}), dict(study.roles or {}), study.limit]
+        return content_hash([self.fingerprint, self.model.dtype, self.model.device, study.seed, asked, tasks])
 
 
 def _without_scoring(one: TaskEntry) -> TaskEntry:
@@ -210,6 +227,7 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
         "format": FORMAT,
         "doxa": __version__,
         "digest": plan.digest,
+        "conditions": plan.conditions,
         "study_hash": plan.study.hash,
         "study": study_to_json(plan.study),
         "model": _model_summary(plan),

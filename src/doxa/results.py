@@ -1,7 +1,7 @@
 """The results folder of a study: whose it is, what is committed in it, and what an earlier plan left there.
 
 plan.json  study.yaml  arms/  vectors/  adapters/  chunks/  logs/  dose.json  stopping.json
-table.parquet  table.csv  estimates.json  transcripts.json  figures/  report.html  report.md
+taken_over.json  table.parquet  table.csv  estimates.json  transcripts.json  figures/  report.html  report.md
 earlier/<digest>/   the report, table and plan that stood here before a pair or belief file was edited
 """
 
@@ -20,6 +20,7 @@ from doxa.words.store import content_hash, locked, write_json
 
 PLAN = "plan.json"
 CHUNKS, LOGS, EARLIER, DOSE, STOPPING = "chunks", "logs", "earlier", "dose.json", "stopping.json"
+TAKEN_OVER = "taken_over.json"
 REPORT = (
     "table.parquet", "table.csv", "estimates.json", "transcripts.json", "dose.json", "report.html", "report.md",
     "summary.txt", "stopping.json", "corpora.json",
@@ -153,16 +154,6 @@ def commit_chunk(folder: Path, chunk: Chunk, result: Mapping[str, Any]) -> None:
     write_json(folder / CHUNKS / f"{chunk.id}.json", {**result, "hash": content_hash(dict(result))})
 
 
-def adopt_chunk(folder: Path, chunk: Chunk) -> Mapping[str, Any] | None:
-    """Take a chunk from another study's results beside this folder: equal ids are equal content."""
-    for other in sorted(folder.parent.glob(f"*/{CHUNKS}/{chunk.id}.json")):
-        result = read_chunk(other.parent.parent, chunk)
-        if result is not None:
-            commit_chunk(folder, chunk, result)
-            return result
-    return None
-
-
 def archive_logs(folder: Path, keep: Collection[str]) -> None:
     """Move the logs that the plan no longer has into `earlier/`; `keep` are the file names it has."""
     for path in sorted((folder / LOGS).glob("*.eval")):
@@ -190,8 +181,8 @@ def _check_same_study(folder: Path, old: Mapping[str, Any], plan: Plan) -> None:
         raise ResultsError(
             f"{folder} holds an earlier version of the study {plan.study.name!r}; "
             f"it differs in {', '.join(differences)}",
-            way_out=f"Run with `--out {folder}-2` (what was scored of arms that did not change is taken over from "
-            f"{folder}, answers are generated anew), or delete {folder} to start anew",
+            way_out=f"Run with `--out {folder}-2` (what was scored and written for arms that did not change is taken "
+            f"over from {folder} if the model is computed here), or delete {folder} to start anew",
         )
 
 

@@ -24,7 +24,6 @@ from doxa.resolve import adapter_of, arm_path, materialise, vector_of, with_adap
 from doxa.results import (
     DOSE,
     LOGS,
-    adopt_chunk,
     archive_logs,
     commit_chunk,
     held,
@@ -35,6 +34,7 @@ from doxa.results import (
 from doxa.scored_logs import ScoredGroup, scored_groups, write_group
 from doxa.stats.evaluate import Evaluation, evaluate, to_json
 from doxa.subject import Subject, subject_of
+from doxa.taken_over import adopt_answers, adopt_chunk
 from doxa.task_arguments import task_arguments
 from doxa.topping_up import top_up
 from doxa.trained_on import describe_corpora
@@ -101,10 +101,9 @@ def run(study: Study, folder: Path, *, progress: Progress | None = None) -> Path
             arms, done = _arm_files(plan, folder), {}
         groups = scored_groups(plan)
         generating = _generating(plan, arms, folder)
-        archive_logs(
-            folder,
-            {group.file for group in groups} | set(logs_of(folder / LOGS, {task.model for task in generating})),
-        )
+        written_by = {task.model for task in generating}
+        adopt_answers(folder, written_by, plan)
+        archive_logs(folder, {group.file for group in groups} | set(logs_of(folder / LOGS, written_by)))
         _write_logs(plan, groups, arms, done, folder, created, progress)
         written = _generate(plan, generating, folder, progress)
         # A log of the same arm that Inspect did not take for this task's: the folder was moved, the task has changed.
@@ -239,7 +238,7 @@ def score_chunks(
     for chunk in plan.chunks:
         if chunk.id in done:
             continue
-        result = adopt_chunk(folder, chunk)
+        result = adopt_chunk(folder, chunk, plan)
         if result is None:
             key = chunk.arm.key
             if key not in prepared:

@@ -6,6 +6,7 @@ sample that ended in an error does not hold up the others; the next run asks for
 
 import contextlib
 import io
+import json
 import logging
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -168,6 +169,18 @@ def logs_of(folder: Path, models: Collection[str]) -> list[str]:
     return [
         path.name for path in sorted(folder.glob("*.eval")) if read_log(path, header_only=True).eval.model in models
     ]
+
+
+def described(path: Path) -> tuple[str, int | None]:
+    """What a log is of, its model, its task and the task's arguments; and its runs where it has ended well, else None.
+
+    Raises:
+        ResultsError: When the log is damaged.
+    """
+    header = read_log(path, header_only=True)
+    of = header.eval
+    asked = json.dumps([of.model, of.task, of.task_args_passed], sort_keys=True, default=str)
+    return asked, int(of.config.epochs or 1) if header.status == "success" else None
 
 
 def runs_written(folder: Path, models: Collection[str]) -> int:

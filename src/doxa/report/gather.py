@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,8 @@ class Gathered:
         dose: Rows of `dose.json`, in the order of layers.
         transcripts: Of the generating tasks, sorted by item and run.
         stopping: `stopping.json`: the looks of a stopping rule; None when the runs are a number, or none was made.
+        taken_over: `taken_over.json`: results of earlier versions of the study that scores or answers were taken from,
+            by folder, each with what it declared otherwise.
     """
 
     folder: Path
@@ -48,6 +50,7 @@ class Gathered:
     dose: Sequence[Mapping[str, Any]]
     transcripts: Sequence[Mapping[str, Any]]
     stopping: Mapping[str, Any] | None = None
+    taken_over: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @cached_property
     def arms(self) -> dict[str, Mapping[str, Any]]:
@@ -198,6 +201,7 @@ def gather(folder: Path) -> Gathered:
     except (OSError, ValueError) as error:
         raise ResultsError(f"{path} cannot be read ({error})", way_out=AGAIN) from error
     dose, stopping = _listed(folder / "dose.json", "rows", DOSE_KEYS), folder / "stopping.json"
+    taken_over = folder / "taken_over.json"
     return Gathered(
         folder=folder,
         plan=plan,
@@ -206,6 +210,7 @@ def gather(folder: Path) -> Gathered:
         dose=sorted(dose, key=lambda row: row["layer"]),
         transcripts=_listed(folder / "transcripts.json", "transcripts", TRANSCRIPT_KEYS),
         stopping=_record(stopping, STOPPING_KEYS) if stopping.exists() else None,
+        taken_over=dict(_record(taken_over, ("folders",))["folders"]) if taken_over.exists() else {},
     )
 
 

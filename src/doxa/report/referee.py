@@ -11,6 +11,7 @@ from doxa.report.answers import Answer
 from doxa.report.gates import GATES
 from doxa.report.gather import CONTROLS, Gathered
 from doxa.report.referee_training import corpus_control, training_seeds
+from doxa.report.taken_over import seen_before
 from doxa.report.verdict import DAMAGE, GATE, GATE_SCORE, gate
 from doxa.stats.controls import FEWEST_FOR_RANK
 from doxa.stats.estimands import MEANING
@@ -243,13 +244,15 @@ def _family(gathered: Gathered) -> Answer:
     question = "How many comparisons were declared, and how many were looked at?"
     evaluation = gathered.evaluation
     declared = sum(one.primary for one in evaluation.estimates)
-    return Answer(
-        question,
-        "yes",
+    words = (
         f"{declared} declared ({listed(list(evaluation.primary))} on "
         f"{listed([score for _, score in evaluation.scores])}), adjusted within that family; "
-        f"the other {len(evaluation.estimates) - declared} are exploratory and not adjusted.",
+        f"the other {len(evaluation.estimates) - declared} are exploratory and not adjusted."
     )
+    if seen := seen_before(gathered):
+        way_out = "Run the study with another `seed` (new answers), or with items that were not asked yet."
+        return Answer(question, "no", " ".join([words, *seen]), way_out)
+    return Answer(question, "yes", words)
 
 
 def _tiers(gathered: Gathered) -> Answer:

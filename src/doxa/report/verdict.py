@@ -8,6 +8,7 @@ from doxa.report.gates import gate_sentence
 from doxa.report.gather import CONTROLS, Gathered
 from doxa.report.labels import units
 from doxa.report.stopped import stopped
+from doxa.report.taken_over import seen_before
 from doxa.stats.controls import ALPHA, CONTROL_FLAGS, FEWEST_FOR_RANK, ROUNDING, ControlVerdict
 from doxa.stats.estimate import Estimate
 from doxa.words.left_out import left_out_words
@@ -81,6 +82,7 @@ def answer(gathered: Gathered) -> list[str]:
     said += gate_sentence(gathered)
     said += _damage(gathered, found)
     said += stopped(gathered)
+    said += seen_before(gathered)
     said += left_out_words(gathered.plan.get("left_out", ()), str(gathered.plan["model"]["name"]))
     return said + reservations(gathered.plan["study"])
 
