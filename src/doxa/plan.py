@@ -121,7 +121,8 @@ class Plan:
             for one, task in zip(self.entries, study.tasks, strict=True)
         ]
         asked = [dict(study.generate or {}), dict(study.roles or {}), study.limit]
-        return content_hash([self.fingerprint, self.model.dtype, self.model.device, study.seed, asked, tasks])
+        computed = [__version__, self.fingerprint, self.model.dtype, self.model.device, study.seed]
+        return content_hash([computed, asked, tasks])
 
 
 def _without_scoring(one: TaskEntry) -> TaskEntry:

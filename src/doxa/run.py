@@ -101,7 +101,7 @@ def run(study: Study, folder: Path, *, progress: Progress | None = None) -> Path
             arms, done = _arm_files(plan, folder), {}
         groups = scored_groups(plan)
         generating = _generating(plan, arms, folder)
-        written_by = {task.model for task in generating}
+        written_by = {task.model: cell.arm for task, cell in zip(generating, plan.cells, strict=True)}
         adopt_answers(folder, written_by, plan)
         archive_logs(folder, {group.file for group in groups} | set(logs_of(folder / LOGS, written_by)))
         _write_logs(plan, groups, arms, done, folder, created, progress)

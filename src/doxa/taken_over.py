@@ -1,69 +1,88 @@
-"""What the results beside a folder hold already of the same study: scores by their chunks, answers by their logs.
+"""What results beside a folder hold already: scores by their chunks, answers by their logs.
 
 Equal ids of chunks are equal content, and equal arms, questions, settings and seeds write equal answers (law 9):
 neither is computed again when somebody changes the contrasts of a study, adds an arm or adds runs. What is declared
-then was declared when the numbers could be seen, so `taken_over.json` keeps what was declared otherwise, and the report
-says it.
+then was declared when the numbers could be seen, so `taken_over.json` keeps what the other study declared otherwise,
+and the report says it.
 """
 
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from doxa.bridge.evaluate import described, logs_of
-from doxa.plan import Chunk, Plan
+from doxa.plan import Chunk, Plan, plan_to_json
+from doxa.resolve import arm_path
 from doxa.results import CHUNKS, LOGS, PLAN, TAKEN_OVER, commit_chunk, read_chunk, read_plan
+from doxa.words.arms import Arm
 from doxa.words.errors import ResultsError
 from doxa.words.store import write_json
-from doxa.words.study import study_to_json
 
-DECLARED = ("contrasts", "primary", "lead", "margins")
-"""What a study declares of its statistics: numbers that were made under another declaration could be seen before."""
+DECLARED = ("primary", "lead", "margins", "tasks", "controls", "seeds")
+"""What a study declares of its statistics, beside its contrasts: numbers made under another declaration were seen."""
+UNKNOWN = "unknown"
+"""What a folder differs in whose plan cannot be read."""
 
 
 def adopt_chunk(folder: Path, chunk: Chunk, plan: Plan) -> Mapping[str, Any] | None:
-    """Take a chunk from results beside this folder: equal ids are equal content."""
+    """Take a chunk from results beside this folder whose arm has the same adapter and vectors to the last bit."""
     for path in sorted(folder.parent.glob(f"*/{CHUNKS}/{chunk.id}.json")):
-        result = read_chunk(path.parent.parent, chunk)
+        other = path.parent.parent
+        result = read_chunk(other, chunk) if _is_same(chunk.arm, folder, other) else None
         if result is not None:
+            _note(folder, other, plan, chunk.arm, DECLARED)
             commit_chunk(folder, chunk, result)
-            _note(folder, path.parent.parent, plan)
             return result
     return None
 
 
-def adopt_answers(folder: Path, models: Collection[str], plan: Plan) -> None:
-    """Copy finished logs of answers from results beside this folder that were written under the same conditions.
+def adopt_answers(folder: Path, arms: Mapping[str, Arm], plan: Plan) -> None:
+    """Copy finished logs of answers, with the verdicts on them, from results beside this folder.
 
-    Nothing is copied where the seed does not decide the answers (a model that is served elsewhere), where a rule ends
-    the runs (a look at answers that are there already is another look), or over what is here.
+    They are of the same study, under the same conditions. Nothing is copied where the seed does not decide the answers
+    (a model that is served elsewhere), where a rule ends the runs (a look at answers that are there already is another
+    look), or over what is here.
 
     Args:
         folder: The results folder.
-        models: Model strings of the arms that generate, with the hash of each arm.
+        arms: The arms that generate, by their model strings.
         plan: Of the folder.
     """
     if not plan.fingerprint or plan.study.stopping is not None:
         return
-    here = {described(folder / LOGS / name)[0] for name in logs_of(folder / LOGS, models)}
-    for other in _versions(folder, plan):
-        for name in _readable(other / LOGS, models):
-            asked, epochs = described(other / LOGS / name)
-            if asked in here or epochs is None or epochs > plan.study.runs:
+    here = {described(folder / LOGS / name).asked for name in logs_of(folder / LOGS, arms)}
+    for other in _under_the_same_conditions(folder, plan):
+        same = [model for model, arm in arms.items() if _is_same(arm, folder, other)]
+        try:
+            found = {name: described(other / LOGS / name) for name in logs_of(other / LOGS, same)}
+        except (ResultsError, OSError):  # damaged, or that run puts its logs in order just now
+            continue
+        for name, log in found.items():
+            if log.asked in here or log.runs is None or log.runs > plan.study.runs:
                 continue
             (folder / LOGS).mkdir(parents=True, exist_ok=True)
             partial = folder / f".{name}"  # not among the logs until it is whole
-            shutil.copyfile(other / LOGS / name, partial)
-            _note(folder, other, plan)
+            try:
+                shutil.copyfile(other / LOGS / name, partial)
+            except FileNotFoundError:
+                continue
+            _note(folder, other, plan, arms[log.model], ("runs", *DECLARED))
             os.replace(partial, folder / LOGS / name)
-            here.add(asked)
+            here.add(log.asked)
 
 
-def _versions(folder: Path, plan: Plan) -> Iterator[Path]:
-    """The results folders beside this one of the same study, whose answers were written under the same conditions."""
+def _is_same(arm: Arm, folder: Path, other: Path) -> bool:
+    """Whether the files of an arm in two folders are equal, the hashes of adapters and vectors that were made too."""
+    try:
+        return arm_path(folder, arm).read_bytes() == arm_path(other, arm).read_bytes()
+    except OSError:
+        return False
+
+
+def _under_the_same_conditions(folder: Path, plan: Plan) -> Iterator[Path]:
     for path in sorted(folder.parent.glob(f"*/{PLAN}")):
         old = _plan_of(path.parent)
         if path.parent == folder or old is None or isinstance(old["study"].get("runs"), dict):
@@ -79,23 +98,45 @@ def _plan_of(folder: Path) -> Mapping[str, Any] | None:
         return None
 
 
-def _readable(logs: Path, models: Collection[str]) -> list[str]:
-    try:
-        return logs_of(logs, models)
-    except ResultsError:
-        return []
+def _note(folder: Path, other: Path, plan: Plan, arm: Arm, keys: Sequence[str]) -> None:
+    """Keep that something came from another folder, and what that one, and those it took from, declared otherwise."""
+    if not arm.interventions:
+        return  # the baseline alone shows no contrast
+    mine, old = _plan_of(folder), _plan_of(other)
+    if mine is not None and old is not None and str(old["created"]) > str(mine["created"]):
+        return  # what is declared here was declared before that folder was there
+    known = read_taken_over(folder)
+    found = {one: list(of) for one, of in read_taken_over(other).items() if one != folder.name}
+    found[other.name] = [UNKNOWN] if old is None else _differences(old, plan, keys)
+    merged = {one: sorted({*known.get(one, ()), *found.get(one, ())}) for one in {**known, **found}}
+    if merged != known:
+        write_json(folder / TAKEN_OVER, {"folders": merged})
 
 
-def _note(folder: Path, other: Path, plan: Plan) -> None:
-    """Keep that something came from another version of the study, and what that one declared otherwise."""
-    old, path = _plan_of(other), folder / TAKEN_OVER
-    if old is None or old["study"]["study"] != plan.study.name:
-        return
-    mine = study_to_json(plan.study)
+def _differences(old: Mapping[str, Any], plan: Plan, keys: Sequence[str]) -> list[str]:
+    mine = json.loads(json.dumps(plan_to_json(plan)))
+    terms = [{one["name"]: one for one in declared.get("contrasts", ())} for declared in (old, mine)]
+    return [
+        *(["contrasts"] if terms[0] != terms[1] else []),
+        *(key for key in keys if old["study"].get(key) != mine["study"].get(key)),
+    ]
+
+
+def read_taken_over(folder: Path) -> dict[str, list[str]]:
+    """What was taken over into a folder: by the folder it was taken from, what that one declared otherwise.
+
+    Raises:
+        ResultsError: When the file is damaged.
+    """
+    path = folder / TAKEN_OVER
+    if not path.exists():
+        return {}
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))["folders"]
-    except (OSError, ValueError, KeyError, TypeError):
-        known = {}
-    if other.name not in known:
-        differs = [key for key in DECLARED if old["study"].get(key) != mine.get(key)]
-        write_json(path, {"folders": {**known, other.name: differs}})
+        folders = json.loads(path.read_text(encoding="utf-8"))["folders"]
+        return {str(one): [str(key) for key in differs] for one, differs in folders.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ResultsError(
+            f"{path} cannot be read ({error})",
+            expected="what doxa wrote when it took results over",
+            way_out="Move that folder away and run the study again: what is missing is computed anew",
+        ) from error

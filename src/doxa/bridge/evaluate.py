@@ -171,8 +171,23 @@ def logs_of(folder: Path, models: Collection[str]) -> list[str]:
     ]
 
 
-def described(path: Path) -> tuple[str, int | None]:
-    """What a log is of, its model, its task and the task's arguments; and its runs where it has ended well, else None.
+@dataclass(frozen=True)
+class Described:
+    """What a log is of.
+
+    Attributes:
+        model: Its model string.
+        asked: Its model, its task and the task's arguments, as one string.
+        runs: Its runs where it is of answers and has ended well, else None.
+    """
+
+    model: str
+    asked: str
+    runs: int | None
+
+
+def described(path: Path) -> Described:
+    """What a log is of.
 
     Raises:
         ResultsError: When the log is damaged.
@@ -180,7 +195,8 @@ def described(path: Path) -> tuple[str, int | None]:
     header = read_log(path, header_only=True)
     of = header.eval
     asked = json.dumps([of.model, of.task, of.task_args_passed], sort_keys=True, default=str)
-    return asked, int(of.config.epochs or 1) if header.status == "success" else None
+    scored = (of.metadata or {}).get("doxa", {}).get("scored")
+    return Described(of.model, asked, int(of.config.epochs or 1) if header.status == "success" and not scored else None)
 
 
 def runs_written(folder: Path, models: Collection[str]) -> int:

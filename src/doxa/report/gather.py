@@ -39,8 +39,8 @@ class Gathered:
         dose: Rows of `dose.json`, in the order of layers.
         transcripts: Of the generating tasks, sorted by item and run.
         stopping: `stopping.json`: the looks of a stopping rule; None when the runs are a number, or none was made.
-        taken_over: `taken_over.json`: results of earlier versions of the study that scores or answers were taken from,
-            by folder, each with what it declared otherwise.
+        taken_over: `taken_over.json`: the results that scores or answers were taken from, by folder, each with what it
+            declared otherwise.
     """
 
     folder: Path
@@ -210,7 +210,7 @@ def gather(folder: Path) -> Gathered:
         dose=sorted(dose, key=lambda row: row["layer"]),
         transcripts=_listed(folder / "transcripts.json", "transcripts", TRANSCRIPT_KEYS),
         stopping=_record(stopping, STOPPING_KEYS) if stopping.exists() else None,
-        taken_over=dict(_record(taken_over, ("folders",))["folders"]) if taken_over.exists() else {},
+        taken_over=_lists(taken_over) if taken_over.exists() else {},
     )
 
 
@@ -232,6 +232,14 @@ def _listed(path: Path, name: str, keys: Sequence[str]) -> Sequence[Mapping[str,
     for one in found:
         _has(one, keys, f"{path}, {name}")
     return list(found)
+
+
+def _lists(path: Path) -> Mapping[str, Sequence[str]]:
+    """Lists of names by folder."""
+    found = _record(path, ("folders",))["folders"]
+    if not isinstance(found, dict) or not all(isinstance(one, list) for one in found.values()):
+        raise ResultsError(f"{path} holds no lists by folder", way_out=AGAIN)
+    return found
 
 
 def _has(value: object, keys: Sequence[str], where: str) -> None:

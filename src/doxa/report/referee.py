@@ -250,7 +250,7 @@ def _family(gathered: Gathered) -> Answer:
         f"the other {len(evaluation.estimates) - declared} are exploratory and not adjusted."
     )
     if seen := seen_before(gathered):
-        way_out = "Run the study with another `seed` (new answers), or with items that were not asked yet."
+        way_out = "Run the study in a folder of its own, with items that were not asked yet."
         return Answer(question, "no", " ".join([words, *seen]), way_out)
     return Answer(question, "yes", words)
 

@@ -1,17 +1,26 @@
-"""What was declared when its numbers could be seen: results of an earlier version of the study were taken over."""
+"""What was declared when its numbers could be seen: results that are older than the declaration were taken over."""
 
 from doxa.report.gather import Gathered
 from doxa.words.numbers import listed
 
-NAMES = {"contrasts": "contrasts", "primary": "primary contrasts", "lead": "leading scores", "margins": "margins"}
+NAMES = {"primary": "primary contrasts", "lead": "leading scores"}
+UNKNOWN = "unknown"
+"""What a folder differs in whose plan could not be read."""
 
 
 def seen_before(gathered: Gathered) -> list[str]:
-    """A sentence for every earlier version that declared otherwise; nothing when none was taken over."""
-    return [
-        f"Scores or answers were taken over from {folder}, which declared other "
-        f"{listed([NAMES.get(one, one) for one in differs])}: "
-        "those of this study were declared when they could be seen."
-        for folder, differs in sorted(gathered.taken_over.items())
-        if differs
-    ]
+    """A sentence for every folder that declared otherwise; nothing when none was taken over."""
+    said = []
+    for folder, differs in sorted(gathered.taken_over.items()):
+        if UNKNOWN in differs:
+            said.append(
+                f"Scores or answers were taken over from {folder}, whose plan cannot be read: what was declared "
+                "before they could be seen is not known."
+            )
+        elif differs:
+            names = listed([NAMES.get(one, one) for one in differs])
+            said.append(
+                f"Scores or answers were taken over from {folder}, which declared other {names}: those of this study "
+                "were declared when they could be seen."
+            )
+    return said
