@@ -12,12 +12,12 @@ from scipy import stats
 
 from doxa.report.gather import Gathered
 from doxa.report.referee_training import corpus_control, training_seeds
-from doxa.report.sections import SEEDS_OF_BANDS, seeds_of_bands
+from doxa.report.sections import SEEDS_OF_BANDS, effects_section, seeds_of_bands
 from doxa.report.training import seeds_section, spread, training_section
 from doxa.stats.evaluate import evaluate
 from doxa.stats.table import encode
 from doxa.words.arms import ADAPTER_PIN, Arm, Pin, write_arm
-from doxa.words.contrasts import Contrast, Term
+from doxa.words.contrasts import Contrast, Term, contrast_to_json
 from doxa.words.errors import ResultsError
 from doxa.words.tuning import Configuration, configuration_to_json
 
@@ -70,7 +70,7 @@ def made(folder: Path, levels: dict[int, float] = LEVELS, *, control: bool = Tru
         "study": {"arms": {"baseline": [], "tuned": [{}]}, "seeds": len(levels)},
         "tasks": [{"name": "t", "primary": ["y"], "kinds": {}, "unit": "item", "shown": ["y"]}],
         "arms": arms,
-        "contrasts": [],
+        "contrasts": [contrast_to_json(contrast)],
         "trainings": [{"key": "k", "seed": seed, "arms": ["tuned"], "stages": [STAGE]} for seed in levels],
     }
     return Gathered(folder, plan, evaluate(table, [contrast]), encode(table), (), ())
@@ -90,6 +90,13 @@ def test_the_recipe_over_seeds_stands_beside_the_sd_between_them(tmp_path: Path)
     assert row[7].startswith("yes")
     assert section.drawings[0].name == "seeds-0"
     assert "baseline" in section.drawings[0].svg
+
+
+def test_the_figure_of_effects_says_that_its_intervals_are_over_seeds_too(tmp_path: Path) -> None:
+    for levels, over in ((LEVELS, "training seeds and items"), ({1: 1.0}, "items")):
+        effects = effects_section(made(tmp_path / over, levels))
+        assert effects is not None
+        assert f"95% interval over {over}; each item" in effects.drawings[0].caption
 
 
 def test_the_interval_of_a_standard_deviation_covers_as_often_as_it_says() -> None:

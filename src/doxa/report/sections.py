@@ -21,7 +21,7 @@ from doxa.stats.evaluate import NOTES
 from doxa.words.arms import read_arm
 from doxa.words.difference import differences, training_facts
 from doxa.words.errors import ResultsError, StudyError
-from doxa.words.numbers import counted, interval, number, ordinal, p_value, plural, whole
+from doxa.words.numbers import counted, interval, listed, number, ordinal, p_value, plural, whole
 
 HEAD = ("contrast", "estimate", "interval", "n", "df", "method", "holds for", "p", "p adjusted")
 NO_CELLS = ("missing", *(len(HEAD) - 2) * ("–",))
@@ -36,7 +36,7 @@ def sections(gathered: Gathered) -> list[Section]:
     compared = _differences(gathered)  # first: it may refuse, and figures take seconds
     made = (
         gate_section(gathered),
-        _effects(gathered),
+        effects_section(gathered),
         seeds_section(gathered),
         training_section(gathered),
         audit_section(gathered),
@@ -69,18 +69,20 @@ MARKED = (
 )
 
 
-def _effects(gathered: Gathered) -> Section | None:
+def effects_section(gathered: Gathered) -> Section | None:
+    """Every declared contrast on the leading score, as a figure, in numbers and in words."""
     found = findings(gathered)
     if not found or gathered.lead is None:
         return None
     level = f"{gathered.evaluation.level:.0%}"
     unit = gathered.unit_of(gathered.task_of(gathered.lead) or "", gathered.lead)
+    over = listed(sorted({_over(one.estimate.unit, unit) for one in found if one.estimate is not None})) or plural(unit)
     rows = [_forest_row(gathered, one) for one in found]
     drawing = forest(
         rows,
         name="forest",
         axis=f"change of the {label(gathered.lead)}",
-        caption=f"Every declared contrast with its {level} interval over {plural(unit)}; each {unit} is a faint "
+        caption=f"Every declared contrast with its {level} interval over {over}; each {unit} is a faint "
         f"point.{BANDS * any(row.controls for row in rows)}"
         f"{seeds_of_bands(gathered)}{MARKED * any(row.singles for row in rows)}",
     )
@@ -110,6 +112,12 @@ def _effects(gathered: Gathered) -> Section | None:
         [drawing],
         tables,
     )
+
+
+def _over(replicated: str, unit: str) -> str:
+    """What an estimate's interval is over, by its unit of replication."""
+    several = {"seed": "training seeds", f"seed and {unit}": f"training seeds and {plural(unit)}", "run": "runs"}
+    return several.get(replicated, plural(unit))
 
 
 def seeds_of_bands(gathered: Gathered) -> str:
