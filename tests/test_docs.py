@@ -282,6 +282,9 @@ def test_a_published_study_has_a_section_with_its_command_and_summary(
     report = (PUBLISHED / name / "report.md").read_text(encoding="utf-8")
     for value, interval in re.findall(r"([+−][\d.]+) (\[[^\]]+\])(?!\()", section):
         assert f"{value} | {interval} |" in report
+    said = section.partition("<!-- summary")[0]
+    for value in re.findall(r"(?<![\w.-])[+−]\d+(?:\.\d+)?", said):
+        assert f" {value} " in f" {report} ".replace("**", " ").replace("[", " ").replace("]", " ").replace(",", " ")
     study = json.loads((PUBLISHED / name / "plan.json").read_text(encoding="utf-8"))["study"]
     (line,) = re.findall(rf"^    doxa run {re.escape(name)}(?: .*)?$", page, re.MULTILINE)
     asked = dict(zip(line.split()[3::2], line.split()[4::2], strict=True))
