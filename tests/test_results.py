@@ -221,6 +221,22 @@ def test_a_full_disk_leaves_the_committed_chunk(
     assert contents(folder) == before
 
 
+def test_a_folder_in_which_nothing_was_made_is_as_old_as_its_study(folder: Path, plan: Plan) -> None:
+    old = "2020-01-01T00:00:00+00:00"
+
+    def aged() -> None:
+        (folder / "plan.json").write_text(json.dumps({**read_plan(folder), "created": old}))
+
+    open_folder(folder, plan)
+    aged()
+    assert open_folder(folder, plan) == old
+    other = replace(plan, study=replace(plan.study, primary=()))
+    assert open_folder(folder, other) > old
+    aged()
+    commit_chunk(folder, plan.chunks[0], {"items": [7]})
+    assert open_folder(folder, other) == old
+
+
 def test_logs_that_the_plan_no_longer_has_are_moved_away_not_deleted(folder: Path) -> None:
     (folder / "logs").mkdir(parents=True)
     for name in ("kept.eval", "old.eval", "eval-set.json"):

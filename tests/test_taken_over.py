@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 import doxa.run as module
+import doxa.taken_over as taken_over
 from doxa.bridge import queue
 from doxa.bridge.logs import read_table
 from doxa.models.engine import Row
@@ -227,6 +228,33 @@ def test_what_was_seen_is_said_after_the_folder_between_is_gone(study: Study, fi
     shutil.rmtree(first)
     run(changed, first.with_name("mini-3"))
     assert taken(first.with_name("mini-3")) == {"mini": ["primary"], "mini-2": []}
+
+
+def test_a_name_that_is_used_again_hides_nothing(study: Study, first: Path) -> None:
+    changed, second = replace(study, primary=("prompted - baseline",)), first.with_name("mini-2")
+    run(changed, second)
+    shutil.rmtree(first)
+    run(changed, first)
+    assert taken(first) == {"mini": ["primary"], "mini-2": []}
+    assert any("taken over from an earlier mini, which" in one for one in answer(gather(first)))
+
+
+def test_more_items_than_were_looked_at_are_said(study: Study, first: Path, work: dict[str, int]) -> None:
+    run(replace(study, limit=3), first.with_name("mini-2"))
+    assert work["chunks"] == 0
+    assert taken(first.with_name("mini-2")) == {"mini": ["limit"]}
+
+
+def test_an_arm_that_edits_thoughts_is_the_same_if_the_arm_is_that_thinks(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name / "arms").mkdir(parents=True)
+        edit = {"pins": {"source thinks": {"hash": "d", "text": "thinks.json"}}}
+        (tmp_path / name / "arms" / "edits.json").write_text(json.dumps(edit))
+        (tmp_path / name / "arms" / "thinks.json").write_text(json.dumps({"pins": {"adapter": {"made": name}}}))
+    same = taken_over._is_same
+    assert not same("edits.json", tmp_path / "a", tmp_path / "b")
+    shutil.copyfile(tmp_path / "a" / "arms" / "thinks.json", tmp_path / "b" / "arms" / "thinks.json")
+    assert same("edits.json", tmp_path / "a", tmp_path / "b")
 
 
 def test_another_study_that_scored_the_same_arm_is_named(mini: Mini, first: Path, work: dict[str, int]) -> None:

@@ -22,6 +22,9 @@ from doxa.words.interventions import Prompt, Steer, Thought
 from doxa.words.sources import edit_words, source_of, words_to_text
 from doxa.words.stages import tunes_of
 
+ARMS = "arms"
+"""The folder of the arms' files in a results folder."""
+
 
 def find_names(arms: Sequence[Arm], *, folder: Path | None) -> None:
     """Find what arms name, without a model.
@@ -199,12 +202,12 @@ def with_adapters(
 def adapter_of(model: Model, arm: Arm, *, results: Path) -> LowRank | None:
     """The adapter of an arm whose adapter was made; None where it has none."""
     pin = arm.pins.get(ADAPTER_PIN)
-    return None if pin is None else read_low_rank(results / "arms" / (pin.folder or ""), model)
+    return None if pin is None else read_low_rank(results / ARMS / (pin.folder or ""), model)
 
 
 def arm_path(results: Path, arm: Arm) -> Path:
     """Where the file of an arm stands in a results folder."""
-    return results / "arms" / arm_file_name(arm)
+    return results / ARMS / arm_file_name(arm)
 
 
 def arm_file_name(arm: Arm) -> str:
@@ -217,7 +220,7 @@ def vector_of(model: Model, arm: Arm, steer: Steer, *, results: Path) -> Vector:
     keys = vector_pins(steer.vector)
 
     def find(name: str) -> Vector:
-        return made_vector(arm.pins[keys[name]], results / "arms")
+        return made_vector(arm.pins[keys[name]], results / ARMS)
 
     return derived(as_made(steer.vector, find), model, find, low_rank=adapter_of(model, arm, results=results))
 

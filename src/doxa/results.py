@@ -74,7 +74,8 @@ def open_folder(folder: Path, plan: Plan) -> str:
         old = read_plan(folder)
         if _begun(folder):  # otherwise the plan failed before anything was made of it
             _check_same_study(folder, old, plan)
-        created = str(old["created"])
+        if _begun(folder) or old["study"] == plan_to_json(plan)["study"]:
+            created = str(old["created"])
         if old["digest"] != plan.digest:
             _archive(folder, old)
     write_json(path, {**plan_to_json(plan), "created": created})

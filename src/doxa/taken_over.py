@@ -15,13 +15,13 @@ from typing import Any
 
 from doxa.bridge.evaluate import described, logs_of
 from doxa.plan import Chunk, Plan, plan_to_json
-from doxa.resolve import arm_path
+from doxa.resolve import ARMS, arm_file_name
 from doxa.results import CHUNKS, LOGS, PLAN, TAKEN_OVER, commit_chunk, read_chunk, read_plan
-from doxa.words.arms import Arm
+from doxa.words.arms import SOURCE_PIN, Arm
 from doxa.words.errors import ResultsError
 from doxa.words.store import write_json
 
-DECLARED = ("primary", "lead", "margins", "tasks", "controls", "seeds")
+DECLARED = ("primary", "lead", "margins", "tasks", "controls", "seeds", "limit")
 """What a study declares of its statistics, beside its contrasts: numbers made under another declaration were seen."""
 UNKNOWN = "unknown"
 """What a folder differs in whose plan cannot be read."""
@@ -31,7 +31,7 @@ def adopt_chunk(folder: Path, chunk: Chunk, plan: Plan) -> Mapping[str, Any] | N
     """Take a chunk from results beside this folder whose arm has the same adapter and vectors to the last bit."""
     for path in sorted(folder.parent.glob(f"*/{CHUNKS}/{chunk.id}.json")):
         other = path.parent.parent
-        result = read_chunk(other, chunk) if _is_same(chunk.arm, folder, other) else None
+        result = read_chunk(other, chunk) if _is_same(arm_file_name(chunk.arm), folder, other) else None
         if result is not None:
             _note(folder, other, plan, chunk.arm, DECLARED)
             commit_chunk(folder, chunk, result)
@@ -55,7 +55,7 @@ def adopt_answers(folder: Path, arms: Mapping[str, Arm], plan: Plan) -> None:
         return
     here = {described(folder / LOGS / name).asked for name in logs_of(folder / LOGS, arms)}
     for other in _under_the_same_conditions(folder, plan):
-        same = [model for model, arm in arms.items() if _is_same(arm, folder, other)]
+        same = [model for model, arm in arms.items() if _is_same(arm_file_name(arm), folder, other)]
         try:
             found = {name: described(other / LOGS / name) for name in logs_of(other / LOGS, same)}
         except (ResultsError, OSError):  # damaged, or that run puts its logs in order just now
@@ -74,12 +74,19 @@ def adopt_answers(folder: Path, arms: Mapping[str, Arm], plan: Plan) -> None:
             here.add(log.asked)
 
 
-def _is_same(arm: Arm, folder: Path, other: Path) -> bool:
-    """Whether the files of an arm in two folders are equal, the hashes of adapters and vectors that were made too."""
+def _is_same(file: str, folder: Path, other: Path) -> bool:
+    """Whether the files of an arm in two folders are equal, the hashes of adapters and vectors that were made too.
+
+    So are those of the arm whose thoughts it edits.
+    """
     try:
-        return arm_path(folder, arm).read_bytes() == arm_path(other, arm).read_bytes()
+        mine, theirs = ((one / ARMS / file).read_bytes() for one in (folder, other))
     except OSError:
         return False
+    if mine != theirs:
+        return False
+    pins = json.loads(mine)["pins"]
+    return all(_is_same(pin["text"], folder, other) for name, pin in pins.items() if name.startswith(SOURCE_PIN))
 
 
 def _under_the_same_conditions(folder: Path, plan: Plan) -> Iterator[Path]:
@@ -103,11 +110,11 @@ def _note(folder: Path, other: Path, plan: Plan, arm: Arm, keys: Sequence[str]) 
     if not arm.interventions:
         return  # the baseline alone shows no contrast
     mine, old = _plan_of(folder), _plan_of(other)
+    known, found = read_taken_over(folder), read_taken_over(other)
     if mine is not None and old is not None and str(old["created"]) > str(mine["created"]):
-        return  # what is declared here was declared before that folder was there
-    known = read_taken_over(folder)
-    found = {one: list(of) for one, of in read_taken_over(other).items() if one != folder.name}
-    found[other.name] = [UNKNOWN] if old is None else _differences(old, plan, keys)
+        found.pop(folder.name, None)  # what is declared here was declared before that folder was there
+    else:
+        found[other.name] = [UNKNOWN] if old is None else _differences(old, plan, keys)
     merged = {one: sorted({*known.get(one, ()), *found.get(one, ())}) for one in {**known, **found}}
     if merged != known:
         write_json(folder / TAKEN_OVER, {"folders": merged})

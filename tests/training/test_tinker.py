@@ -24,7 +24,7 @@ pytest.importorskip("tinker", reason="the SDK is not installed: pip install 'dox
 from tinker import TrainingClient
 from tinker_rehearsal import KEY, Rehearsal, forget_clients, make_quick, rehearsal
 
-from doxa.models.tinker_service import Service
+from doxa.models.tinker_service import Lost, Service
 from doxa.training.tinker import train_on_tinker
 
 # The SDK leaves connections open (of its first request, of clients in the process).
@@ -260,6 +260,25 @@ def test_a_client_that_waits_for_ever_is_made_anew(
         at(there)
         check_same(train_on_tinker(HERE, TWO, SEEDS, tmp_path / "a"), tmp_path / "there", due)
     assert len(said(tmp_path / "a")["tinker"]["sessions"]) == 2
+
+
+def test_silence_is_asked_about_once_whatever_failed_before(
+    tmp_path: Path, at: Any, due: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer that cannot be read, and then a client that waits for ever: two failures, one silence."""
+    step, calls = backend._step, itertools.count(1)
+    fail = {3: Lost("garbage"), 4: EnvironmentFault("it has not answered for 20 seconds", way_out="Wait")}
+
+    def failing(*given: Any) -> Any:
+        if (error := fail.get(next(calls))) is not None:
+            raise error
+        return step(*given)
+
+    monkeypatch.setattr(backend, "_step", failing)
+    with rehearsal(tmp_path / "there") as there:
+        at(there)
+        check_same(train_on_tinker(HERE, TWO, SEEDS, tmp_path / "a"), tmp_path / "there", due)
+    assert len(said(tmp_path / "a")["tinker"]["sessions"]) == 3
 
 
 def test_a_server_that_never_answers_ends_it(tmp_path: Path, at: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from inspect_ai.hooks import Hooks, SampleEnd, hooks
 from inspect_ai.log import EvalLog, read_eval_log, write_eval_log
 from inspect_ai.model import ContentReasoning, GenerateConfig, Model, get_model
 
+from doxa.bridge.interrupts import interrupts
 from doxa.bridge.logs import read_log
 from doxa.bridge.oneline import in_our_words
 from doxa.words.errors import EnvironmentFault
@@ -94,7 +95,7 @@ def run_tasks(
     """
     if not tasks:
         return Written(frozenset(), (), 0)
-    with _counting(progress), _quiet(), in_our_words(folder):
+    with interrupts() as pressed, _counting(progress), _quiet(), in_our_words(folder):
         _reopen(folder, {one.model for one in tasks})
         made = []
         for one in tasks:
@@ -122,8 +123,9 @@ def run_tasks(
             fail_on_error=False,
             score=True,
         )
+        stopped = pressed()
     # After Ctrl-C Inspect leaves the logs of cancelled tasks out, and calls what is left finished.
-    if len(logs) < len(made) or any(log.status == "cancelled" for log in logs):
+    if stopped or len(logs) < len(made) or any(log.status == "cancelled" for log in logs):
         raise KeyboardInterrupt
     if not finished:
         errors = [log.error.message for log in logs if log.error is not None]

@@ -3,7 +3,7 @@
 from doxa.report.gather import Gathered
 from doxa.words.numbers import listed
 
-NAMES = {"primary": "primary contrasts", "lead": "leading scores"}
+NAMES = {"primary": "primary contrasts", "lead": "leading scores", "limit": "limits on items"}
 UNKNOWN = "unknown"
 """What a folder differs in whose plan could not be read."""
 
@@ -11,7 +11,8 @@ UNKNOWN = "unknown"
 def seen_before(gathered: Gathered) -> list[str]:
     """A sentence for every folder that declared otherwise; nothing when none was taken over."""
     said = []
-    for folder, differs in sorted(gathered.taken_over.items()):
+    for name, differs in sorted(gathered.taken_over.items()):
+        folder = f"an earlier {name}" if name == gathered.folder.name else name
         if UNKNOWN in differs:
             said.append(
                 f"Scores or answers were taken over from {folder}, whose plan cannot be read: what was declared "

@@ -157,7 +157,7 @@ def _steps(stages: Sequence[Stage]) -> list[_Step]:
 
 def _train(run: _Run) -> None:
     """Go on from the last state until the end, with as many clients as it takes."""
-    failed, told = 0, 0
+    failed, silent, told = 0, 0, 0
     while True:
         before = _state(run)
         run.progress(before["steps"] - told)
@@ -169,8 +169,11 @@ def _train(run: _Run) -> None:
             return
         except (Lost, EnvironmentFault) as error:
             made = _state(run)["steps"]
-            failed = 1 if made > before["steps"] else failed + 1
-            if isinstance(error, EnvironmentFault) and not _may_pass(error, failed):
+            if made > before["steps"]:
+                failed = silent = 0
+            failed += 1
+            silent += isinstance(error, EnvironmentFault) and "has not answered" in error.found
+            if isinstance(error, EnvironmentFault) and not _may_pass(error, silent):
                 raise EnvironmentFault(f"{error.found}; {_last(run)}", way_out=error.way_out) from error
             if failed >= run.service.tries:
                 raise EnvironmentFault(
@@ -180,14 +183,14 @@ def _train(run: _Run) -> None:
             time.sleep(PAUSE * 2 ** (failed - 1))
 
 
-def _may_pass(error: EnvironmentFault, failed: int) -> bool:
-    """Whether a new client may go on.
+def _may_pass(error: EnvironmentFault, silent: int) -> bool:
+    """Whether a new client may go on that has been met with silence so many times since the last state.
 
     A server that is gone may come back: it was there before. And it may have been the client that was silent: after an
-    answer that it could not read the SDK (0.38) waits for ever now and then. So silence is asked about once.
+    answer that it could not read the SDK (0.38) waits for ever now and then. So silence is asked about once, whatever
+    else has failed before it.
     """
-    gone, silent = error.found.startswith("nothing answers"), "has not answered" in error.found
-    return (gone and failed > 0) or (silent and failed == 1)
+    return error.found.startswith("nothing answers") or ("has not answered" in error.found and silent == 1)
 
 
 def _state(run: _Run) -> Mapping[str, Any]:

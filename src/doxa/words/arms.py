@@ -50,9 +50,13 @@ def words_pin(thought: Thought) -> str:
     return f"thought {thought.edit} {said}" + (f" {thought.control}" if thought.control else "")
 
 
+SOURCE_PIN = "source "
+"""How the name of the pin begins of an arm whose thinking is edited."""
+
+
 def source_pin(thought: Thought) -> str:
     """What the pin of the arm is called whose thinking is edited."""
-    return f"source {thought.source}"
+    return f"{SOURCE_PIN}{thought.source}"
 
 
 def vector_pins(reference: VectorReference) -> dict[str, str]:
