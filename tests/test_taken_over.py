@@ -21,12 +21,13 @@ from doxa.report.gather import gather
 from doxa.report.referee import referee
 from doxa.report.verdict import answer
 from doxa.resolve import arm_path
-from doxa.results import CHUNKS, LOGS, TAKEN_OVER, commit_chunk, read_chunk
+from doxa.results import CHUNKS, LOGS, commit_chunk, read_chunk
 from doxa.run import run
 from doxa.taken_over import adopt_answers, adopt_chunk
 from doxa.words.arms import Arm, write_arm
 from doxa.words.errors import ResultsError
 from doxa.words.study import Study
+from doxa.words.taken_over import TAKEN_OVER
 from mini_study import NO_CONTROLS
 
 Mini = Callable[..., Study]

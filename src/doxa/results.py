@@ -20,7 +20,6 @@ from doxa.words.store import content_hash, locked, write_json
 
 PLAN = "plan.json"
 CHUNKS, LOGS, EARLIER, DOSE, STOPPING = "chunks", "logs", "earlier", "dose.json", "stopping.json"
-TAKEN_OVER = "taken_over.json"
 REPORT = (
     "table.parquet", "table.csv", "estimates.json", "transcripts.json", "dose.json", "report.html", "report.md",
     "summary.txt", "stopping.json", "corpora.json",

@@ -14,17 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from doxa.bridge.evaluate import described, logs_of
-from doxa.plan import Chunk, Plan, plan_to_json
+from doxa.plan import Chunk, Plan
 from doxa.resolve import ARMS, arm_file_name
-from doxa.results import CHUNKS, LOGS, PLAN, TAKEN_OVER, commit_chunk, read_chunk, read_plan
+from doxa.results import CHUNKS, LOGS, PLAN, commit_chunk, read_chunk, read_plan
 from doxa.words.arms import SOURCE_PIN, Arm
+from doxa.words.contrasts import contrast_to_json
 from doxa.words.errors import ResultsError
 from doxa.words.store import write_json
+from doxa.words.study import study_to_json
+from doxa.words.taken_over import TAKEN_OVER, UNKNOWN, read_taken_over
 
 DECLARED = ("primary", "lead", "margins", "tasks", "controls", "seeds", "limit")
 """What a study declares of its statistics, beside its contrasts: numbers made under another declaration were seen."""
-UNKNOWN = "unknown"
-"""What a folder differs in whose plan cannot be read."""
 
 
 def adopt_chunk(folder: Path, chunk: Chunk, plan: Plan) -> Mapping[str, Any] | None:
@@ -121,29 +122,10 @@ def _note(folder: Path, other: Path, plan: Plan, arm: Arm, keys: Sequence[str]) 
 
 
 def _differences(old: Mapping[str, Any], plan: Plan, keys: Sequence[str]) -> list[str]:
-    mine = json.loads(json.dumps(plan_to_json(plan)))
-    terms = [{one["name"]: one for one in declared.get("contrasts", ())} for declared in (old, mine)]
+    mine = json.loads(json.dumps(study_to_json(plan.study)))
+    contrasts = json.loads(json.dumps([contrast_to_json(one) for one in plan.study.contrasts]))
+    before, now = ({one["name"]: one for one in listed} for listed in (old.get("contrasts", ()), contrasts))
     return [
-        *(["contrasts"] if terms[0] != terms[1] else []),
-        *(key for key in keys if old["study"].get(key) != mine["study"].get(key)),
+        *(["contrasts"] if before != now else []),
+        *(key for key in keys if old["study"].get(key) != mine.get(key)),
     ]
-
-
-def read_taken_over(folder: Path) -> dict[str, list[str]]:
-    """What was taken over into a folder: by the folder it was taken from, what that one declared otherwise.
-
-    Raises:
-        ResultsError: When the file is damaged.
-    """
-    path = folder / TAKEN_OVER
-    if not path.exists():
-        return {}
-    try:
-        folders = json.loads(path.read_text(encoding="utf-8"))["folders"]
-        return {str(one): [str(key) for key in differs] for one, differs in folders.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ResultsError(
-            f"{path} cannot be read ({error})",
-            expected="what doxa wrote when it took results over",
-            way_out="Move that folder away and run the study again: what is missing is computed anew",
-        ) from error

@@ -15,6 +15,7 @@ from doxa.stats.table import ITEM, Rows, encode
 from doxa.stats.units import unit_of
 from doxa.words.contrasts import Contrast, Term, contrast_from_json
 from doxa.words.errors import ResultsError
+from doxa.words.taken_over import read_taken_over
 
 AGAIN = "Run `doxa run` on the study again: it goes on where it stopped and writes what is missing"
 PLAN_FORMAT = 2
@@ -201,7 +202,6 @@ def gather(folder: Path) -> Gathered:
     except (OSError, ValueError) as error:
         raise ResultsError(f"{path} cannot be read ({error})", way_out=AGAIN) from error
     dose, stopping = _listed(folder / "dose.json", "rows", DOSE_KEYS), folder / "stopping.json"
-    taken_over = folder / "taken_over.json"
     return Gathered(
         folder=folder,
         plan=plan,
@@ -210,7 +210,7 @@ def gather(folder: Path) -> Gathered:
         dose=sorted(dose, key=lambda row: row["layer"]),
         transcripts=_listed(folder / "transcripts.json", "transcripts", TRANSCRIPT_KEYS),
         stopping=_record(stopping, STOPPING_KEYS) if stopping.exists() else None,
-        taken_over=_lists(taken_over) if taken_over.exists() else {},
+        taken_over=read_taken_over(folder),
     )
 
 
@@ -232,14 +232,6 @@ def _listed(path: Path, name: str, keys: Sequence[str]) -> Sequence[Mapping[str,
     for one in found:
         _has(one, keys, f"{path}, {name}")
     return list(found)
-
-
-def _lists(path: Path) -> Mapping[str, Sequence[str]]:
-    """Lists of names by folder."""
-    found = _record(path, ("folders",))["folders"]
-    if not isinstance(found, dict) or not all(isinstance(one, list) for one in found.values()):
-        raise ResultsError(f"{path} holds no lists by folder", way_out=AGAIN)
-    return found
 
 
 def _has(value: object, keys: Sequence[str], where: str) -> None:

@@ -2,10 +2,9 @@
 
 from doxa.report.gather import Gathered
 from doxa.words.numbers import listed
+from doxa.words.taken_over import UNKNOWN
 
 NAMES = {"primary": "primary contrasts", "lead": "leading scores", "limit": "limits on items"}
-UNKNOWN = "unknown"
-"""What a folder differs in whose plan could not be read."""
 
 
 def seen_before(gathered: Gathered) -> list[str]:
