@@ -68,7 +68,7 @@ def check_command(line: str) -> None:
         raise click.UsageError(f"no verb {first}")
     if not rest:
         return
-    command, parent = main.commands[first], click.Context(main)
+    command, parent = main.commands[first], click.Context(main, **main.context_settings)
     if isinstance(command, click.Group):
         parent, (first, *rest) = click.Context(command, info_name=first, parent=parent), rest
         if first not in command.commands:

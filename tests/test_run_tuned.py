@@ -299,10 +299,10 @@ def test_a_plan_in_words_and_what_differs_between_trainings(tmp_path: Path, tiny
 
 
 def test_minutes_are_measured_for_what_is_not_there_yet(
-    tmp_path: Path, tiny_folder: Path, tiny: Model, monkeypatch: pytest.MonkeyPatch
+    tuned: Tuned, tmp_path: Path, tiny_folder: Path, tiny: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = planned(tmp_path / "study", tiny_folder, tiny, arms={"tuned": [{"tune": CLAIM}]}, contrasts=[])
-    assert training_minutes(plan.trainings, tiny) == 0.0  # this module has trained it
+    assert training_minutes(plan.trainings, tiny) == 0.0  # the run of the fixture has trained it
     monkeypatch.setenv("DOXA_CACHE", str(tmp_path / "empty"))
     assert training_minutes(plan.trainings, tiny) > 0.0
 

@@ -1,5 +1,6 @@
 """Training through the real SDK and our server: the steps of this machine, from states on, through every fault."""
 
+import gc
 import itertools
 import json
 import threading
@@ -22,9 +23,10 @@ from doxa.words.tuning import Configuration, TrainingSeeds
 
 pytest.importorskip("tinker", reason="the SDK is not installed: pip install 'doxa[tinker]'")
 from tinker import TrainingClient
+from tinker._base_client import AsyncHttpxClientWrapper
 from tinker_rehearsal import KEY, Rehearsal, forget_clients, make_quick, rehearsal
 
-from doxa.models.tinker_service import Lost, Service
+from doxa.models.tinker_service import Lost, Service, session
 from doxa.training.tinker import train_on_tinker
 
 # The SDK leaves connections open (of its first request, of clients in the process).
@@ -279,6 +281,26 @@ def test_silence_is_asked_about_once_whatever_failed_before(
         at(there)
         check_same(train_on_tinker(HERE, TWO, SEEDS, tmp_path / "a"), tmp_path / "there", due)
     assert len(said(tmp_path / "a")["tinker"]["sessions"]) == 3
+
+
+def test_the_client_of_the_first_request_is_let_go_where_no_loop_closes_it(
+    tmp_path: Path, at: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_go: list[str] = []
+
+    def note(client: Any) -> None:
+        if not client.is_closed:
+            let_go.append(threading.current_thread().name)
+
+    monkeypatch.setattr(AsyncHttpxClientWrapper, "__del__", note)
+    gc.disable()  # nobody else finds it
+    try:
+        with rehearsal(tmp_path / "there") as there:
+            at(there)
+            with session(HERE):
+                assert let_go == [threading.current_thread().name]
+    finally:
+        gc.enable()
 
 
 def test_a_server_that_never_answers_ends_it(tmp_path: Path, at: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ The SDK (`pip install 'doxa[tinker]'`) is imported when it is needed. The key is
 it stands in no file and no message of ours. Telemetry is off unless the user sets `TINKER_TELEMETRY` themselves.
 """
 
+import gc
 import os
 import warnings
 from collections.abc import Iterator
@@ -111,6 +112,7 @@ def open_service(service: Service) -> Any:
     with in_words(service), warnings.catch_warnings():
         client = tinker.ServiceClient(user_metadata={"made_by": "doxa"})
         client.holder.get_session_id()
+    gc.collect()  # the client of the SDK's first request: see `_may_pass` of `doxa.training.tinker`
     return client
 
 
