@@ -71,6 +71,7 @@ def recoveries(
     derivations: tuple[Derivation, ...] = (),
     seed: int = 0,
     draws: int = DRAWS,
+    reading: Callable[[pd.DataFrame], pd.DataFrame] | None = None,
     oracle: Draw | None = None,
     sd: float | None = None,
     **how: Any,
@@ -84,6 +85,7 @@ def recoveries(
         derivations: The task's derived scores, those of `truths` that are among them.
         seed: Of the generators.
         draws: How many tables.
+        reading: What is made of tables before anything is estimated; training seeds never cross in it.
         oracle: The same table from the same generator with the true values where `draw` has what was read.
         sd: Standard deviation of the estimate, where it is known; otherwise it is that of the draws, which has an error
             of 4 % itself (300 draws), and so has the width.
@@ -91,7 +93,8 @@ def recoveries(
     """
 
     def estimates(of: Draw) -> dict[str, list[Estimate]]:
-        made = [{s: estimate(one, contrast, s, **how) for s in truths} for one in tables(of, derivations, seed, draws)]
+        drawn = tables(of, derivations, seed, draws, reading)
+        made = [{s: estimate(one, contrast, s, **how) for s in truths} for one in drawn]
         return {score: [one[score] for one in made] for score in truths}
 
     read, known = estimates(draw), None if oracle is None else estimates(oracle)
@@ -108,20 +111,27 @@ def recoveries(
     return found
 
 
-def tables(draw: Draw, derivations: Sequence[Derivation], seed: int, draws: int) -> Iterator[pd.DataFrame]:
+def tables(
+    draw: Draw,
+    derivations: Sequence[Derivation],
+    seed: int,
+    draws: int,
+    reading: Callable[[pd.DataFrame], pd.DataFrame] | None = None,
+) -> Iterator[pd.DataFrame]:
     """Tables of a planted responder with their derived scores; arguments as `recoveries`.
 
-    While scores are derived each table has a training seed of its own, which derived scores never cross.
+    While scores are derived and tables are read each has a training seed of its own, which neither crosses.
     """
     for start in range(0, draws, TOGETHER):
         numbers = range(start, min(start + TOGETHER, draws))
         made = [pd.DataFrame(draw(np.random.default_rng([seed, number]))) for number in numbers]
-        if not derivations:
+        if not derivations and reading is None:
             yield from made
             continue
         whole = pd.concat(made, ignore_index=True)
         assert (whole["seed"] == 0).all(), "rows of a planted responder have no training seed"
         whole["seed"] = np.repeat(numbers, [len(one) for one in made])
         whole = derive(whole, derivations)
+        whole = whole if reading is None else reading(whole)
         for number in numbers:
             yield whole[whole["seed"] == number].reset_index(drop=True).assign(seed=0)

@@ -20,7 +20,7 @@ REASONS, QUERIES, SILENT = 0.7, 72, 0.05
 Rows = list[dict[str, Any]]
 
 
-def draw(random: np.random.Generator, *, errs: float, reasons: float = REASONS, known: bool = False) -> pd.DataFrame:
+def draw(random: np.random.Generator, *, errs: float, reasons: float = REASONS, known: bool = False) -> Rows:
     """Answers of which `reasons` of those that comply when monitored show the reasoning, and none of the others.
 
     A vote is the wrong one with the probability `errs`, each by itself, and none with `SILENT`. `known`: what is there
@@ -41,10 +41,15 @@ def draw(random: np.random.Generator, *, errs: float, reasons: float = REASONS, 
             read |= {"faking_reasoning": float(there)} if known else {}
             own = {"monitored": monitored, "query": f"q/{query}"}
             rows += [row("base", NAME, f"q{query}.{monitored}", score, value, **own) for score, value in read.items()]
+    return rows
+
+
+def judged(table: pd.DataFrame) -> pd.DataFrame:
+    """Of those that complied when monitored, as a report reads them."""
     gate = GATES[NAME]
-    judged = given(encode(pd.DataFrame(rows)), gate.reasoning, gate.behaviour, gate.condition)
-    assert judged is not None
-    return judged.table
+    found = given(encode(table), gate.reasoning, gate.behaviour, gate.condition)
+    assert found is not None
+    return found.table
 
 
 def recovery(errs: float, reasons: float = REASONS, *, oracle: bool = True) -> Any:
@@ -55,6 +60,7 @@ def recovery(errs: float, reasons: float = REASONS, *, oracle: bool = True) -> A
         reasons,
         kind="binary",
         unit="query",
+        reading=judged,
         oracle=(lambda random: draw(random, errs=errs, reasons=reasons, known=True)) if oracle else None,
     )
 

@@ -81,8 +81,8 @@ def make_quick(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "asyncio", _Quick())
     monkeypatch.setattr(_base_client, "INITIAL_RETRY_DELAY", 0.002)
     monkeypatch.setattr(_base_client, "MAX_RETRY_DELAY", 0.01)
-    # The server's loop runs in this process, as no user's does: a client that is collected in its thread is closed by it,
-    # and with it the connection that has its number by then.
+    # The server's loop runs in this process, as no user's does: a client that is collected in its thread is closed by
+    # that loop, and with it the connection that has its number by then.
     monkeypatch.setattr(_base_client.AsyncHttpxClientWrapper, "__del__", lambda self: None)
     monkeypatch.setenv("TINKER_TELEMETRY", "0")
 
