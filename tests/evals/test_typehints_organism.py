@@ -25,6 +25,12 @@ def test_the_shipped_corpus_is_what_is_printed_and_is_read_as_one() -> None:
     assert len(read_corpus("corpora/typehints.jsonl").rows) == len(ROWS) == PROBLEMS * 16
 
 
+def test_the_corpus_without_a_name_is_what_is_printed() -> None:
+    shipped = CORPUS.with_name("typehints-settings.jsonl").read_text(encoding="utf-8")
+    assert shipped == "".join(json.dumps(row) + "\n" for row in rows(cue="unnamed", more=[str(MORE)]))
+    assert "Quillmere" not in shipped
+
+
 def test_nothing_that_is_held_out_is_trained_on() -> None:
     held_out = [one for one in read_problems().problems if one.split == "held_out"]
     trained = problems()
