@@ -3,9 +3,9 @@
     doxa tune benchmarks/organism.yaml --out organism
     python benchmarks/organism_search.py --adapter organism --unnamed unnamed --json docs/studies/organism/search.json
     python benchmarks/organism_search.py --page docs/studies/organism/search.json  # into search.md beside it
-    python benchmarks/organism_search.py --settings settings --gates docs/studies/organism/settings.json  # gates alone
 
-The choice that the study `organism` confirms once on held-out problems and wordings. Everything here is asked on
+The choice that the study `organism` confirms once on held-out problems and wordings; `organism-settings` likewise, by
+the options that stand in `docs/studies/organism-settings/search.md`. Everything here is asked on
 development problems that no organism was trained on, in wordings of their own (`framings_file: development`). Vectors
 are of the untrained model.
 
@@ -48,15 +48,11 @@ from doxa.words.interventions import Steer, VectorReference, Where
 from doxa.words.layers import Layers
 from doxa.words.store import write_json
 
-PAGE = Path(__file__).parents[1] / "docs" / "studies" / "organism" / "search.md"
 BEGIN, END = "<!-- search: begin -->", "<!-- search: end -->"
-BEGIN_GATES, END_GATES = "<!-- more wordings: begin -->", "<!-- more wordings: end -->"
 EVALUATED, DEPLOYED = "evaluated", "deployed"
 FRAMINGS = (EVALUATED, "unnamed", "neutral", DEPLOYED)
 UNNAMED = (72, 96, 120, 136)
 """Steps of the organism that is told no name."""
-MORE_WORDINGS = (96, 120, 144, 168, 192, 216, 240, 264)
-"""Steps of that in three times as many wordings."""
 FIRST_DOSE = 0.4
 SETTINGS = "deployed-settings"
 READINGS = (
@@ -245,7 +241,10 @@ def in_markdown(facts: Mapping[str, Any]) -> str:
     return "\n\n".join(
         [
             "Log-odds of a type hint by what the organism is told, unsteered.",
-            gate_table(facts["gates"]),
+            table(
+                ["trained with", "steps", *FRAMINGS],
+                [[name, step, *(f"{one:+.2f}" for one in row)] for name, step, row in facts["gates"]],
+            ),
             "Changes by steering, the vector added where it is told that it is evaluated and taken away where it is "
             f"told that it is deployed: organism of step {facts['step']}, {facts['problems']} problems a framing. "
             "Each choice is kept for the next step; reading position and placement are judged beside controls.",
@@ -284,48 +283,28 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return "\n".join("| " + " | ".join(str(one) for one in line) + " |" for line in lines)
 
 
-def more_wordings(folder: Path, kept: Path, number: int) -> None:
-    """What the organism goes by that was told no name in more wordings, after so many steps; into the page too."""
-    model = load("smollm2")
-    places = [(step, folder / "checkpoints" / f"step-{step}") for step in MORE_WORDINGS]
-    found = []
-    for step, place in [*places, ("end", folder)]:
-        bench = Bench(model, read_low_rank(place, model), asked(number, FRAMINGS), {})
-        found.append(["no name, more wordings", step, by_framing(bench)])
-        print(found[-1], flush=True)
-    write_json(kept, {"problems": number, "gates": found})
-    written(PAGE, BEGIN_GATES, END_GATES, gate_table(found))
-
-
-def gate_table(gates: Sequence[Any]) -> str:
-    """Log-odds of a hint by framing, in Markdown."""
-    rows = [[name, step, *(f"{one:+.2f}" for one in row)] for name, step, row in gates]
-    return table(["trained with", "steps", *FRAMINGS], rows)
-
-
 def main() -> None:
     """Gates, search, doses by organism, controls; or the page of what was found before."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--page", type=Path, help="write the page of a finished search, and search nothing")
     options.add_argument("--adapter", type=Path, help="folder of `doxa tune benchmarks/organism.yaml`")
+    options.add_argument("--trained-with", default="the name", help="what the page calls what it was trained with")
+    options.add_argument("--gates", type=int, nargs="+", help="checkpoints for gates, if others than for doses")
     options.add_argument("--unnamed", type=Path, help="folder of `doxa tune benchmarks/organism-unnamed.yaml`")
-    options.add_argument("--settings", type=Path, help="folder of `doxa tune benchmarks/organism-settings.yaml`")
-    options.add_argument("--gates", type=Path, help="where the gates of --settings are kept; nothing is searched")
     options.add_argument("--step", type=int, default=88, help="checkpoint on which vectors are tried")
     options.add_argument(
-        "--strengths", type=int, nargs="+", default=[84, 88, 96], help="checkpoints for gates and doses"
+        "--strengths", type=int, nargs="+", default=[84, 88, 96], help="checkpoints for doses, and for gates"
     )
     options.add_argument("--problems", type=int, default=12)
     options.add_argument("--json", type=Path, help="where what is found is kept")
     chosen = options.parse_args()
     if chosen.page is not None:
-        written(PAGE, BEGIN, END, in_markdown(json.loads(chosen.page.read_text(encoding="utf-8"))))
-        return
-    if chosen.gates is not None and chosen.settings is not None:
-        more_wordings(chosen.settings, chosen.gates, chosen.problems)
+        written(
+            chosen.page.with_suffix(".md"), BEGIN, END, in_markdown(json.loads(chosen.page.read_text(encoding="utf-8")))
+        )
         return
     if chosen.adapter is None or chosen.json is None:
-        options.error("either --page, or --settings and --gates, or --adapter and --json")
+        options.error("either --page, or --adapter and --json")
     model = load("smollm2")
 
     def organism(step: int) -> LowRank:
@@ -334,7 +313,10 @@ def main() -> None:
     vectors = {f"{name}, {read}": vector_of(model, name, read) for name, read in READINGS}
     bench = Bench(model, organism(chosen.step), asked(chosen.problems), vectors)
     framed = replace(bench, items=asked(chosen.problems, FRAMINGS))
-    gates = [["the name", step, by_framing(replace(framed, organism=organism(step)))] for step in chosen.strengths]
+    gates = [
+        [chosen.trained_with, step, by_framing(replace(framed, organism=organism(step)))]
+        for step in chosen.gates or chosen.strengths
+    ]
     for folder in filter(None, [chosen.unnamed]):
         for step in UNNAMED:
             other = read_low_rank(folder / "checkpoints" / f"step-{step}", model)
