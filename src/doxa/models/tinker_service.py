@@ -84,6 +84,16 @@ def check_service(service: Service) -> None:
         raise TrainingError(f"{service.url} does not train {service.model!r}", way_out=nearest(service.model, trained))
 
 
+def _let_go() -> None:
+    """Let go, in this thread, of the client of the SDK's first request, which the SDK (0.38) never closes.
+
+    Where the garbage collector finds it in a thread with a running event loop, that loop closes it by the number of its
+    socket, which may by then be another connection's: what is answered there is never read. Only for threads without
+    a loop, as those that open a service are; `check_service` is called in Inspect's too.
+    """
+    gc.collect()
+
+
 def check_reachable(service: Service) -> None:
     """Whether anything answers.
 
@@ -112,7 +122,7 @@ def open_service(service: Service) -> Any:
     with in_words(service), warnings.catch_warnings():
         client = tinker.ServiceClient(user_metadata={"made_by": "doxa"})
         client.holder.get_session_id()
-    gc.collect()  # the client of the SDK's first request: see `_may_pass` of `doxa.training.tinker`
+    _let_go()
     return client
 
 

@@ -186,11 +186,9 @@ def _train(run: _Run) -> None:
 def _may_pass(error: EnvironmentFault, silent: int) -> bool:
     """Whether a new client may go on that has been met with silence so many times since the last state.
 
-    A server that is gone may come back: it was there before. And it may have been the client that was silent. The SDK
-    (0.38) never closes the client of its first request. Where the garbage collector finds it in a thread that has an
-    event loop of its own, that loop closes it by the number of its socket, which may by then be another connection's:
-    what is answered there is never read. `open_service` lets that client go where there is no loop, so this is seldom;
-    and silence is asked about once, whatever else has failed before it.
+    A server that is gone may come back: it was there before. And it may have been the client that was silent: the SDK
+    can lose a connection (`doxa.models.tinker_service` says how, and makes it seldom). So silence is asked about once,
+    whatever else has failed before it.
     """
     return error.found.startswith("nothing answers") or ("has not answered" in error.found and silent == 1)
 
